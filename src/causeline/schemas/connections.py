@@ -1,0 +1,130 @@
+"""How to reach Kafka and ClickHouse: settings that every part shares, validated before any connection is made."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from causeline.schemas.errors import UsageError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_from_environment(model: type[M], prefix: str, environment: Mapping[str, str]) -> M:
+    """`model` filled from `PREFIX_FIELD` variables; an empty variable counts as unset. Raises UsageError."""
+    values: dict[str, str] = {}
+    for name in model.model_fields:
+        variable = f"{prefix}_{name.upper()}"
+        file = environment.get(f"{variable}_FILE")
+        if text := environment.get(variable):
+            values[name] = text
+        elif file:
+            values[name] = _secret_file(variable, file)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = str(first["loc"][0]).upper() if first["loc"] else ""
+        raise UsageError(f"{prefix}_{field}: {first['msg']}.", hint="docs/operations.md lists every setting.") from None
+
+
+def _secret_file(variable: str, file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8").strip()
+    except OSError as error:
+        raise UsageError(f"{variable}_FILE cannot be read: {error.strerror}.") from error
+
+
+class KafkaConnection(BaseModel):
+    """A Kafka cluster, and how to be let in. Variables: `CAUSELINE_KAFKA_…`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bootstrap_servers: str = Field(default="127.0.0.1:9092", min_length=1)
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_location: str | None = None
+    ssl_certificate_location: str | None = None
+    ssl_key_location: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """From `CAUSELINE_KAFKA_BOOTSTRAP_SERVERS` and its like; a secret may come by `…_FILE`."""
+        return load_from_environment(cls, "CAUSELINE_KAFKA", os.environ if environment is None else environment)
+
+    def client_config(self) -> dict[str, str]:
+        """These settings under librdkafka's names."""
+        config = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol,
+            "sasl.mechanism": self.sasl_mechanism,
+            "sasl.username": self.sasl_username,
+            "sasl.password": self.sasl_password.get_secret_value() if self.sasl_password else None,
+            "ssl.ca.location": self.ssl_ca_location,
+            "ssl.certificate.location": self.ssl_certificate_location,
+            "ssl.key.location": self.ssl_key_location,
+        }
+        return {name: value for name, value in config.items() if value is not None}
+
+
+class ClickHouseConnection(BaseModel):
+    """A ClickHouse server. Variables: `CAUSELINE_CLICKHOUSE_…`; the password is never part of the URL."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = "http://causeline@127.0.0.1:8123/causeline"
+    password: SecretStr = SecretStr("")
+    ca_cert: str | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_clickhouse_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("not of the form http://user@host:port/database")
+        if parts.password:
+            raise ValueError("a password in the URL; give CAUSELINE_CLICKHOUSE_PASSWORD or …_PASSWORD_FILE")
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError("the port is not a number from 1 to 65535") from None
+        return url
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """From `CAUSELINE_CLICKHOUSE_URL` and its like; the password may come by `…_PASSWORD_FILE`."""
+        return load_from_environment(cls, "CAUSELINE_CLICKHOUSE", os.environ if environment is None else environment)
+
+    @property
+    def _parts(self) -> SplitResult:
+        return urlsplit(self.url)
+
+    @property
+    def host(self) -> str:
+        """The server's host name or address."""
+        return self._parts.hostname or "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        """The HTTP port; 8443 for https and 8123 for http where the URL names none."""
+        return self._parts.port or (8443 if self.secure else 8123)
+
+    @property
+    def secure(self) -> bool:
+        """Whether the URL is https."""
+        return self._parts.scheme == "https"
+
+    @property
+    def user(self) -> str:
+        """The user to log in as."""
+        return self._parts.username or "default"
+
+    @property
+    def database(self) -> str:
+        """The database that holds our tables."""
+        return self._parts.path.strip("/") or "causeline"

@@ -1,0 +1,287 @@
+"""The contract of an event: one strict model per event type, and the wide record they become on the wire.
+
+Times are microseconds since the epoch, UTC. Strings that describe are at most 1024 characters, ids and versions 256,
+references 2048; lists at most 1000 items; labels at most 32 pairs of at most 256 characters each.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from causeline.schemas.errors import InvalidEvent
+from causeline.schemas.ids import is_run_id, is_step_id
+from causeline.schemas.vocabulary import (
+    EvalOutcome,
+    EventType,
+    FallbackKind,
+    FinalState,
+    NextStep,
+    ReviewOutcome,
+    Status,
+    StepKind,
+)
+
+MAX_LABELS = 32
+MAX_LABEL_CHARS = 256
+MAX_LIST = 1000
+MAX_EXPECTED_STEPS = 1000
+_LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
+
+
+def _run_id(value: str) -> str:
+    if not is_run_id(value):
+        raise ValueError("a run id is 32 lower-case hex digits, not all zero")
+    return value
+
+
+def _step_id(value: str) -> str:
+    if not is_step_id(value):
+        raise ValueError("a step id is 16 lower-case hex digits, not all zero")
+    return value
+
+
+def _labels(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > MAX_LABELS:
+        raise ValueError(f"at most {MAX_LABELS} labels")
+    if any(len(k) > MAX_LABEL_CHARS or len(v) > MAX_LABEL_CHARS for k, v in value.items()):
+        raise ValueError(f"a label's key and value are at most {MAX_LABEL_CHARS} characters")
+    return value
+
+
+RunId: TypeAlias = Annotated[str, AfterValidator(_run_id)]
+StepId: TypeAlias = Annotated[str, AfterValidator(_step_id)]
+Micros: TypeAlias = Annotated[int, Field(ge=0, le=_LAST_MICROSECOND)]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=256)]
+Phrase: TypeAlias = Annotated[str, Field(min_length=1, max_length=1024)]
+Ref: TypeAlias = Annotated[str, Field(min_length=1, max_length=2048)]
+Refs: TypeAlias = Annotated[tuple[Ref, ...], Field(max_length=MAX_LIST)]
+Score: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Amount: TypeAlias = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Count: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
+BigCount: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Labels: TypeAlias = Annotated[dict[str, str], AfterValidator(_labels)]
+EventIdText: TypeAlias = Annotated[str, AfterValidator(_run_id)]
+
+
+class TraceEvent(BaseModel):
+    """What every event says: its identity, and when it came true."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    event_type: ClassVar[EventType]
+
+    event_id: EventIdText
+    run_id: RunId
+    project: Name
+    workflow: Name
+    emitter_id: Name
+    seq: BigCount
+    run_started_at: Micros
+    occurred_at: Micros
+    labels: Labels = Field(default_factory=dict)
+
+    @classmethod
+    def checked(cls, **fields: object) -> Self:
+        """The event of these fields; raises InvalidEvent naming the first field that is wrong, never its value."""
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise InvalidEvent(_first_fault(cls.event_type, error)) from None
+
+
+def _first_fault(event_type: EventType, error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "event"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{event_type}: {where}: {first['msg']}{more}."
+
+
+class _Step(BaseModel):
+    step_id: StepId
+    parent_step_id: StepId | None = None
+    step_kind: StepKind
+    step_name: Name
+
+
+class RunStarted(TraceEvent):
+    """A run began."""
+
+    event_type = EventType.RUN_STARTED
+    input_ref: Ref | None = None
+    parent_step_id: StepId | None = None
+
+
+class StepStarted(TraceEvent, _Step):
+    """A step began; only said by workflows whose steps are long enough to watch."""
+
+    event_type = EventType.STEP_STARTED
+    started_at: Micros
+
+
+class StepFinished(TraceEvent, _Step):
+    """A step ended: what it read, decided and made, under which versions."""
+
+    event_type = EventType.STEP_FINISHED
+    started_at: Micros
+    status: Status
+    error_type: Name | None = None
+    retry_count: Count | None = None
+    cost_usd: Amount | None = None
+    input_tokens: BigCount | None = None
+    output_tokens: BigCount | None = None
+    route: Name | None = None
+    route_reason: Phrase | None = None
+    route_confidence: Score | None = None
+    route_policy_version: Name | None = None
+    prompt_id: Name | None = None
+    prompt_version: Name | None = None
+    model_provider: Name | None = None
+    model_name: Name | None = None
+    model_policy: Name | None = None
+    temperature: Amount | None = None
+    top_p: Score | None = None
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    system_fingerprint: Name | None = None
+    confidence: Score | None = None
+    refusal: bool | None = None
+    parser_version: Name | None = None
+    schema_version: Name | None = None
+    input_ref: Ref | None = None
+    parsed_artifact_ref: Ref | None = None
+    context_refs: Refs = ()
+    raw_output_ref: Ref | None = None
+    evidence_refs: Refs = ()
+    validation_errors: Annotated[tuple[Phrase, ...], Field(max_length=MAX_LIST)] = ()
+
+
+class EvidenceChecked(TraceEvent, _Step):
+    """A value was held against its sources."""
+
+    event_type = EventType.EVIDENCE_CHECKED
+    field_path: Phrase
+    evidence_required: bool
+    provenance_score: Score | None = None
+    evidence_refs: Refs = ()
+    conflicting_refs: Refs = ()
+    next_step: NextStep | None = None
+    policy_hash: Name | None = None
+
+
+class FallbackTaken(TraceEvent):
+    """The workflow did something other than it meant to."""
+
+    event_type = EventType.FALLBACK_TAKEN
+    step_id: StepId | None = None
+    step_kind: StepKind | None = None
+    step_name: Name | None = None
+    fallback_taken: FallbackKind
+    fallback_reason: Phrase | None = None
+
+
+class ReviewRecorded(TraceEvent):
+    """A reviewer decided, perhaps hours later."""
+
+    event_type = EventType.REVIEW_RECORDED
+    step_id: StepId | None = None
+    field_path: Phrase | None = None
+    review_outcome: ReviewOutcome
+    reviewer_ref: Ref | None = None
+    override_ref: Ref | None = None
+    review_note_ref: Ref | None = None
+
+
+class EvalRecorded(TraceEvent):
+    """The run answered an eval case, or became one."""
+
+    event_type = EventType.EVAL_RECORDED
+    eval_case_id: Name
+    eval_outcome: EvalOutcome | None = None
+
+
+class RunFinished(TraceEvent):
+    """A run ended, and says how many events it sent."""
+
+    event_type = EventType.RUN_FINISHED
+    final_state: FinalState
+    status: Status
+    error_type: Name | None = None
+    raw_output_ref: Ref | None = None
+    expected_events: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    expected_steps: Annotated[tuple[Name, ...], Field(max_length=MAX_EXPECTED_STEPS)] = ()
+
+
+AnyEvent: TypeAlias = (
+    RunStarted
+    | StepStarted
+    | StepFinished
+    | EvidenceChecked
+    | FallbackTaken
+    | ReviewRecorded
+    | EvalRecorded
+    | RunFinished
+)
+
+EVENT_MODELS: Mapping[EventType, type[TraceEvent]] = {
+    model.event_type: model
+    for model in (
+        RunStarted,
+        StepStarted,
+        StepFinished,
+        EvidenceChecked,
+        FallbackTaken,
+        ReviewRecorded,
+        EvalRecorded,
+        RunFinished,
+    )
+}
+
+Record: TypeAlias = dict[str, object]
+"""An event as the wire has it: every field of the Avro record it says something of."""
+
+
+def to_record(event: TraceEvent) -> Record:
+    """The wide Avro record of an event; what it does not say is left to the schema's defaults."""
+    record: Record = {name: value for name, value in event if value is not None}
+    record["event_type"] = event.event_type.value
+    record["labels"] = [{"key": key, "value": value} for key, value in event.labels.items()]
+    return record
+
+
+def from_record(record: Mapping[str, object]) -> TraceEvent:
+    """The event of a decoded record; raises InvalidEvent where it breaks the contract."""
+    kind = record.get("event_type")
+    model = _MODELS_BY_WORD.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        raise InvalidEvent("event_type: not one of the known event types.")
+    fields = {name: value for name, value in record.items() if value not in (None, [])}
+    del fields["event_type"]
+    labels = fields.get("labels", [])
+    if not isinstance(labels, list):
+        raise InvalidEvent(f"{kind}: labels: not a list of pairs.")
+    fields["labels"] = {pair["key"]: pair["value"] for pair in labels}
+    return model.checked(**{name: _from_wire(model, name, value) for name, value in fields.items()})
+
+
+_MODELS_BY_WORD: Mapping[str, type[TraceEvent]] = {kind.value: model for kind, model in EVENT_MODELS.items()}
+_WORDS: Mapping[str, type[StrEnum]] = {
+    "step_kind": StepKind,
+    "status": Status,
+    "next_step": NextStep,
+    "fallback_taken": FallbackKind,
+    "review_outcome": ReviewOutcome,
+    "eval_outcome": EvalOutcome,
+    "final_state": FinalState,
+}
+
+
+def _from_wire(model: type[TraceEvent], name: str, value: object) -> object:
+    if isinstance(value, list):
+        return tuple(value)
+    word = _WORDS.get(name)
+    if word is None:
+        return value
+    try:
+        return word(str(value))
+    except ValueError:
+        raise InvalidEvent(f"{model.event_type}: {name}: not one of its known words.") from None

@@ -1,0 +1,61 @@
+"""Ids: W3C trace and span ids as lower-case hex, UUIDv7 where they are ours.
+
+Source: W3C Trace Context (trace-id, parent-id), RFC 9562 (UUIDv7).
+"""
+
+import hashlib
+import re
+import secrets
+
+import uuid_utils
+
+from causeline.schemas.errors import MalformedId
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_STEP_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_NO_RUN = "0" * 32
+_NO_STEP = "0" * 16
+
+
+def new_run_id() -> str:
+    """A UUIDv7 as 32 hex digits: a valid W3C trace id that carries its own start time."""
+    return uuid_utils.uuid7().hex
+
+
+def new_event_id() -> str:
+    """A UUIDv7 as 32 hex digits."""
+    return uuid_utils.uuid7().hex
+
+
+def new_step_id() -> str:
+    """8 random bytes, not all zero, as 16 hex digits: a valid W3C span id."""
+    while (step_id := secrets.token_hex(8)) == _NO_STEP:
+        continue
+    return step_id
+
+
+def derived_id(*parts: str) -> str:
+    """The same 32 hex digits for the same parts: for records that must be one however often they are made."""
+    return hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def is_run_id(text: str) -> bool:
+    """Whether `text` is a non-zero W3C trace id in lower-case hex."""
+    return _RUN_ID.fullmatch(text) is not None and text != _NO_RUN
+
+
+def is_step_id(text: str) -> bool:
+    """Whether `text` is a non-zero W3C span id in lower-case hex."""
+    return _STEP_ID.fullmatch(text) is not None and text != _NO_STEP
+
+
+def parse_run_id(text: str) -> str:
+    """`text` as a run id; upper case and the dashes of a UUID are forgiven.
+
+    Raises MalformedId otherwise.
+    """
+    candidate = text.strip().replace("-", "").lower()
+    if not is_run_id(candidate):
+        shown = text if len(text) <= 40 else text[:40] + "…"
+        raise MalformedId(f"{shown!r} is not a run id.", hint="A run id is 32 hex digits; `causeline runs` lists some.")
+    return candidate

@@ -1,0 +1,125 @@
+"""The closed words of the contract; on the wire they are plain strings, so that a new one breaks no reader."""
+
+from enum import StrEnum
+
+
+class EventType(StrEnum):
+    """What an event says."""
+
+    RUN_STARTED = "run_started"
+    STEP_STARTED = "step_started"
+    STEP_FINISHED = "step_finished"
+    EVIDENCE_CHECKED = "evidence_checked"
+    FALLBACK_TAKEN = "fallback_taken"
+    REVIEW_RECORDED = "review_recorded"
+    EVAL_RECORDED = "eval_recorded"
+    RUN_FINISHED = "run_finished"
+
+
+class StepKind(StrEnum):
+    """Which boundary of a workflow a step is, in the order in which causes flow."""
+
+    INPUT = "input"
+    PARSE = "parse"
+    MASK = "mask"
+    CLASSIFY = "classify"
+    ROUTE = "route"
+    RETRIEVE = "retrieve"
+    PROMPT = "prompt"
+    MODEL_CALL = "model_call"
+    TOOL = "tool"
+    VALIDATE = "validate"
+    EVIDENCE = "evidence"
+    FALLBACK = "fallback"
+    REVIEW = "review"
+    EVAL = "eval"
+    OUTPUT = "output"
+    CUSTOM = "custom"
+
+
+class Status(StrEnum):
+    """How a step ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+class FallbackKind(StrEnum):
+    """What a workflow did in place of what it meant to do."""
+
+    RETRY = "retry"
+    NARROWER_SCOPE = "narrower_scope"
+    SIMPLER_MODEL = "simpler_model"
+    STRONGER_MODEL = "stronger_model"
+    HUMAN_REVIEW = "human_review"
+    PARTIAL_ANSWER = "partial_answer"
+    SAFE_MESSAGE = "safe_message"
+    STOP = "stop"
+
+
+class ReviewOutcome(StrEnum):
+    """What a reviewer decided."""
+
+    APPROVED = "approved"
+    OVERRIDDEN = "overridden"
+    REJECTED = "rejected"
+    ESCALATED = "escalated"
+
+
+class EvalOutcome(StrEnum):
+    """How an eval case went."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    STALE = "stale"
+    ERRORED = "errored"
+
+
+class FinalState(StrEnum):
+    """How a run ended, as its workflow sees it."""
+
+    ANSWERED = "answered"
+    PARTIAL = "partial"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    HANDED_OVER = "handed_over"
+
+
+class Verdict(StrEnum):
+    """What the assembler knows of a run's record."""
+
+    COMPLETE = "complete"  # every event that its emitter sent is in
+    PARTIAL = "partial"  # something is missing, and it is named
+    UNFINISHED = "unfinished"  # its end never came
+
+
+class CloseReason(StrEnum):
+    """Why the assembler closed a run when it did."""
+
+    FINISHED = "finished"  # end seen, every expected event in
+    GRACE = "grace"  # end seen, the missing did not come in time
+    IDLE = "idle"  # no event for the idle timeout
+    MAX_OPEN = "max_open"  # open for as long as a run may be
+    OVERFLOW = "overflow"  # more events than a run, or the worker, may hold
+
+
+class GapKind(StrEnum):
+    """How evidence falls short."""
+
+    MISSING_CITATION = "missing_citation"
+    WEAK_PROVENANCE = "weak_provenance"
+    UNSUPPORTED_FIELD = "unsupported_field"
+    SOURCE_CONFLICT = "source_conflict"
+
+
+class NextStep(StrEnum):
+    """What a policy wants done about a gap."""
+
+    SEARCH = "search"
+    RETRY = "retry"
+    PARTIAL_OUTPUT = "partial_output"
+    REVIEW = "review"
+    APPLY_AUTHORITY = "apply_authority"
+    ESCALATE = "escalate"
+    SAFE_STOP = "safe_stop"
