@@ -1,0 +1,78 @@
+"""The judge: what a piece of evidence lacks, and what should happen next.
+
+One pure function, asked in the workflow before its next step and in the stream for every evidence event, so that both
+give the same answer.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from causeline.schemas.vocabulary import GapKind, NextStep
+
+DEFAULT_NEXT_STEPS: Mapping[GapKind, NextStep] = MappingProxyType(
+    {
+        GapKind.MISSING_CITATION: NextStep.SEARCH,
+        GapKind.WEAK_PROVENANCE: NextStep.REVIEW,
+        GapKind.UNSUPPORTED_FIELD: NextStep.RETRY,
+        GapKind.SOURCE_CONFLICT: NextStep.ESCALATE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """What is asked of one field's evidence. Scores are 0 to 1."""
+
+    threshold: float = 0.7
+    """A score under it is weak provenance."""
+    support_floor: float = 0.3
+    """A score under it is no support at all."""
+    next_steps: Mapping[GapKind, NextStep] = field(default_factory=lambda: DEFAULT_NEXT_STEPS)
+
+
+DEFAULT_STANDARD = Standard()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A gap, and the next step that the standard names for it."""
+
+    kind: GapKind
+    next_step: NextStep
+    threshold: float
+
+
+def judge(
+    *,
+    required: bool,
+    score: float | None,
+    evidence_refs: Collection[str],
+    conflicting_refs: Collection[str],
+    standard: Standard = DEFAULT_STANDARD,
+) -> Judgement | None:
+    """The gap in a field's evidence, or None when it suffices.
+
+    Sources that disagree come first, then their absence, then how well they support the value: a reference whose
+    score was never taken is held to support it.
+    """
+    kind = _kind(required, score, evidence_refs, conflicting_refs, standard)
+    if kind is None:
+        return None
+    return Judgement(kind, standard.next_steps[kind], standard.threshold)
+
+
+def _kind(
+    required: bool,
+    score: float | None,
+    evidence_refs: Collection[str],
+    conflicting_refs: Collection[str],
+    standard: Standard,
+) -> GapKind | None:
+    if conflicting_refs:
+        return GapKind.SOURCE_CONFLICT
+    if not evidence_refs:
+        return GapKind.MISSING_CITATION if required else None
+    if score is None or score >= standard.threshold:
+        return None
+    return GapKind.UNSUPPORTED_FIELD if score < standard.support_floor else GapKind.WEAK_PROVENANCE
