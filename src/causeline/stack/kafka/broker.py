@@ -1,0 +1,194 @@
+"""One Apache Kafka node in KRaft mode: its configuration, its storage, and the command that runs it.
+
+Sized for one machine: replication factors of 1, a heap of 384 MiB, loopback listeners only. Everything that a
+client can notice (protocol, group coordination, retention, transactions) is the real broker's.
+"""
+
+import os
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from causeline.schemas.errors import EnvironmentFault
+from causeline.stack.faults import environment_fault
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""Bound of one record batch; our event batches stay well below it."""
+
+_LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
+_FORMAT_TIMEOUT_S = 60
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A further listener for clients, beside the PLAINTEXT one.
+
+    `name` is free; `protocol` is Kafka's (`SSL`, `SASL_PLAINTEXT`, …); `options` are broker properties that the
+    protocol needs, written as `listener.name.<name>.<option>`.
+    """
+
+    name: str
+    protocol: str
+    port: int
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class BrokerConfig:
+    """Where the broker keeps its data (`folder`) and the ports it listens on; ports are never 0 here."""
+
+    folder: Path
+    port: int
+    controller_port: int
+    partitions: int = 4
+    listeners: tuple[Listener, ...] = ()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The PLAINTEXT listener, as clients name it."""
+        return f"{_LOOPBACK}:{self.port}"
+
+    @property
+    def data_dir(self) -> Path:
+        """Topics, offsets and the metadata log."""
+        return self.folder / "data"
+
+    @property
+    def properties_file(self) -> Path:
+        """The configuration that the broker is started with."""
+        return self.folder / "server.properties"
+
+    @property
+    def log_file(self) -> Path:
+        """The broker's own log, bounded by rotation."""
+        return self.folder / "broker.log"
+
+
+def server_properties(config: BrokerConfig) -> dict[str, str]:
+    """The broker's configuration as Kafka's property names and values."""
+    clients = [Listener("PLAINTEXT", "PLAINTEXT", config.port), *config.listeners]
+    controller = Listener("CONTROLLER", "PLAINTEXT", config.controller_port)
+    properties = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{_LOOPBACK}:{config.controller_port}",
+        "controller.listener.names": controller.name,
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listeners": ",".join(_address(each) for each in [*clients, controller]),
+        "advertised.listeners": ",".join(_address(each) for each in clients),
+        "listener.security.protocol.map": ",".join(f"{each.name}:{each.protocol}" for each in [*clients, controller]),
+        "log.dirs": str(config.data_dir),
+        "auto.create.topics.enable": "false",
+        "num.partitions": str(config.partitions),
+        "message.max.bytes": str(MAX_MESSAGE_BYTES),
+        "replica.fetch.max.bytes": str(MAX_MESSAGE_BYTES),
+        # A group that has to wait three seconds for members that will not come makes every start slow.
+        "group.initial.rebalance.delay.ms": "0",
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "8",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "4",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "share.coordinator.state.topic.num.partitions": "1",
+        "default.replication.factor": "1",
+        "min.insync.replicas": "1",
+        "num.network.threads": "2",
+        "num.io.threads": "4",
+        # One index file of 10 MiB for every partition is preallocated otherwise.
+        "log.index.size.max.bytes": str(2 * 1024 * 1024),
+        "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
+        # After a kill -9 the controller refuses the new process until the old one's session has run out.
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
+    }
+    for each in config.listeners:
+        for option, value in each.options:
+            properties[f"listener.name.{each.name.lower()}.{option}"] = value
+    return properties
+
+
+def prepare(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> None:
+    """Write the configuration and, the first time, format the storage; both are safe to repeat.
+
+    Raises `EnvironmentFault` when the folder cannot be written or the storage is not this broker's.
+    """
+    try:
+        config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _temporary_dir(config).mkdir(exist_ok=True, mode=0o700)
+        config.properties_file.write_text(_as_text(server_properties(config)))
+    except OSError as error:
+        raise environment_fault(error, f"the broker's folder {config.folder}") from error
+    if not (config.data_dir / "meta.properties").exists():
+        _format(config, java, jars)
+
+
+def command(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> list[str]:
+    """The command line of the broker; it runs in the foreground and stops cleanly on SIGTERM."""
+    # -Xshare and the serial collector: a broker for one machine should start fast and stay small.
+    return [*_jvm(config, java, jars, heap_mb=384), "kafka.Kafka", str(config.properties_file)]
+
+
+def _format(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> None:
+    arguments = ["format", "--ignore-formatted", "--cluster-id", _new_cluster_id()]
+    argv = [*_jvm(config, java, jars, heap_mb=128), "kafka.tools.StorageTool", *arguments]
+    argv += ["--config", str(config.properties_file)]
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, env=_environment(), check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EnvironmentFault(
+            f"Formatting Kafka's storage took longer than {_FORMAT_TIMEOUT_S} s.",
+            hint="The machine may be overloaded; try again.",
+        ) from error
+    except OSError as error:
+        raise environment_fault(error, f"the Java runtime {java}") from error
+    if done.returncode != 0:
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise EnvironmentFault(
+            f"Kafka could not format its storage in {config.data_dir}: {lines[-1] if lines else 'no reason given'}",
+            hint="Check free space and permissions there.",
+        )
+
+
+def _jvm(config: BrokerConfig, java: Path, jars: Sequence[Path], *, heap_mb: int) -> list[str]:
+    return [
+        str(java),
+        f"-Xmx{heap_mb}m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1" if heap_mb < 256 else "-XX:+ExitOnOutOfMemoryError",
+        "-Djava.awt.headless=true",
+        f"-Djava.io.tmpdir={_temporary_dir(config)}",
+        f"-Dlog4j2.configurationFile={_LOG_CONFIG}",
+        f"-Dcauseline.kafka.log={config.log_file}",
+        "-cp",
+        os.pathsep.join(map(str, jars)),
+    ]
+
+
+def _environment() -> dict[str, str]:
+    # Options meant for another Java program must not reach this one.
+    return {name: value for name, value in os.environ.items() if name not in {"JAVA_TOOL_OPTIONS", "CLASSPATH"}}
+
+
+def _temporary_dir(config: BrokerConfig) -> Path:
+    return config.folder / "tmp"
+
+
+def _address(listener: Listener) -> str:
+    return f"{listener.name}://{_LOOPBACK}:{listener.port}"
+
+
+def _new_cluster_id() -> str:
+    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def _as_text(properties: dict[str, str]) -> str:
+    escaped = ((name, value.replace("\\", "\\\\")) for name, value in properties.items())
+    return "".join(f"{name}={value}\n" for name, value in escaped)
