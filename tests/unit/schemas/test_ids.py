@@ -1,0 +1,60 @@
+"""Ids are W3C trace and span ids, and nothing else passes for one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from causeline.schemas import ids
+from causeline.schemas.errors import MalformedId
+
+
+def test_a_new_run_id_is_a_uuid_of_version_7_and_a_w3c_trace_id() -> None:
+    run_id = ids.new_run_id()
+
+    assert ids.is_run_id(run_id)
+    assert run_id[12] == "7"
+    assert run_id[16] in "89ab"
+
+
+def test_run_ids_sort_by_the_time_of_their_making() -> None:
+    made = [ids.new_run_id() for _ in range(1000)]
+
+    assert [run_id[:12] for run_id in made] == sorted(run_id[:12] for run_id in made)
+    assert len(set(made)) == len(made)
+
+
+def test_a_new_step_id_is_a_w3c_span_id() -> None:
+    assert all(ids.is_step_id(ids.new_step_id()) for _ in range(100))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0" * 32, "0" * 16, "g" * 32, "../../etc", "' OR 1=1--", "a" * 33, "A" * 32, "\x00" * 32, "٠" * 32, "a" * 32 + "\n"],
+)
+def test_what_is_no_id_is_refused(text: str) -> None:
+    assert not ids.is_run_id(text)
+    assert not ids.is_step_id(text)
+
+
+def test_a_run_id_may_be_given_as_a_uuid_in_any_case() -> None:
+    assert ids.parse_run_id("0190F3A2-7B1C-7D3E-8F40-123456789ABC") == "0190f3a27b1c7d3e8f40123456789abc"
+
+
+@pytest.mark.parametrize("text", ["", "nope", "0" * 32, "x" * 1_000_000])
+def test_a_malformed_run_id_is_named_shortly_with_the_way_out(text: str) -> None:
+    with pytest.raises(MalformedId) as caught:
+        ids.parse_run_id(text)
+
+    assert len(caught.value.message) < 100
+    assert caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+@given(st.lists(st.text(), min_size=1, max_size=4))
+def test_a_derived_id_is_the_same_for_the_same_parts_and_well_formed(parts: list[str]) -> None:
+    assert ids.derived_id(*parts) == ids.derived_id(*parts)
+    assert ids.is_run_id(ids.derived_id(*parts))
+
+
+def test_derived_ids_do_not_run_parts_together() -> None:
+    assert ids.derived_id("ab", "c") != ids.derived_id("a", "bc")
