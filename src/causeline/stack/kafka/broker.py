@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from causeline.schemas.errors import EnvironmentFault
+from causeline.schemas.topics import MAX_MESSAGE_BYTES
 from causeline.stack.faults import environment_fault
-
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""Bound of one record batch; our event batches stay well below it."""
 
 _LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 _FORMAT_TIMEOUT_S = 60
@@ -130,7 +128,6 @@ def prepare(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> None:
 
 def command(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> list[str]:
     """The command line of the broker; it runs in the foreground and stops cleanly on SIGTERM."""
-    # -Xshare and the serial collector: a broker for one machine should start fast and stay small.
     return [*_jvm(config, java, jars, heap_mb=384), "kafka.Kafka", str(config.properties_file)]
 
 
