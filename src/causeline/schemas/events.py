@@ -26,7 +26,6 @@ from causeline.schemas.vocabulary import (
 MAX_LABELS = 32
 MAX_LABEL_CHARS = 256
 MAX_LIST = 1000
-MAX_EXPECTED_STEPS = 1000
 _LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 
 
@@ -54,6 +53,8 @@ RunId: TypeAlias = Annotated[str, AfterValidator(_run_id)]
 StepId: TypeAlias = Annotated[str, AfterValidator(_step_id)]
 Micros: TypeAlias = Annotated[int, Field(ge=0, le=_LAST_MICROSECOND)]
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=256)]
+StepLabel: TypeAlias = Annotated[str, Field(min_length=1, max_length=300)]
+"""kind:name of a step."""
 Phrase: TypeAlias = Annotated[str, Field(min_length=1, max_length=1024)]
 Ref: TypeAlias = Annotated[str, Field(min_length=1, max_length=2048)]
 Refs: TypeAlias = Annotated[tuple[Ref, ...], Field(max_length=MAX_LIST)]
@@ -61,6 +62,10 @@ Score: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Amount: TypeAlias = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
 BigCount: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Positive: TypeAlias = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Whole: TypeAlias = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Phrases: TypeAlias = Annotated[tuple[Phrase, ...], Field(max_length=MAX_LIST)]
+StepNames: TypeAlias = Annotated[tuple[StepLabel, ...], Field(max_length=MAX_LIST)]
 Labels: TypeAlias = Annotated[dict[str, str], AfterValidator(_labels)]
 EventIdText: TypeAlias = Annotated[str, AfterValidator(_run_id)]
 
@@ -141,7 +146,7 @@ class StepFinished(TraceEvent, _Step):
     model_policy: Name | None = None
     temperature: Amount | None = None
     top_p: Score | None = None
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    seed: Whole | None = None
     system_fingerprint: Name | None = None
     confidence: Score | None = None
     refusal: bool | None = None
@@ -152,7 +157,7 @@ class StepFinished(TraceEvent, _Step):
     context_refs: Refs = ()
     raw_output_ref: Ref | None = None
     evidence_refs: Refs = ()
-    validation_errors: Annotated[tuple[Phrase, ...], Field(max_length=MAX_LIST)] = ()
+    validation_errors: Phrases = ()
 
 
 class EvidenceChecked(TraceEvent, _Step):
@@ -207,8 +212,8 @@ class RunFinished(TraceEvent):
     status: Status
     error_type: Name | None = None
     raw_output_ref: Ref | None = None
-    expected_events: Annotated[int, Field(ge=1, le=2**31 - 1)]
-    expected_steps: Annotated[tuple[Name, ...], Field(max_length=MAX_EXPECTED_STEPS)] = ()
+    expected_events: Positive
+    expected_steps: StepNames = ()
 
 
 AnyEvent: TypeAlias = (

@@ -129,7 +129,9 @@ def test_a_flipped_bit_never_ends_in_anything_but_records_or_a_reason(position: 
 
 
 def test_an_event_over_the_limit_is_named_with_its_size() -> None:
-    room = wire.MAX_EVENT_BYTES - len(wire.encode_item(SCHEMA, RECORD | {"validation_errors": ["x" * 200_000]})) + 200_000
+    room = (
+        wire.MAX_EVENT_BYTES - len(wire.encode_item(SCHEMA, RECORD | {"validation_errors": ["x" * 200_000]})) + 200_000
+    )
     exact = RECORD | {"validation_errors": ["x" * room]}
 
     assert len(wire.encode_item(SCHEMA, exact)) == wire.MAX_EVENT_BYTES
