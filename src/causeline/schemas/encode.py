@@ -10,9 +10,12 @@ accept, refuse what they refuse, and write what fastavro writes.
 """
 
 import struct
+import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from types import UnionType
-from typing import Annotated, Any, Final, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from causeline.schemas import catalogue, events, ids
 from causeline.schemas.errors import EventTooLarge, InvalidEvent
@@ -31,10 +34,13 @@ _LENGTHS: Final = tuple(encode_long(n) for n in range(4096))
 _PAIRS: Final = tuple(bytes(((n & 0x7F) | 0x80, (n >> 7) | 0x80)) for n in range(1 << 14))
 """Two continued bytes of a variable-length number, by their 14 bits."""
 _LAST_MICROSECOND: Final = 253_402_300_799_999_999
+_LARGEST: Final = sys.float_info.max
+_RUN_ID_FORM: Final = "32 lower-case hex digits, not all zero"
+_STEP_ID_FORM: Final = "16 lower-case hex digits, not all zero"
 _double = struct.Struct("<d").pack
 
 
-# --- values
+# --- values: each function is made for its field, with the branch of a nullable union already in its `lead`
 
 
 def _long(value: int) -> bytes:
@@ -49,60 +55,93 @@ def _text(value: str) -> bytes:
     return _long(len(raw)) + raw
 
 
-def _string(shortest: int, longest: int) -> Encode:
+def _string(lead: bytes, shortest: int, longest: int) -> Encode:
+    lengths = tuple(lead + length for length in _LENGTHS)
+
     def encode(value: Any) -> bytes:
         if not isinstance(value, str) or not shortest <= len(value) <= longest:
             raise ValueError(f"a string of {shortest} to {longest} characters")
-        return _text(value)
+        try:
+            raw = value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("text without lone surrogates") from None
+        return lengths[len(raw)] + raw if len(raw) < len(lengths) else lead + encode_long(len(raw)) + raw
 
     return encode
 
 
-def _hexadecimal(valid: Callable[[str], bool], what: str) -> Encode:
+def _hexadecimal(lead: bytes, valid: Callable[[str], bool], what: str) -> Encode:
     def encode(value: Any) -> bytes:
         if not isinstance(value, str) or not valid(value):
             raise ValueError(what)
-        return _LENGTHS[len(value)] + value.encode("ascii")
+        return lead + _LENGTHS[len(value)] + value.encode("ascii")
 
     return encode
 
 
-def _integer(least: int, most: int) -> Encode:
+def _integer(lead: bytes, least: int, most: int) -> Encode:
+    small = tuple(lead + length for length in _LENGTHS)
+
     def encode(value: Any) -> bytes:
         if type(value) is not int or not least <= value <= most:
             raise ValueError(f"a whole number from {least} to {most}")
-        return _long(value)
+        return small[value] if 0 <= value < len(small) else lead + encode_long(value)
 
     return encode
 
 
-def _micros(value: Any) -> bytes:
-    if type(value) is not int or not 0 <= value <= _LAST_MICROSECOND:
-        raise ValueError("microseconds since the epoch")
-    zigzag = value << 1
-    high = zigzag >> 28
-    if high == 0:
-        return encode_long(value)
-    return _PAIRS[zigzag & 0x3FFF] + _PAIRS[(zigzag >> 14) & 0x3FFF] + _high_part(high)
+def _micros(lead: bytes) -> Encode:
+    high_parts: dict[int, bytes] = {}
+
+    def encode(value: Any) -> bytes:
+        if type(value) is not int or not 0 <= value <= _LAST_MICROSECOND:
+            raise ValueError("microseconds since the epoch")
+        zigzag = value << 1
+        high = zigzag >> 28
+        if high == 0:
+            return lead + encode_long(value)
+        # The high bits are those of a span of 134 s: one look-up for all the times of a run.
+        tail = high_parts.get(high)
+        if tail is None:
+            if len(high_parts) >= _CACHE_SIZE:
+                high_parts.clear()
+            tail = high_parts[high] = _unsigned(high)
+        return lead + _PAIRS[zigzag & 0x3FFF] + _PAIRS[(zigzag >> 14) & 0x3FFF] + tail
+
+    return encode
 
 
-def _number(most: float) -> Encode:
+def _unsigned(rest: int) -> bytes:
+    out = bytearray()
+    while rest > 0x7F:
+        out.append((rest & 0x7F) | 0x80)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)
+
+
+def _number(lead: bytes, most: float) -> Encode:
     def encode(value: Any) -> bytes:
         if type(value) not in (float, int) or not 0.0 <= value <= most:
             raise ValueError(f"a finite number from 0 to {most}")
-        return _double(value)
+        return lead + _double(value)
 
     return encode
 
 
-def _boolean(value: Any) -> bytes:
-    if type(value) is not bool:
-        raise ValueError("true or false")
-    return b"\x01" if value else b"\x00"
+def _boolean(lead: bytes) -> Encode:
+    written = {False: lead + b"\x00", True: lead + b"\x01"}
+
+    def encode(value: Any) -> bytes:
+        if type(value) is not bool:
+            raise ValueError("true or false")
+        return written[value]
+
+    return encode
 
 
-def _words(vocabulary: type) -> Encode:
-    table = {word.value: _text(word.value) for word in vocabulary}  # type: ignore[attr-defined]
+def _one_of(lead: bytes, words: tuple[str, ...]) -> Encode:
+    table = {word: lead + _text(word) for word in words}
 
     def encode(value: Any) -> bytes:
         found = table.get(value) if isinstance(value, str) else None
@@ -119,7 +158,7 @@ def _strings(item: Encode) -> Encode:
             raise ValueError(f"a list of at most {MAX_LIST}")
         if not value:
             return _NULL
-        return b"".join((_long(len(value)), *map(item, value), _NULL))
+        return b"".join((_LENGTHS[len(value)], *map(item, value), _NULL))
 
     return encode
 
@@ -129,94 +168,68 @@ def _labels(value: Any) -> bytes:
         raise ValueError(f"at most {MAX_LABELS} labels")
     if not value:
         return _NULL
-    return b"".join((_long(len(value)), *(_label(k) + _label(v) for k, v in value.items()), _NULL))
+    pairs = [_label(key) + _label(text) for key, text in value.items()]
+    return b"".join((_LENGTHS[len(pairs)], *pairs, _NULL))
 
 
-# --- caches: names, versions and words recur from event to event
+class _Remembered:
+    """An encoder that remembers what it has encoded: names, versions and words recur from event to event."""
 
+    __slots__ = ("encode", "seen")
 
-def _cached(encode: Encode) -> Encode:
-    seen: dict[Any, bytes] = {}
+    def __init__(self, encode: Encode) -> None:
+        self.encode = encode
+        self.seen: dict[object, bytes] = {}
 
-    def lookup(value: Any) -> bytes:
-        # The type is part of the question: 1, 1.0 and True are one key and three values.
-        found = seen.get(value) if type(value) is str else None
+    def __call__(self, value: Any) -> bytes:
+        # A text is equal to nothing but a text, so a hit needs no further check.
+        try:
+            found = self.seen.get(value)
+        except TypeError:
+            found = None
         if found is None:
-            found = encode(value)
-            if len(seen) >= _CACHE_SIZE:
-                seen.clear()
-            if type(value) is str:
-                seen[value] = found
+            found = self.encode(value)
+            if len(self.seen) >= _CACHE_SIZE:
+                self.seen.clear()
+            self.seen[value] = found
         return found
 
-    return lookup
 
+_label = _Remembered(_string(b"", 0, MAX_LABEL_CHARS))
+_name = _Remembered(_string(b"", 1, 256))
+_run_id = _hexadecimal(b"", ids.is_run_id, _RUN_ID_FORM)
+_moment = _micros(b"")
+_sequence = _integer(b"", 0, 2**63 - 1)
 
-def _high_parts() -> Callable[[int], bytes]:
-    seen: dict[int, bytes] = {}
+# --- fields: an encoder for each kind of value that the models are made of
 
-    def lookup(high: int) -> bytes:
-        found = seen.get(high)
-        if found is None:
-            if len(seen) >= _CACHE_SIZE:
-                seen.clear()
-            out = bytearray()
-            rest = high
-            while rest > 0x7F:
-                out.append((rest & 0x7F) | 0x80)
-                rest >>= 7
-            out.append(rest)
-            found = seen[high] = bytes(out)
-        return found
-
-    return lookup
-
-
-_high_part = _high_parts()
-_label = _cached(_string(0, MAX_LABEL_CHARS))
-_name = _cached(_string(1, 256))
-
-# --- fields: one encoder for each kind that the models are made of
-
-_BY_KIND: Final[tuple[tuple[object, Encode], ...]] = (
-    (events.RunId, _hexadecimal(ids.is_run_id, "32 lower-case hex digits, not all zero")),
-    (events.StepId, _hexadecimal(ids.is_step_id, "16 lower-case hex digits, not all zero")),
+_BY_KIND: Final[tuple[tuple[object, Callable[[bytes], Encode]], ...]] = (
+    (events.RunId, lambda lead: _hexadecimal(lead, ids.is_run_id, _RUN_ID_FORM)),
+    (events.StepId, lambda lead: _Remembered(_hexadecimal(lead, ids.is_step_id, _STEP_ID_FORM))),
     (events.Micros, _micros),
-    (events.Name, _name),
-    (events.Phrase, _cached(_string(1, 1024))),
-    (events.Ref, _string(1, 2048)),
-    (events.Refs, _strings(_string(1, 2048))),
-    (events.Phrases, _strings(_cached(_string(1, 1024)))),
-    (events.StepNames, _strings(_cached(_string(1, 300)))),
-    (events.Score, _number(1.0)),
-    (events.Amount, _number(1.7976931348623157e308)),
-    (events.Count, _integer(0, 2**31 - 1)),
-    (events.Positive, _integer(1, 2**31 - 1)),
-    (events.BigCount, _integer(0, 2**63 - 1)),
-    (events.Whole, _integer(-(2**63), 2**63 - 1)),
-    (events.Labels, _labels),
+    (events.Name, lambda lead: _Remembered(_string(lead, 1, 256))),
+    (events.Phrase, lambda lead: _Remembered(_string(lead, 1, 1024))),
+    (events.Ref, lambda lead: _string(lead, 1, 2048)),
+    (events.Refs, lambda _: _strings(_string(b"", 1, 2048))),
+    (events.Phrases, lambda _: _strings(_Remembered(_string(b"", 1, 1024)))),
+    (events.StepNames, lambda _: _strings(_Remembered(_string(b"", 1, 300)))),
+    (events.Score, lambda lead: _number(lead, 1.0)),
+    (events.Amount, lambda lead: _number(lead, _LARGEST)),
+    (events.Count, lambda lead: _integer(lead, 0, 2**31 - 1)),
+    (events.Positive, lambda lead: _integer(lead, 1, 2**31 - 1)),
+    (events.BigCount, lambda lead: _integer(lead, 0, 2**63 - 1)),
+    (events.Whole, lambda lead: _integer(lead, -(2**63), 2**63 - 1)),
+    (events.Labels, lambda _: _labels),
     (bool, _boolean),
 )
 
 
-def _kind_of(hint: object) -> object:
-    if (get_origin(hint) is not Annotated and isinstance(hint, UnionType)) or str(hint).startswith("typing.Optional"):
-        return next(part for part in get_args(hint) if part is not type(None))
-    return hint
-
-
-def _encoder(hint: object) -> Encode:
-    kind = _kind_of(hint)
-    if isinstance(kind, type) and kind is not bool:
-        return _words(kind)
-    return next(encode for known, encode in _BY_KIND if known == kind)
-
-
-def _some(encode: Encode) -> Encode:
-    def encode_some(value: Any) -> bytes:
-        return _SOME + encode(value)
-
-    return encode_some
+def _encoder(hint: object, lead: bytes) -> Encode:
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return _Remembered(_one_of(lead, tuple(word.value for word in hint)))
+    return next(make(lead) for kind, make in _BY_KIND if kind == hint)
 
 
 _ITEM: Final = catalogue.latest("trace-batch").item or {"fields": []}
@@ -225,25 +238,34 @@ _PREFIX: Final = (
 )  # fmt: skip
 """What every event says, in the schema's order; the slots are what comes after."""
 _SLOTS: Final = {field["name"]: slot for slot, field in enumerate(_ITEM["fields"][len(_PREFIX) :])}
-_NULLABLE: Final = {field["name"] for field in _ITEM["fields"] if isinstance(field["type"], list)}
+_LEADS: Final = {field["name"]: _SOME if isinstance(field["type"], list) else b"" for field in _ITEM["fields"]}
 _EMPTY: Final = [_NULL] * len(_SLOTS)
 
 
-def _fields_of(model: type[TraceEvent]) -> dict[str, tuple[int, Encode]]:
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """One event type: for each of its fields the slot, the encoder, what it remembers, and 1 if it is required."""
+
+    type_text: bytes
+    fields: Mapping[str, tuple[int, Encode, Mapping[object, bytes], int]]
+    required: frozenset[str]
+
+
+def _shape_of(kind: EventType, model: type[TraceEvent]) -> _Shape:
     hints = get_type_hints(model, include_extras=True)
-    return {
-        name: (_SLOTS[name], _some(_encoder(hints[name])) if name in _NULLABLE else _encoder(hints[name]))
-        for name in model.model_fields
-        if name in _SLOTS
-    }
+    required = frozenset(name for name, field in model.model_fields.items() if field.is_required() and name in _SLOTS)
+    encoders = {name: _encoder(hints[name], _LEADS[name]) for name in model.model_fields if name in _SLOTS}
+    return _Shape(
+        type_text=_text(kind.value),
+        fields={
+            name: (_SLOTS[name], encode, encode.seen if isinstance(encode, _Remembered) else {}, int(name in required))
+            for name, encode in encoders.items()
+        },
+        required=required,
+    )
 
 
-_FIELDS: Final = {kind: _fields_of(model) for kind, model in EVENT_MODELS.items()}
-_REQUIRED: Final = {
-    kind: frozenset(name for name, field in model.model_fields.items() if field.is_required() and name in _SLOTS)
-    for kind, model in EVENT_MODELS.items()
-}
-_TYPE_TEXT: Final = {kind: _text(kind.value) for kind in EventType}
+_SHAPES: Final = {kind: _shape_of(kind, model) for kind, model in EVENT_MODELS.items()}
 
 
 class RunWriter:
@@ -252,44 +274,49 @@ class RunWriter:
     Raises InvalidEvent naming the first field that is wrong, never its value.
     """
 
-    __slots__ = ("_after", "_before")
+    __slots__ = ("_run", "_types")
 
     def __init__(self, *, run_id: str, project: str, workflow: str, emitter_id: str, run_started_at: int) -> None:
-        constant = {"run_id": run_id, "project": project, "workflow": workflow, "emitter_id": emitter_id}
-        encoders = dict.fromkeys(constant, _name) | {"run_id": _BY_KIND[0][1]}
-        self._before = b"".join(_checked("run", name, encoders[name], value) for name, value in constant.items())
-        start = _checked("run", "run_started_at", _micros, run_started_at)
-        self._after = {kind: text + start for kind, text in _TYPE_TEXT.items()}
+        self._run = b"".join(
+            (
+                _checked("run_id", _run_id, run_id),
+                _checked("project", _name, project),
+                _checked("workflow", _name, workflow),
+                _checked("emitter_id", _name, emitter_id),
+            )
+        )
+        start = _checked("run_started_at", _moment, run_started_at)
+        self._types = {kind: shape.type_text + start for kind, shape in _SHAPES.items()}
 
     def encode(
         self, kind: EventType, *, event_id: str, seq: int, occurred_at: int, fields: Mapping[str, object]
     ) -> bytes:
         """One event as the item of a batch; a field that is None is not said. Raises InvalidEvent, EventTooLarge."""
-        table = _FIELDS[kind]
+        shape = _SHAPES[kind]
+        table = shape.fields
         slots = _EMPTY.copy()
-        said = 0
-        required = _REQUIRED[kind]
+        required = len(shape.required)
         name = "event_id"
         try:
-            head = _event_id(event_id), self._before
+            identity = _run_id(event_id)
             name = "seq"
             number = _sequence(seq)
             name = "occurred_at"
-            tail = number, self._after[kind], _micros(occurred_at)
+            moment = _moment(occurred_at)
             for name, value in fields.items():
                 if value is None:
                     continue
-                slot, encode = table[name]
-                slots[slot] = encode(value)
-                said += name in required
+                slot, encode, seen, counts = table[name]
+                required -= counts
+                slots[slot] = (seen and type(value) is str and seen.get(value)) or encode(value)
         except KeyError:
             raise InvalidEvent(f"{kind}: {name[:64]}: not a field of this event.") from None
         except ValueError as error:
             raise InvalidEvent(f"{kind}: {name}: should be {error}.") from None
-        if said < len(required):
-            lacking = next(name for name in sorted(required) if fields.get(name) is None)
+        if required:
+            lacking = next(name for name in sorted(shape.required) if fields.get(name) is None)
             raise InvalidEvent(f"{kind}: {lacking}: is required.")
-        item = b"".join((*head, *tail, *slots))
+        item = b"".join((identity, self._run, number, self._types[kind], moment, *slots))
         if len(item) > MAX_EVENT_BYTES:
             raise EventTooLarge(
                 f"An event of {len(item)} bytes is larger than the {MAX_EVENT_BYTES} that one may have."
@@ -297,12 +324,8 @@ class RunWriter:
         return item
 
 
-_event_id: Final = _BY_KIND[0][1]
-_sequence: Final = _integer(0, 2**63 - 1)
-
-
-def _checked(kind: str, name: str, encode: Encode, value: object) -> bytes:
+def _checked(name: str, encode: Encode, value: object) -> bytes:
     try:
         return encode(value)
     except ValueError as error:
-        raise InvalidEvent(f"{kind}: {name}: should be {error}.") from None
+        raise InvalidEvent(f"run: {name}: should be {error}.") from None

@@ -142,7 +142,8 @@ def test_an_event_over_the_limit_is_named_with_its_size() -> None:
 def test_a_single_record_is_read_to_its_last_byte() -> None:
     gap = catalogue.latest("gap")
     record = {
-        "gap_id": "a" * 32, "run_id": "b" * 32, "project": "p", "workflow": "w", "run_started_at": 1, "event_id": "c" * 32,
+        "gap_id": "a" * 32, "run_id": "b" * 32, "project": "p", "workflow": "w", "event_id": "c" * 32,
+        "run_started_at": 1,
         "kind": "weak_provenance", "evidence_refs": [], "conflicting_refs": [], "next_step": "review", "occurred_at": 2,
         "detected_at": 3,
     }  # fmt: skip
