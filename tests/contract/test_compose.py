@@ -21,7 +21,7 @@ def test_it_keeps_to_the_compose_specification() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
 
     assert check.returncode == 0, check.stdout + check.stderr
