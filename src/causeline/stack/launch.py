@@ -20,7 +20,7 @@ def launcher(argv: Sequence[str], *, parent_pid: int | None = None) -> list[str]
     The kernel watches the thread that starts the child: start it from one that lives as long as the process.
     """
     parent = os.getpid() if parent_pid is None else parent_pid
-    return [sys.executable, "-E", "-S", __file__, str(parent), *argv]
+    return [sys.executable, "-I", "-S", __file__, str(parent), *argv]
 
 
 def main(arguments: Sequence[str]) -> None:

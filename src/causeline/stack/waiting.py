@@ -9,7 +9,7 @@ from causeline.schemas.errors import EnvironmentFault
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], *, timeout_s: float, what: str, interval_s: float = 0.05) -> T:
+def wait_until(condition: Callable[[], T | None], *, timeout_s: float, what: str, interval_s: float = 0.05) -> T:
     """The first truthy answer of `condition`; raises `EnvironmentFault` naming `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
