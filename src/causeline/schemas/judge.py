@@ -10,14 +10,15 @@ from types import MappingProxyType
 
 from causeline.schemas.vocabulary import GapKind, NextStep
 
-DEFAULT_NEXT_STEPS: Mapping[GapKind, NextStep] = MappingProxyType(
+DEFAULT_NEXT_STEPS: Mapping[GapKind, tuple[NextStep, ...]] = MappingProxyType(
     {
-        GapKind.MISSING_CITATION: NextStep.SEARCH,
-        GapKind.WEAK_PROVENANCE: NextStep.REVIEW,
-        GapKind.UNSUPPORTED_FIELD: NextStep.RETRY,
-        GapKind.SOURCE_CONFLICT: NextStep.ESCALATE,
+        GapKind.MISSING_CITATION: (NextStep.SEARCH, NextStep.RETRY, NextStep.PARTIAL_OUTPUT),
+        GapKind.WEAK_PROVENANCE: (NextStep.REVIEW,),
+        GapKind.UNSUPPORTED_FIELD: (NextStep.RETRY, NextStep.PARTIAL_OUTPUT),
+        GapKind.SOURCE_CONFLICT: (NextStep.ESCALATE,),
     }
 )
+"""What to do about a gap, in order: the next is for when the last did not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ class Standard:
     """A score under it is weak provenance."""
     support_floor: float = 0.3
     """A score under it is no support at all."""
-    next_steps: Mapping[GapKind, NextStep] = field(default_factory=lambda: DEFAULT_NEXT_STEPS)
+    next_steps: Mapping[GapKind, tuple[NextStep, ...]] = field(default_factory=lambda: DEFAULT_NEXT_STEPS)
+    required: bool | None = None
+    """Whether a citation is needed; None leaves it to the event."""
 
 
 DEFAULT_STANDARD = Standard()
@@ -49,17 +52,22 @@ def judge(
     score: float | None,
     evidence_refs: Collection[str],
     conflicting_refs: Collection[str],
+    attempts: int = 0,
     standard: Standard = DEFAULT_STANDARD,
 ) -> Judgement | None:
     """The gap in a field's evidence, or None when it suffices.
 
     Sources that disagree come first, then their absence, then how well they support the value: a reference whose
-    score was never taken is held to support it.
+    score was never taken is held to support it. `attempts` is how many next steps for this field came before: each
+    asks for the next of the standard's list, and past its end the last one stands.
     """
+    if standard.required is not None:
+        required = standard.required
     kind = _kind(required, score, evidence_refs, conflicting_refs, standard)
     if kind is None:
         return None
-    return Judgement(kind, standard.next_steps[kind], standard.threshold)
+    steps = standard.next_steps[kind]
+    return Judgement(kind, steps[min(attempts, len(steps) - 1)], standard.threshold)
 
 
 def _kind(

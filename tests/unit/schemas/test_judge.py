@@ -32,7 +32,7 @@ def test_each_kind_of_gap_is_told_from_the_evidence_alone(
 
 
 def test_the_standard_decides_the_threshold_and_the_next_step() -> None:
-    strict = Standard(threshold=0.95, next_steps={GapKind.WEAK_PROVENANCE: NextStep.SAFE_STOP})
+    strict = Standard(threshold=0.95, next_steps={GapKind.WEAK_PROVENANCE: (NextStep.SAFE_STOP,)})
 
     found = judge(required=True, score=0.9, evidence_refs=["a"], conflicting_refs=[], standard=strict)
 
@@ -41,3 +41,22 @@ def test_the_standard_decides_the_threshold_and_the_next_step() -> None:
 
 def test_the_default_standard_names_a_next_step_for_every_kind() -> None:
     assert set(DEFAULT_STANDARD.next_steps) == set(GapKind)
+
+
+def test_each_attempt_asks_for_the_next_step_and_the_last_one_stands() -> None:
+    asked = [
+        found.next_step
+        for attempts in range(4)
+        if (found := judge(required=True, score=None, evidence_refs=[], conflicting_refs=[], attempts=attempts))
+    ]
+
+    assert asked == [NextStep.SEARCH, NextStep.RETRY, NextStep.PARTIAL_OUTPUT, NextStep.PARTIAL_OUTPUT]
+
+
+def test_a_standard_that_requires_a_citation_overrules_the_event() -> None:
+    strict = Standard(required=True)
+
+    found = judge(required=False, score=None, evidence_refs=[], conflicting_refs=[], standard=strict)
+
+    assert found is not None
+    assert found.kind is GapKind.MISSING_CITATION
