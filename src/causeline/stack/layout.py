@@ -30,7 +30,7 @@ _SERVICE_NAMES = {
 }
 
 
-def state_folder(settings: StackSettings) -> Path:
+def state_folder(settings: StackSettings, *, needed_bytes: int = _MIN_FREE_BYTES) -> Path:
     """The folder to use, absolute, made if need be; raises `EnvironmentFault` when it cannot hold a stack."""
     folder = (
         Path(tempfile.mkdtemp(prefix="causeline-"))
@@ -46,9 +46,9 @@ def state_folder(settings: StackSettings) -> Path:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise environment_fault(error, thing) from error
-    if free < _MIN_FREE_BYTES:
+    if free < needed_bytes:
         raise EnvironmentFault(
-            f"Only {free // 2**20} MiB are free for {thing}, and a stack needs {_MIN_FREE_BYTES // 2**20} MiB.",
+            f"Only {free // 2**20} MiB are free for {thing}, and a stack needs {needed_bytes // 2**20} MiB.",
             hint="Free some disk space, or choose another folder with CAUSELINE_STATE_DIR.",
         )
     return folder

