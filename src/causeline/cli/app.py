@@ -1,0 +1,51 @@
+"""The commands, gathered into one app."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import typer
+
+from causeline.cli import output, services, stack, topics
+from causeline.cli.options import Json, examples
+from causeline.cli.shield import Shielded
+
+app = typer.Typer(
+    name="causeline",
+    cls=Shielded,
+    help="Turn a bad answer of an AI workflow into an inspectable chain of causes.",
+    epilog=examples(
+        "causeline demo                        # start everything, publish three workflows, explain a failed run",
+        "causeline runs --since 1h --has-gap   # find runs",
+        "causeline show RUN                    # what happened in one, step by step",
+        'causeline sql "SELECT count() FROM runs"',
+    )
+    + "\n\n\b\nExit codes: 0 done; 1 the answer is no; 2 wrong command line; 3 a service does not answer;\n"
+    "4 this machine lacks something; 5 a fault of causeline's; 130 interrupted; 141 pipe closed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def causeline() -> None:
+    """Turn a bad answer of an AI workflow into an inspectable chain of causes."""
+
+
+def show_version(json_output: Json = False) -> None:
+    """Print the version of causeline and of the Python it runs on."""
+    try:
+        ours = version("causeline")
+    except PackageNotFoundError:
+        ours = "unknown"
+    if json_output:
+        output.print_json({"causeline": ours, "python": platform.python_version()})
+    else:
+        output.say(f"causeline {ours} (Python {platform.python_version()})")
+
+
+stack.register(app)
+services.register(app)
+topics.register(app)
+app.command("version", epilog=examples("causeline version"))(show_version)

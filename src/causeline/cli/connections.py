@@ -1,0 +1,103 @@
+"""Where Kafka and ClickHouse are: as said, else the running local stack's, else a sentence on how to say it."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.schemas.errors import Unreachable
+from causeline.schemas.topics import DEFAULT_PREFIX
+
+if TYPE_CHECKING:
+    from causeline.stack.endpoints import Endpoints
+
+STATE_DIR = "CAUSELINE_STATE_DIR"
+KAFKA = "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS"
+CLICKHOUSE = "CAUSELINE_CLICKHOUSE_URL"
+CLICKHOUSE_PASSWORD = "CAUSELINE_CLICKHOUSE_PASSWORD"  # noqa: S105 - the variable's name
+CLICKHOUSE_PASSWORD_FILE = "CAUSELINE_CLICKHOUSE_PASSWORD_FILE"  # noqa: S105 - the variable's name
+TOPIC_PREFIX = "CAUSELINE_TOPIC_PREFIX"
+READER = "reader"
+"""The local stack's read-only ClickHouse user."""
+
+
+def state_folder(option: Path | None = None) -> Path:
+    """The folder of the local stack's state: the option, its variable, or `.causeline` here."""
+    return (option or Path(os.environ.get(STATE_DIR) or ".causeline")).absolute()
+
+
+def settle(
+    *, state_dir: Path | None = None, clickhouse_url: str | None = None, kafka_servers: str | None = None
+) -> None:
+    """Make the environment say where everything is, so that every part's settings agree.
+
+    What was said by option or variable stands; what was not is filled in from the running local stack, if there is
+    one. Each service is settled by itself, and the stack's password goes to the stack's own ClickHouse only.
+    """
+    for variable, said in ((STATE_DIR, state_dir), (CLICKHOUSE, clickhouse_url), (KAFKA, kafka_servers)):
+        if said:
+            os.environ[variable] = str(said)
+    local = _local_environment(state_folder(state_dir))
+    ours = os.environ.get(CLICKHOUSE) in {None, "", local.get(CLICKHOUSE)}
+    for variable, value in local.items():
+        if variable == CLICKHOUSE_PASSWORD_FILE and (not ours or os.environ.get(CLICKHOUSE_PASSWORD)):
+            continue
+        if not os.environ.get(variable):
+            os.environ[variable] = value
+
+
+def clickhouse(state_dir: Path | None = None, clickhouse_url: str | None = None) -> ClickHouseConnection:
+    """The ClickHouse to ask; raises Unreachable where none is named and none runs here."""
+    settle(state_dir=state_dir, clickhouse_url=clickhouse_url)
+    _require(CLICKHOUSE)
+    return ClickHouseConnection.from_environment()
+
+
+def reader(state_dir: Path | None = None, clickhouse_url: str | None = None) -> ClickHouseConnection:
+    """The ClickHouse to ask on behalf of someone who may only read: the local stack's reader, where it is the one."""
+    connection = clickhouse(state_dir, clickhouse_url)
+    endpoints = local_endpoints(state_folder(state_dir))
+    if endpoints is None or connection.url != endpoints.clickhouse_url:
+        return connection
+    return ClickHouseConnection.from_environment(
+        {
+            CLICKHOUSE: connection.url.replace(f"//{connection.user}@", f"//{READER}@", 1),
+            CLICKHOUSE_PASSWORD_FILE: str(endpoints.clickhouse_reader_password_file),
+        }
+    )
+
+
+def kafka(state_dir: Path | None = None, kafka_servers: str | None = None) -> KafkaConnection:
+    """The Kafka to talk to; raises Unreachable where none is named and none runs here."""
+    settle(state_dir=state_dir, kafka_servers=kafka_servers)
+    _require(KAFKA)
+    return KafkaConnection.from_environment()
+
+
+def topic_prefix() -> str:
+    """What stands before the dot of every topic's name."""
+    return os.environ.get(TOPIC_PREFIX) or DEFAULT_PREFIX
+
+
+def local_endpoints(folder: Path) -> "Endpoints | None":
+    """Where the stack that is up in `folder` answers; None where none is."""
+    if not (folder / "endpoints.json").exists():
+        return None
+    from causeline.stack.endpoints import Endpoints  # noqa: PLC0415 - the stack extra, only where a stack runs
+
+    return Endpoints.load(folder)
+
+
+def _local_environment(folder: Path) -> dict[str, str]:
+    endpoints = local_endpoints(folder)
+    return {} if endpoints is None else endpoints.environment()
+
+
+def _require(variable: str) -> None:
+    if not os.environ.get(variable):
+        raise Unreachable(f"No stack is running here and {variable} is not set.", hint="causeline up")
+
+
+def set_topic_prefix(prefix: str) -> None:
+    """Have every part use `prefix`."""
+    os.environ[TOPIC_PREFIX] = prefix

@@ -1,0 +1,64 @@
+"""Options that several commands share, each said once."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+StateDir: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--state-dir",
+        envvar="CAUSELINE_STATE_DIR",
+        metavar="FOLDER",
+        show_default="./.causeline",
+        help="Folder of the local stack's state.",
+    ),
+]
+ClickHouseUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--clickhouse-url",
+        envvar="CAUSELINE_CLICKHOUSE_URL",
+        metavar="URL",
+        show_default="the running local stack's",
+        help="ClickHouse, as http://user@host:port/database; its password by CAUSELINE_CLICKHOUSE_PASSWORD(_FILE).",
+    ),
+]
+KafkaServers: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--kafka",
+        envvar="CAUSELINE_KAFKA_BOOTSTRAP_SERVERS",
+        metavar="SERVERS",
+        show_default="the running local stack's",
+        help="Kafka bootstrap servers, as host:port[,host:port…].",
+    ),
+]
+TopicPrefix: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--prefix", envvar="CAUSELINE_TOPIC_PREFIX", metavar="WORD", help="What stands before the dot of every topic."
+    ),
+]
+
+
+class LogLevel(StrEnum):
+    """How much a long-running command says on stderr."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+Log: TypeAlias = Annotated[
+    LogLevel, typer.Option("--log-level", envvar="CAUSELINE_LOG_LEVEL", help="What is logged to stderr.")
+]
+
+
+def examples(*lines: str) -> str:
+    """An epilog of example commands, kept as they stand."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,121 @@
+"""`worker`, `load`, `serve` and `migrate`: the parts that a supervisor, or a container, runs."""
+
+import logging
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from causeline.cli import connections, output
+from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, Log, LogLevel, StateDir, TopicPrefix, examples
+from causeline.schemas.topics import DEFAULT_PREFIX
+
+
+def start_logging(level: LogLevel) -> None:
+    """Log to stderr, a line an event, in UTC, so that the logs of several machines can be read side by side."""
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level.value.upper(), handlers=[handler], force=True)
+
+
+def worker(
+    kafka: KafkaServers = None,
+    prefix: TopicPrefix = DEFAULT_PREFIX,
+    state_dir: StateDir = None,
+    log_level: Log = LogLevel.INFO,
+) -> None:
+    """Join events into runs until told to stop (SIGTERM or Ctrl-C).
+
+    Start as many as there are partitions; they share the work. Further settings are CAUSELINE_WORKER_… variables.
+    """
+    from causeline.streams.worker import WorkerSettings, run_worker  # noqa: PLC0415 - the streams extra
+
+    start_logging(log_level)
+    connections.kafka(state_dir, kafka)
+    connections.set_topic_prefix(prefix)
+    raise typer.Exit(run_worker(WorkerSettings()))
+
+
+def load(
+    kafka: KafkaServers = None,
+    clickhouse_url: ClickHouseUrl = None,
+    prefix: TopicPrefix = DEFAULT_PREFIX,
+    state_dir: StateDir = None,
+    log_level: Log = LogLevel.INFO,
+) -> None:
+    """Load what is on the topics into ClickHouse until told to stop (SIGTERM or Ctrl-C).
+
+    Start as many as there are partitions; they share the work. Further settings are CAUSELINE_LOADER_… variables.
+    """
+    from causeline.sinks.loader import LoaderSettings, run_loader  # noqa: PLC0415 - the sinks extra
+
+    start_logging(log_level)
+    connections.kafka(state_dir, kafka)
+    connections.clickhouse(state_dir, clickhouse_url)
+    connections.set_topic_prefix(prefix)
+    raise typer.Exit(run_loader(LoaderSettings()))
+
+
+def migrate(clickhouse_url: ClickHouseUrl = None, state_dir: StateDir = None, json_output: Json = False) -> None:
+    """Bring ClickHouse's tables and views to this version; what is there already stays."""
+    from causeline.sinks.migrate import migrate as bring_up_to_date  # noqa: PLC0415 - the sinks extra
+
+    connection = connections.clickhouse(state_dir, clickhouse_url)
+    with output.progress(quiet=json_output) as tell:
+        applied = [str(name) for name in bring_up_to_date(connection, tell)]
+    if json_output:
+        output.print_json({"applied": applied})
+    elif applied:
+        output.say(f"Applied: {', '.join(applied)}.")
+    else:
+        output.say("Nothing to do: tables and views are up to date.")
+
+
+def serve(
+    *,
+    host: Annotated[
+        str | None,
+        typer.Option(envvar="CAUSELINE_SERVE_HOST", show_default="127.0.0.1", help="Address to listen on."),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(envvar="CAUSELINE_SERVE_PORT", show_default="8080", help="Port; 0 is a free one.")
+    ] = None,
+    clickhouse_url: ClickHouseUrl = None,
+    kafka: KafkaServers = None,
+    state_dir: StateDir = None,
+    log_level: Log = LogLevel.INFO,
+) -> None:
+    """Serve health and the schemas over HTTP until told to stop (SIGTERM or Ctrl-C).
+
+    GET /healthz tells what can be reached. The schemas are served as a Confluent-compatible registry, read-only: give
+    this address to any Confluent deserializer. An address other than loopback needs CAUSELINE_SERVE_TOKEN(_FILE).
+    """
+    from causeline.console.server import run_server  # noqa: PLC0415 - the console extra
+    from causeline.console.settings import ServeSettings  # noqa: PLC0415
+
+    start_logging(log_level)
+    connections.settle(state_dir=state_dir, clickhouse_url=clickhouse_url, kafka_servers=kafka)
+    raise typer.Exit(run_server(ServeSettings.of(host=host, port=port)))
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `app`."""
+    app.command(epilog=examples("causeline worker", "causeline worker --kafka broker:9092 --log-level debug"))(worker)
+    app.command(
+        epilog=examples("causeline load", "causeline load --clickhouse-url http://loader@clickhouse:8123/causeline")
+    )(load)
+    app.command(
+        epilog=examples(
+            "causeline serve",
+            "curl http://127.0.0.1:8080/healthz",
+            "curl http://127.0.0.1:8080/subjects/causeline.events-value/versions/latest",
+        )
+    )(serve)
+    app.command(
+        epilog=examples(
+            "causeline migrate", "causeline migrate --clickhouse-url http://admin@clickhouse:8123/causeline"
+        )
+    )(migrate)

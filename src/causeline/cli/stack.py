@@ -1,0 +1,99 @@
+"""`up` and `down`: the local stack, from nothing to readiness and back."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from causeline.cli import connections, output
+from causeline.cli.options import Json, StateDir, examples
+
+Partitions = Annotated[
+    int | None,
+    typer.Option("--partitions", envvar="CAUSELINE_PARTITIONS", show_default="4", help="Partitions of new topics."),
+]
+_PORT = "0 is a free one, kept for the next time."
+
+
+def up(
+    *,
+    state_dir: StateDir = None,
+    kafka_port: Annotated[
+        int | None, typer.Option(envvar="CAUSELINE_KAFKA_PORT", show_default="0", help=f"Kafka's port; {_PORT}")
+    ] = None,
+    clickhouse_port: Annotated[
+        int | None,
+        typer.Option(envvar="CAUSELINE_CLICKHOUSE_PORT", show_default="0", help=f"ClickHouse's HTTP port; {_PORT}"),
+    ] = None,
+    console_port: Annotated[
+        int | None, typer.Option(envvar="CAUSELINE_CONSOLE_PORT", show_default="0", help=f"The console's port; {_PORT}")
+    ] = None,
+    partitions: Partitions = None,
+    workers: Annotated[
+        int | None, typer.Option(envvar="CAUSELINE_WORKERS", show_default="1", help="How many workers join runs.")
+    ] = None,
+    loaders: Annotated[
+        int | None, typer.Option(envvar="CAUSELINE_LOADERS", show_default="1", help="How many loaders fill ClickHouse.")
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Start the local stack, or what of it is not running, and wait until it is ready.
+
+    Kafka, ClickHouse, the topics and tables, a worker, a loader and the console's HTTP service; all on this machine,
+    all on the loopback address, without Docker. Twice is one stack.
+    """
+    start(
+        state_dir,
+        quiet=json_output,
+        kafka_port=kafka_port,
+        clickhouse_port=clickhouse_port,
+        console_port=console_port,
+        partitions=partitions,
+        workers=workers,
+        loaders=loaders,
+    )
+    endpoints = connections.local_endpoints(connections.state_folder(state_dir))
+    if endpoints is None:  # `start` saved them; someone took the stack down since
+        raise typer.Exit(1)
+    if json_output:
+        output.print_json(endpoints.model_dump(mode="json"))
+        return
+    output.say(f"Kafka       {endpoints.kafka_bootstrap_servers}")
+    output.say(f"ClickHouse  {endpoints.clickhouse_url}  (password in {endpoints.clickhouse_password_file})")
+    output.say(f"Console     {endpoints.console_url}")
+    output.say(f"Artifacts   {endpoints.artifacts}")
+    output.say("Next: causeline demo · causeline status · causeline down")
+
+
+def start(state_dir: Path | None, *, quiet: bool = False, **chosen: object) -> None:
+    """Bring the stack up with the settings that were chosen, telling how far it is."""
+    from causeline.stack.local import up as bring_up  # noqa: PLC0415 - the stack extra
+    from causeline.stack.settings import load_settings  # noqa: PLC0415
+
+    named = {name: value for name, value in chosen.items() if value is not None}
+    settings = load_settings(state_dir=connections.state_folder(state_dir), **named)
+    with output.progress(quiet=quiet) as tell:
+        bring_up(settings, tell)
+
+
+def down(state_dir: StateDir = None, json_output: Json = False) -> None:
+    """Stop the local stack; what it stored stays for the next `up`."""
+    from causeline.stack.local import down as bring_down  # noqa: PLC0415 - the stack extra
+
+    folder = connections.state_folder(state_dir)
+    with output.progress(quiet=json_output) as tell:
+        stopped = bring_down(folder, tell)
+    if json_output:
+        output.print_json({"state_dir": str(folder), "stopped": stopped})
+    else:
+        output.say("The stack is stopped." if stopped else f"No stack was running in {folder}.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `app`."""
+    app.command(
+        epilog=examples(
+            "causeline up", "causeline up --workers 2 --partitions 8", "causeline up --json | jq .console_url"
+        )
+    )(up)
+    app.command(epilog=examples("causeline down", "causeline down && rm -r .causeline   # forget everything"))(down)
