@@ -6,8 +6,7 @@ Times are aware datetimes in UTC. The fields are those of `Run` in the Avro sche
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import Any, Self, cast, get_args, get_type_hints
+from typing import Any, Self, get_args, get_type_hints
 
 Labels = Mapping[str, str]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,16 +19,21 @@ class _FromRecord:
         return cls(
             **{
                 name: read(value)
-                for name, read in _readers(cast("type[Any]", cls)).items()
+                for name, read in _readers(cls.__name__, cls).items()
                 if (value := record.get(name)) is not None
             }
         )
 
 
-@cache
-def _readers(cls: type[Any]) -> Mapping[str, Any]:
-    hints = get_type_hints(cls)
-    return {item.name: _reader(hints[item.name]) for item in fields(cls)}
+_READERS: dict[str, Mapping[str, Any]] = {}
+
+
+def _readers(name: str, cls: type[Any]) -> Mapping[str, Any]:
+    found = _READERS.get(name)
+    if found is None:
+        hints = get_type_hints(cls)
+        found = _READERS[name] = {item.name: _reader(hints[item.name]) for item in fields(cls)}
+    return found
 
 
 def _reader(hint: Any) -> Any:
