@@ -1,0 +1,74 @@
+"""What the console can reach: a short look at each service, remembered for a moment so that probes cost nothing."""
+
+import asyncio
+import contextlib
+import urllib.request
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+from typing import TypeAlias
+
+from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+
+Probe: TypeAlias = Callable[[], Awaitable[bool]]
+
+_TIMEOUT_S = 2.0
+_REMEMBERED_S = 2.0
+
+
+class Health:
+    """Asks every probe, at most once in `_REMEMBERED_S` however many ask; a probe that fails or hangs is a no."""
+
+    def __init__(self, probes: Mapping[str, Probe], clock: Callable[[], float] = monotonic) -> None:
+        self._probes = probes
+        self._clock = clock
+        self._asked_at = float("-inf")
+        self._answers: dict[str, bool] = {}
+        self._one_at_a_time = asyncio.Lock()
+
+    async def reachable(self) -> dict[str, bool]:
+        """Each service's name, and whether it answers."""
+        async with self._one_at_a_time:
+            if self._clock() - self._asked_at >= _REMEMBERED_S:
+                answers = await asyncio.gather(*(_ask(probe) for probe in self._probes.values()))
+                self._answers = dict(zip(self._probes, answers, strict=True))
+                self._asked_at = self._clock()
+            return dict(self._answers)
+
+
+async def _ask(probe: Probe) -> bool:
+    try:
+        return await asyncio.wait_for(probe(), _TIMEOUT_S)
+    except (OSError, TimeoutError, ValueError):
+        return False
+
+
+def kafka_probe(connection: KafkaConnection) -> Probe:
+    """Whether one of the bootstrap servers accepts a connection."""
+    servers = [server.rpartition(":") for server in connection.bootstrap_servers.split(",")]
+
+    async def probe() -> bool:
+        for host, _, port in servers:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(host.strip("[] "), int(port))
+                writer.close()
+                await writer.wait_closed()
+                return True
+        return False
+
+    return probe
+
+
+def clickhouse_probe(connection: ClickHouseConnection) -> Probe:
+    """Whether ClickHouse answers /ping."""
+    scheme = "https" if connection.secure else "http"
+    host = f"[{connection.host}]" if ":" in connection.host else connection.host
+    url = f"{scheme}://{host}:{connection.port}/ping"
+
+    def ping() -> bool:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http(s), as validated
+            return bool(answer.status == 200)
+
+    async def probe() -> bool:
+        return await asyncio.to_thread(ping)
+
+    return probe
