@@ -1,0 +1,87 @@
+"""What a statement has to pass before it is run for somebody who may only read.
+
+The engine's own `readonly` is not enough: the scalar function file() passes it, and so does INTO OUTFILE. So, in this
+order: one statement that the engine's parser calls read-only (`require_read_only`); of a kind that cannot smuggle an
+expression in; without file() in its query tree, where aliases, lambdas and APPLY have been resolved (`admit`); run
+with a role that sees our database only, `readonly=1` and limits (`restrict`). Landlock holds the process as a whole.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from causeline.stack.clickhouse import errors
+from causeline.stack.clickhouse.engine import DATABASE, Connection
+from causeline.stack.clickhouse.errors import EngineError
+from causeline.stack.clickhouse.settings import ServerSettings
+from causeline.stack.clickhouse.statement import Kind, Statement, TokenKind, tokens
+
+READER_ROLE: Final = "causeline_reader"
+_LISTING: Final = frozenset({b"SHOW", b"DESCRIBE", b"DESC", b"EXISTS"})
+_FORBIDDEN_FUNCTION = re.compile(
+    r"function_name: (file|getServerSetting|getMacro|catboost\w*|executable\w*)\b", re.IGNORECASE
+)
+# Settings that only shape the result; the rest are the server's business.
+_OWN_SETTINGS = re.compile(
+    r"output_format_\w+|format_\w+|date_time_output_format|session_timezone|join_use_nulls|extremes|max_block_size"
+    r"|limit|offset|readonly|log_comment|result_overflow_mode|max_threads|use_query_cache|http_\w+"
+)
+_LOWERABLE: Final = frozenset({"max_execution_time", "max_memory_usage", "max_result_rows"})
+
+
+def require_read_only(connection: Connection, sql: str) -> None:
+    """Raises EngineError unless `sql` is one statement that changes nothing, as the engine's parser sees it."""
+    verdict = connection.classify(sql)
+    if verdict.query_class == "UNKNOWN":
+        return  # it does not parse: the engine's own syntax error says more
+    if verdict.query_class != "READ_ONLY" or verdict.statement_count != 1:
+        raise _refused("Cannot execute query in readonly mode")
+
+
+def admit(connection: Connection, statement: Statement, sql: str) -> None:
+    """Raises EngineError unless the reader may run `statement`; to be called on a restricted connection."""
+    if statement.writes_file:
+        raise _refused("INTO OUTFILE is not for readers")
+    if statement.kind is Kind.QUERY:
+        tree = connection.run(f"EXPLAIN QUERY TREE\n{sql}", "TabSeparatedRaw").decode("utf-8", "replace")
+        if found := _FORBIDDEN_FUNCTION.search(tree):
+            raise _refused(f"The function {found[1]} is not for readers")
+    elif statement.first_word not in _LISTING:
+        raise _refused("Readers may SELECT, SHOW, DESCRIBE and ask EXISTS, nothing else")
+    elif any(token.kind is TokenKind.MARK and token.upper in {b"(", b"{"} for token in tokens(statement.sql)):
+        raise _refused(f"{statement.first_word.decode()} with an expression is not for readers")
+
+
+def restrict(connection: Connection, wanted: Mapping[str, str], settings: ServerSettings) -> None:
+    """Makes `connection` the reader's: its role, the limits, `readonly=1`, and those of `wanted` that only format.
+
+    Raises EngineError for a setting that is not the reader's to change.
+    """
+    limits = {
+        "max_execution_time": settings.reader_time_s,
+        "max_memory_usage": settings.reader_memory_bytes,
+        "max_result_rows": settings.reader_result_rows,
+    }
+    formatting: dict[str, str] = {}
+    for name, value in wanted.items():
+        if name in _LOWERABLE:
+            limits[name] = _lowered(name, value, limits[name])
+        elif name != "readonly" and _OWN_SETTINGS.fullmatch(name):
+            formatting[name] = value
+        elif name != "readonly":
+            raise _refused(f"Cannot modify '{name}' setting in readonly mode")
+    connection.ask(f"USE {DATABASE}")
+    connection.apply({**formatting, **{name: str(limit) for name, limit in limits.items()}})
+    connection.ask(f"SET ROLE {READER_ROLE}")
+    connection.apply({"allow_python_table_function": "0", "allow_introspection_functions": "0", "readonly": "1"})
+
+
+def _lowered(name: str, value: str, limit: int) -> int:
+    """The reader's own limit where it is a stricter one; 0 would mean none."""
+    if not value.isdecimal():
+        raise EngineError(errors.BAD_ARGUMENTS, "BAD_ARGUMENTS", f"{name} has to be a whole number.")
+    return min(int(value) or limit, limit)
+
+
+def _refused(reason: str) -> EngineError:
+    return EngineError(errors.READONLY, "READONLY", f"{reason}.")

@@ -1,0 +1,95 @@
+"""The server process: settings, fences of the process, engine, then one uvicorn worker until SIGTERM."""
+
+import asyncio
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import uvicorn
+
+from causeline.schemas.errors import CauselineError
+from causeline.stack.clickhouse import landlock
+from causeline.stack.clickhouse.app import ClickHouseApp, User
+from causeline.stack.clickhouse.engine import Engine, prepare_folder
+from causeline.stack.clickhouse.settings import ServerSettings, read_password
+from causeline.stack.faults import environment_fault
+
+log = logging.getLogger("causeline.clickhouse")
+
+
+def main() -> int:
+    """Runs the server; returns the process's exit code."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        serve(ServerSettings.from_environment())
+    except CauselineError as error:
+        log.error("%s %s", error.message, error.hint or "")  # noqa: TRY400 - one sentence, no traceback
+        return error.exit_code
+    return 0
+
+
+def serve(settings: ServerSettings) -> None:
+    """Serves until SIGTERM or SIGINT: running requests end, new ones are refused, the engine is closed."""
+    users = [User(settings.user, read_password(settings.password_file), may_write=True)]
+    if settings.reader_password_file:
+        users.append(User(settings.reader_user, read_password(settings.reader_password_file), may_write=False))
+    prepare_folder(settings.server_path)
+    temporary = _fresh_temporary_folder(settings.server_path)
+    listener = _listen(settings)
+    landlock.fence(writable=settings.server_path)
+    engine = Engine(settings.server_path)
+    app = ClickHouseApp(engine, settings, users, temporary)
+    try:
+        asyncio.run(_run(app, settings, listener))
+    finally:
+        app.close()
+        engine.close()
+    log.info("stopped")
+
+
+async def _run(app: ClickHouseApp, settings: ServerSettings, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        h11_max_incomplete_event_size=1 << 20,
+        timeout_graceful_shutdown=int(settings.stop_timeout_s) + 5,
+        backlog=256,
+    )
+    host, port = listener.getsockname()[:2]
+    log.info("ready on http://%s:%d", host, port)
+    await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _listen(settings: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.server_host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.server_host, settings.server_port))
+    except OSError as error:
+        listener.close()
+        raise environment_fault(error, f"{settings.server_host}:{settings.server_port} for ClickHouse") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _fresh_temporary_folder(path: Path) -> Path:
+    """An empty private folder for spooled bodies and the engine's own; what a crash left in it is removed."""
+    folder = path.with_name(path.name + ".tmp") if path.is_symlink() else path / "causeline-tmp"
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise environment_fault(error, f"the folder for temporary files {folder}") from error
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = str(folder)
+    return folder
