@@ -1,0 +1,1 @@
+"""From Kafka into ClickHouse: tables and views, their migrations, and the loader that fills them."""

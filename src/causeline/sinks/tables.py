@@ -1,0 +1,139 @@
+"""The tables and views, as data: which schema subject fills which table, and what a reader sees of it.
+
+Columns are the fields of the Avro record, in its order and under its names: the `.avsc` is the one source. The console
+reads the views only; the tables behind them may hold a row twice.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from causeline.schemas import catalogue
+from causeline.schemas.catalogue import SchemaVersion
+from causeline.schemas.errors import NotFound
+from causeline.schemas.wire import item_schema_text
+
+AvroType = str | list[Any] | dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name, and the record's own word for it."""
+
+    name: str
+    comment: str
+    avro: AvroType
+    never_null: bool = False
+    """The schema allows null, its writer never writes it; a null is stored as the type's default."""
+
+    @property
+    def input_type(self) -> str:
+        """The plain ClickHouse type that the field is read as, before it is cast to the table's."""
+        return input_type(self.avro, nullable=not self.never_null)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One destination: the rows of `subject` go to table `rows` and are read through view `view`."""
+
+    rows: str
+    view: str
+    subject: str
+    never_null: frozenset[str] = frozenset()
+
+    def columns(self, schema: SchemaVersion | None = None) -> tuple[Column, ...]:
+        """The columns that a schema version fills; those of the newest by default."""
+        fields = record_schema(schema or catalogue.latest(self.subject))["fields"]
+        return tuple(
+            Column(field["name"], field.get("doc", ""), field["type"], field["name"] in self.never_null)
+            for field in fields
+        )
+
+
+_RUN_NEVER_NULL = frozenset(
+    "run_id project workflow revision verdict close_reason missing events events_lost amended started_at finished_at"
+    " duration_us closed_at".split()
+)
+
+EVENTS = Table("event_rows", "events", "trace-batch")
+RUNS = Table("run_rows", "runs", "run-batch", never_null=_RUN_NEVER_NULL)
+GAPS = Table("gap_rows", "gaps", "gap")
+REVIEW_ITEMS = Table("review_item_rows", "reviews", "review-item")
+DEAD_LETTERS = Table("dead_letter_rows", "dead_letters", "dead-letter")
+
+TABLES: tuple[Table, ...] = (EVENTS, RUNS, GAPS, REVIEW_ITEMS, DEAD_LETTERS)
+
+STEPS_VIEW = "steps"
+VIEWS: tuple[str, ...] = ("events", "runs", STEPS_VIEW, "gaps", "reviews", "dead_letters")
+"""What a reader may rely on."""
+
+MIGRATIONS_TABLE = "schema_migrations"
+
+
+def table_of(subject: str) -> Table:
+    """The table that a schema subject fills; raises NotFound for a subject that fills none."""
+    for table in TABLES:
+        if table.subject == subject:
+            return table
+    raise NotFound(f"No table holds the records of {subject!r}.")
+
+
+def record_schema_text(schema: SchemaVersion) -> str:
+    """The JSON of one row's record: a batch's item, or the record itself; times keep their logical type."""
+    return item_schema_text(schema) if schema.item is not None else schema.text
+
+
+def record_schema(schema: SchemaVersion) -> Mapping[str, Any]:
+    """One row's record schema, parsed, with its docs."""
+    return cast("Mapping[str, Any]", json.loads(record_schema_text(schema)))
+
+
+_SCALARS: Mapping[str, str] = {
+    "string": "String",
+    "bytes": "String",
+    "int": "Int32",
+    "long": "Int64",
+    "double": "Float64",
+    "boolean": "Bool",
+}
+_MICROS = "DateTime64(6, 'UTC')"
+
+
+def input_type(avro: AvroType, *, nullable: bool = True) -> str:
+    """The plain ClickHouse type for an Avro type; `nullable=False` reads null as the type's default.
+
+    Arrays and their items are never null to a reader: a null array is empty, a null item its type's default. Labels
+    are pairs here; the table's Map comes by the cast of INSERT … SELECT. Raises ValueError for a type we don't write.
+    """
+    if isinstance(avro, list):
+        inner, *others = [branch for branch in avro if branch != "null"]
+        if others:
+            raise ValueError(f"{avro!r} is a union of more than null and one type")
+        plain = input_type(cast("AvroType", inner))
+        wrapped = nullable and not plain.startswith(("Array(", "Tuple("))
+        return f"Nullable({plain})" if wrapped else plain
+    if isinstance(avro, str):
+        return _scalar(avro)
+    if avro["type"] == "array":
+        return f"Array({_item_type(avro['items'])})"
+    if avro["type"] == "record":
+        fields = ", ".join(f"{field['name']} {_member_type(avro, field)}" for field in avro["fields"])
+        return f"Tuple({fields})"
+    return _MICROS if avro.get("logicalType") == "timestamp-micros" else _scalar(avro["type"])
+
+
+def _item_type(items: AvroType) -> str:
+    return input_type(items, nullable=False)
+
+
+def _member_type(record: Mapping[str, Any], field: Mapping[str, Any]) -> str:
+    # A pair is a map's entry, whose key and value cannot be null.
+    is_pair = [each["name"] for each in record["fields"]] == ["key", "value"]
+    return input_type(field["type"], nullable=not is_pair)
+
+
+def _scalar(name: str) -> str:
+    if name not in _SCALARS:
+        raise ValueError(f"no ClickHouse type for Avro's {name!r}")
+    return _SCALARS[name]
