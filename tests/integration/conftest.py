@@ -4,8 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from causeline.schemas.connections import KafkaConnection
+from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.stack.endpoints import Endpoints
 from causeline.stack.kafka import running_broker
+from causeline.stack.local import down, up
+from causeline.stack.services import Ports, clickhouse_service
+from causeline.stack.settings import StackSettings
+from causeline.stack.supervisor import Service
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +18,15 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaConnection]
     """A running Kafka broker, shared by the session: use random topic names."""
     with running_broker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker.connection
+
+
+@pytest.fixture(scope="session")
+def clickhouse() -> Iterator[ClickHouseConnection]:
+    """A running ClickHouse engine without tables, shared by the session: use random database names."""
+
+    def engine_only(_settings: StackSettings, endpoints: Endpoints, ports: Ports) -> tuple[Service, ...]:
+        return (clickhouse_service(endpoints, ports),)
+
+    endpoints = up(StackSettings(ephemeral=True), services_of=engine_only)
+    yield endpoints.clickhouse()
+    down(endpoints.state_dir)

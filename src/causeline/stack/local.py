@@ -116,8 +116,6 @@ def _up(
     settings: StackSettings, folder: Path, progress: Progress, services_of: ServicesOf, *, running: bool
 ) -> Endpoints:
     find_java()
-    progress("kafka's jars", 0.0)
-    class_path(lambda fraction: progress("kafka's jars", fraction))
     try:
         ports = choose_ports(settings, folder, running=running)
         endpoints = endpoints_for(settings, folder, ports)
@@ -128,6 +126,9 @@ def _up(
             ephemeral=settings.ephemeral,
         )
         generation = _begin(folder, plan) if not running else _change(folder, plan)
+        # Side by side with the services: all but the broker start while its jars are on their way.
+        progress("kafka's jars", 0.0)
+        class_path(lambda fraction: progress("kafka's jars", fraction))
         _wait_until_ready(folder, generation, progress)
         endpoints.save()
     except OSError as error:

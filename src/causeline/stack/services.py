@@ -26,7 +26,7 @@ def stack_services(settings: StackSettings, endpoints: Endpoints, ports: Ports) 
     """Broker, engine, set-up, workers, loaders and console, each with what it waits for."""
     return (
         kafka_service(settings, endpoints, ports),
-        _clickhouse(endpoints, ports),
+        clickhouse_service(endpoints, ports),
         *_our_own(settings, endpoints, ports),
     )
 
@@ -45,7 +45,8 @@ def kafka_service(settings: StackSettings, endpoints: Endpoints, ports: Ports) -
     )
 
 
-def _clickhouse(endpoints: Endpoints, ports: Ports) -> Service:
+def clickhouse_service(endpoints: Endpoints, ports: Ports) -> Service:
+    """The embedded engine behind its HTTP interface."""
     return Service(
         name="clickhouse",
         argv=(sys.executable, "-m", "causeline.stack.clickhouse"),

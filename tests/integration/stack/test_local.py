@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import clickhouse_connect
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from causeline.schemas.connections import ClickHouseConnection
 from causeline.schemas.errors import EnvironmentFault, NotFound
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.local import down, status, up
@@ -193,3 +195,16 @@ def test_asked_ports_are_used_and_free_ones_are_kept(settings: StackSettings) ->
     second = up(settings, services_of=small_stack)
     assert first.kafka_bootstrap_servers == f"{LOOPBACK}:{port}"
     assert second == first
+
+
+def test_the_engine_answers_to_the_password_of_its_stack(clickhouse: ClickHouseConnection) -> None:
+    client = clickhouse_connect.get_client(
+        host=clickhouse.host,
+        port=clickhouse.port,
+        username=clickhouse.user,
+        password=clickhouse.password.get_secret_value(),
+    )
+    try:
+        assert client.query("SELECT 40 + 2").result_rows == [(42,)]
+    finally:
+        client.close()

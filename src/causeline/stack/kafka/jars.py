@@ -91,6 +91,11 @@ def _fetch(context: MavenContext, locked: LockedDependency) -> Path:
 def _resolve(artifact: Artifact) -> Path:
     try:
         return Path(artifact.resolve())
+    except requests.exceptions.SSLError as error:
+        raise Unreachable(
+            f"{artifact.filename} could not be downloaded: the Maven repository's certificate is not trusted.",
+            hint="Behind a proxy that opens TLS, set REQUESTS_CA_BUNDLE to the file of its certificates.",
+        ) from error
     except requests.RequestException as error:
         raise _unreachable(artifact) from error
     except RuntimeError as error:  # jgo's word for "in none of the repositories"
