@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
@@ -44,8 +44,9 @@ def produce(kafka: KafkaConnection, topic: str, values: list[bytes]) -> None:
 
 
 def consume(kafka: KafkaConnection, topic: str, count: int) -> list[bytes]:
-    consumer = Consumer({**kafka.client_config(), "group.id": uuid.uuid4().hex, "auto.offset.reset": "earliest"})
-    consumer.subscribe([topic])
+    consumer = Consumer({**kafka.client_config(), "group.id": "none"})
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions])
     values: list[bytes] = []
     try:
         while len(values) < count:
