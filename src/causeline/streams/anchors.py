@@ -1,0 +1,38 @@
+"""Version anchors: what a step of each kind must record so that its outcome can be explained and compared later."""
+
+from collections.abc import Mapping
+
+from causeline.schemas.vocabulary import StepKind
+
+ANCHORS: Mapping[StepKind, tuple[str, ...]] = {
+    StepKind.PARSE: ("parser_version",),
+    StepKind.CLASSIFY: ("route", "route_reason", "route_confidence", "route_policy_version"),
+    StepKind.ROUTE: ("route", "route_reason", "route_confidence", "route_policy_version"),
+    StepKind.PROMPT: ("prompt_id", "prompt_version"),
+    StepKind.MODEL_CALL: (
+        "model_provider",
+        "model_name",
+        "model_policy",
+        "prompt_id",
+        "prompt_version",
+        "temperature",
+        "top_p",
+        "seed",
+        "system_fingerprint",
+    ),
+    StepKind.VALIDATE: ("schema_version",),
+}
+"""By kind of step, the fields it must say; a kind that is not here has none."""
+
+REFERENCES: Mapping[StepKind, tuple[str, ...]] = {
+    StepKind.INPUT: ("input_ref",),
+    StepKind.PARSE: ("parsed_artifact_ref",),
+    StepKind.RETRIEVE: ("context_refs",),
+    StepKind.MODEL_CALL: ("raw_output_ref",),
+}
+"""By kind of step, the references without which what it read or made cannot be looked up."""
+
+REQUIRED: tuple[tuple[str, str], ...] = tuple(
+    (kind.value, name) for kind in StepKind for table in (ANCHORS, REFERENCES) for name in table.get(kind, ())
+)
+"""(kind, field) in the order in which causes flow."""

@@ -1,0 +1,117 @@
+"""One definition of a run: from its events, in whatever order and number they came, to its record.
+
+The same function serves runs that close live, runs that late events amend, and backfills from the store.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from causeline.schemas.vocabulary import CloseReason, Status
+from causeline.streams import steps as step_rows
+from causeline.streams.distinct import RUN, identities, repeats
+from causeline.streams.findings import findings
+from causeline.streams.shapes import no_runs, run_columns
+from causeline.streams.totals import evidence_refs, run_labels, totals
+from causeline.streams.verdict import losses, missing, verdict
+
+ASSEMBLER_VERSION = "1"
+"""Raised with every change of what the same events give."""
+
+CANONICAL_ORDER = ("occurred_at", "emitter_id", "seq", "event_id")
+"""The order of a run's events: by time, and by what cannot change where times are equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """`runs` has the columns of a Run, ordered by the runs' first offset and id; `duplicates` counts dropped events."""
+
+    runs: pl.DataFrame
+    duplicates: int
+    conflicting: int
+    """Duplicates that say something else than the event that was kept."""
+
+
+def assemble(
+    events: pl.DataFrame,
+    *,
+    closed_at_us: int,
+    reasons: pl.DataFrame | None = None,
+    amended: bool = False,
+) -> Assembled:
+    """The runs of `events`, all of whose events are there: one row an event, in order of arrival.
+
+    `events` has the columns of a TraceEvent, perhaps `_partition` and `_offset`, and perhaps `_run`, a number by run.
+    `reasons` says why each `_run` was closed (`close_reason`); without it a run is closed as what it is.
+    """
+    if events.is_empty():
+        return Assembled(no_runs(), 0, 0)
+    if RUN not in events.columns:
+        events = events.with_columns(pl.col("run_id").rank("dense").cast(pl.UInt32).alias(RUN))
+    found = repeats(identities(events))
+    kept = events.filter(found.is_new) if found.duplicates else events
+    kept = kept[_order(kept)].with_columns(pl.col(RUN).set_sorted())
+    runs = _joined(kept)
+    runs = _judged(runs, reasons, closed_at_us=closed_at_us, amended=amended)
+    return Assembled(_shaped(runs), found.duplicates, found.conflicting)
+
+
+def _order(events: pl.DataFrame) -> pl.Series:
+    return (
+        events.lazy()
+        .select(RUN, *CANONICAL_ORDER, pl.int_range(pl.len(), dtype=pl.UInt32).alias("_row"))
+        .sort(RUN, *CANONICAL_ORDER)
+        .select("_row")
+        .collect()["_row"]
+    )
+
+
+def _joined(events: pl.DataFrame) -> pl.DataFrame:
+    """One row a run with all that is read off its events; what a run has none of is null still."""
+    runs = totals(events)
+    parts = [losses(events), missing(runs, events), evidence_refs(events), run_labels(events), *findings(events)]
+    steps = step_rows.steps_of(events)
+    parts += [
+        step_rows.measures(steps),
+        step_rows.notable(steps),
+        step_rows.missing_anchors(steps),
+        step_rows.nested_steps(steps),
+    ]
+    for part in parts:
+        runs = runs.join(part, on=RUN, how="left", maintain_order="left")
+    return runs
+
+
+def _judged(runs: pl.DataFrame, reasons: pl.DataFrame | None, *, closed_at_us: int, amended: bool) -> pl.DataFrame:
+    if reasons is None:
+        whole = pl.col("_finished") & (pl.col("missing").list.len() == 0) & (pl.col("events_lost") == 0)
+        ended = pl.when(pl.col("_finished")).then(pl.lit(CloseReason.GRACE.value))
+        reason = (
+            pl.when(whole)
+            .then(pl.lit(CloseReason.FINISHED.value))
+            .otherwise(ended.otherwise(pl.lit(CloseReason.IDLE.value)))
+        )
+        runs = runs.with_columns(reason.alias("close_reason"))
+    else:
+        runs = runs.join(reasons, on=RUN, how="left", maintain_order="left")
+    failed = (pl.col("status") == Status.ERROR).fill_null(value=False) | pl.col("_step_failed").fill_null(value=False)
+    return runs.with_columns(
+        verdict(),
+        pl.col("events").alias("revision"),
+        pl.lit(amended).alias("amended"),
+        pl.lit(closed_at_us, dtype=pl.Int64).alias("closed_at"),
+        (pl.col("finished_at") - pl.col("started_at")).clip(lower_bound=0).alias("duration_us"),
+        pl.when(failed).then(pl.lit(Status.ERROR.value)).otherwise(pl.lit(Status.OK.value)).alias("status"),
+        pl.coalesce("_step_error", "error_type").alias("error_type"),
+        pl.lit(ASSEMBLER_VERSION).alias("assembler_version"),
+    )
+
+
+def _shaped(runs: pl.DataFrame) -> pl.DataFrame:
+    columns = []
+    for name, dtype in run_columns().items():
+        column = pl.col(name)
+        if isinstance(dtype, pl.List):
+            column = column.fill_null(pl.lit([], dtype=dtype))
+        columns.append(column.cast(dtype))
+    return runs.sort("first_offset", "run_id").select(columns)

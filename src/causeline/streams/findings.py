@@ -1,0 +1,72 @@
+"""What else a run holds: evidence and its gaps, fallbacks, reviews, evals, each as a list of records."""
+
+from functools import lru_cache
+
+import polars as pl
+
+from causeline.schemas.judge import Judgement, judge
+from causeline.schemas.vocabulary import EventType
+from causeline.streams.distinct import RUN
+from causeline.streams.shapes import nested_columns
+
+_NAMES = {
+    "fallbacks": (EventType.FALLBACK_TAKEN, {"kind": "fallback_taken", "reason": "fallback_reason"}),
+    "reviews": (EventType.REVIEW_RECORDED, {"outcome": "review_outcome", "note_ref": "review_note_ref"}),
+    "evals": (EventType.EVAL_RECORDED, {"case_id": "eval_case_id", "outcome": "eval_outcome"}),
+    "evidence": (EventType.EVIDENCE_CHECKED, {}),
+}
+"""By array of a Run: the event type it is made of, and its fields whose column has another name."""
+
+
+def findings(events: pl.DataFrame) -> list[pl.DataFrame]:
+    """Frames of `_run` and one array column each, for the runs that have any; `events` stand in canonical order."""
+    frames = [_listed(events, name) for name in _NAMES]
+    return [*frames, *_gaps(events)]
+
+
+def _listed(events: pl.DataFrame, name: str) -> pl.DataFrame:
+    kind, sources = _NAMES[name]
+    fields = []
+    for field, dtype in nested_columns(name).items():
+        if field == "inferred":
+            fields.append(pl.lit(value=False).alias(field))
+        elif field == "occurred_at":
+            fields.append(pl.col(field).to_physical())
+        else:
+            fields.append(pl.col(sources.get(field, field)).cast(dtype).alias(field))
+    said = events.filter(pl.col("event_type") == kind)
+    return said.group_by(RUN, maintain_order=True).agg(pl.struct(fields).alias(name))
+
+
+@lru_cache(maxsize=4096)
+def _judged(required: bool, score: float | None, supports: bool, conflicts: bool) -> Judgement | None:
+    return judge(
+        required=required,
+        score=score,
+        evidence_refs=("…",) if supports else (),
+        conflicting_refs=("…",) if conflicts else (),
+    )
+
+
+def judged(events: pl.DataFrame) -> pl.DataFrame:
+    """The evidence events that have a gap, with `kind`, `policy_step` and `threshold` by the judge beside them."""
+    evidence = events.filter(pl.col("event_type") == EventType.EVIDENCE_CHECKED)
+    asked = evidence.select(
+        pl.col("evidence_required").fill_null(value=False),
+        "provenance_score",
+        pl.col("evidence_refs").list.len() > 0,
+        pl.col("conflicting_refs").list.len() > 0,
+    )
+    answers = [_judged(*row) for row in asked.iter_rows()]
+    return evidence.with_columns(
+        pl.Series("kind", [answer and answer.kind.value for answer in answers], dtype=pl.String),
+        pl.Series("policy_step", [answer and answer.next_step.value for answer in answers], dtype=pl.String),
+        pl.Series("threshold", [answer and answer.threshold for answer in answers], dtype=pl.Float64),
+    ).filter(pl.col("kind").is_not_null())
+
+
+def _gaps(events: pl.DataFrame) -> list[pl.DataFrame]:
+    found = judged(events).with_columns(pl.col("policy_step").alias("next_step"))
+    fields = list(nested_columns("gaps"))
+    groups = found.group_by(RUN, maintain_order=True)
+    return [groups.agg(pl.struct(fields).alias("gaps"), pl.col("kind").unique().sort().alias("gap_kinds"))]

@@ -1,0 +1,179 @@
+"""The steps of runs: what was said of each at its start and its end, as one row."""
+
+import polars as pl
+
+from causeline.schemas.vocabulary import EventType, Status
+from causeline.streams.anchors import REQUIRED
+from causeline.streams.distinct import RUN
+from causeline.streams.shapes import nested_columns
+
+_MEASURES = ("cost_usd", "input_tokens", "output_tokens", "retry_count")
+_MAX_DEPTH = 64
+"""Measures are followed up the tree of steps so far; parents that go in a circle end there too."""
+
+
+def steps_of(events: pl.DataFrame) -> pl.DataFrame:
+    """One row a step, ordered by run, start and seq: `_run`, the fields of a Run's step, `_label`, `_leaf`.
+
+    `events` stand in canonical order. A field is what the step's end says of it, else its start; `status` is null
+    when no end was seen. `_label` is kind:name, `_leaf` is true for a step that encloses no other.
+    """
+    kind = pl.col("event_type")
+    ended = kind == EventType.STEP_FINISHED
+    told = events.filter(ended | (kind == EventType.STEP_STARTED))
+    again = pl.struct(RUN, "step_id").is_duplicated()
+    often = told.select(again.alias("again"))["again"]
+    told = told.with_columns(ended.alias("_ended"))
+    rows = told.filter(~often).select(RUN, "step_id", *_once(), pl.col("seq").alias("_seq"))
+    if often.any():  # both ends were said, or one of them more than once
+        merged = (
+            told.filter(often)
+            .sort("_ended", maintain_order=True)  # an end outweighs a start, whatever the clocks say
+            .group_by(RUN, "step_id", maintain_order=True)
+            .agg(*_merged(), pl.col("seq").min().alias("_seq"))
+        )
+        rows = pl.concat([rows, merged])
+    return _placed(rows)
+
+
+def _placed(rows: pl.DataFrame) -> pl.DataFrame:
+    """In order, with what follows from the other fields and from the other steps of the run."""
+    parents = rows.select(RUN, pl.col("parent_step_id").alias("step_id")).drop_nulls().unique()
+    return (
+        rows.sort(RUN, "started_at", "_seq", "step_id", nulls_last=True)
+        .join(
+            parents.with_columns(pl.lit(value=False).alias("_leaf")),
+            on=[RUN, "step_id"],
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(
+            pl.col("_leaf").fill_null(value=True),
+            (pl.col("finished_at") - pl.col("started_at")).clip(lower_bound=0).alias("duration_us"),
+            (pl.col("step_kind") + ":" + pl.col("step_name")).alias("_label"),
+        )
+    )
+
+
+def _plain_fields() -> list[str]:
+    derived = {"step_id", "duration_us", "started_at", "finished_at"}
+    return [name for name in nested_columns("steps") if name not in derived]
+
+
+def _once() -> list[pl.Expr]:
+    moment = pl.col("occurred_at").to_physical()
+    return [
+        *(pl.col(name) for name in _plain_fields()),
+        pl.col("started_at").to_physical(),
+        pl.when("_ended").then(moment).alias("finished_at"),
+    ]
+
+
+def _merged() -> list[pl.Expr]:
+    fields: list[pl.Expr] = []
+    for name in _plain_fields():
+        column = pl.col(name)
+        if isinstance(nested_columns("steps")[name], pl.List):
+            said = column.filter(column.list.len() > 0).last()
+            fields.append(pl.coalesce(said, column.last()).alias(name))
+        else:
+            fields.append(column.last(ignore_nulls=True))
+    return [
+        *fields,
+        pl.col("started_at").min().to_physical(),
+        pl.col("occurred_at").filter("_ended").last().to_physical().alias("finished_at"),
+    ]
+
+
+def measures(steps: pl.DataFrame) -> pl.DataFrame:
+    """Per run the sums of cost, tokens and retries over its steps; null where no step says any.
+
+    A step that encloses others counts with what it says itself only where nothing beneath it says anything of that
+    field: a parent that sums up its children is not counted twice, and one whose children are silent is not lost.
+    """
+    counted = steps
+    for name in _MEASURES:
+        counted = _without_sums_of_parents(counted, name)
+    return counted.group_by(RUN, maintain_order=True).agg(
+        pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).cast(_wide(name)).sum()).alias(name)
+        for name in _MEASURES
+    )
+
+
+def _wide(name: str) -> pl.DataType:
+    return pl.Float64() if name == "cost_usd" else pl.Int64()
+
+
+def _without_sums_of_parents(steps: pl.DataFrame, name: str) -> pl.DataFrame:
+    says = pl.col(name).is_not_null()
+    if steps.filter(says & ~pl.col("_leaf")).is_empty():
+        return steps
+    tree = steps.select(RUN, "step_id", "parent_step_id")
+    above = steps.filter(says).select(RUN, pl.col("parent_step_id").alias("step_id")).drop_nulls().unique()
+    marked = above
+    for _ in range(_MAX_DEPTH):
+        above = (
+            tree.join(above, on=[RUN, "step_id"], how="semi")
+            .select(RUN, pl.col("parent_step_id").alias("step_id"))
+            .drop_nulls()
+            .unique()
+            .join(marked, on=[RUN, "step_id"], how="anti")
+        )
+        if above.is_empty():
+            break
+        marked = pl.concat([marked, above])
+    flagged = steps.join(
+        marked.with_columns(pl.lit(value=True).alias("_sum")), on=[RUN, "step_id"], how="left", maintain_order="left"
+    )
+    return flagged.with_columns(pl.when(pl.col("_sum").is_null()).then(pl.col(name)).alias(name)).drop("_sum")
+
+
+def notable(steps: pl.DataFrame) -> pl.DataFrame:
+    """Per run the slowest and the costliest leaf step, and the first step in error, as kind:name."""
+    leaf_duration = pl.when(pl.col("_leaf")).then(pl.col("duration_us"))
+    leaf_cost = pl.when(pl.col("_leaf")).then(pl.col("cost_usd"))
+    in_error = pl.col("status") == Status.ERROR
+    return (
+        steps.with_columns(leaf_duration.alias("_duration"), leaf_cost.alias("_cost"), in_error.alias("_error"))
+        .group_by(RUN, maintain_order=True)
+        .agg(
+            pl.col("_label").get(pl.col("_duration").arg_max(), null_on_oob=True).alias("slowest_step"),
+            pl.col("_label").get(pl.col("_cost").arg_max(), null_on_oob=True).alias("costliest_step"),
+            pl.col("_label").filter("_error").first().alias("error_step"),
+            pl.col("error_type").filter("_error").drop_nulls().first().alias("_step_error"),
+            pl.col("_error").any().alias("_step_failed"),
+        )
+    )
+
+
+def missing_anchors(steps: pl.DataFrame) -> pl.DataFrame:
+    """Per run the version anchors that its ended steps should have said and did not, as kind.field, in causal order."""
+    ended = pl.col("status").is_not_null() & (pl.col("status") != Status.SKIPPED)
+    lacking = pl.sum_horizontal(
+        pl.when(ended & (pl.col("step_kind") == kind) & _silent(steps, name)).then(1 << place).otherwise(0)
+        for place, (kind, name) in enumerate(REQUIRED)
+    )
+    masks = steps.with_columns(lacking.alias("_lacking")).group_by(RUN).agg(pl.col("_lacking").bitwise_or())
+    names = {
+        mask: [f"{kind}.{name}" for place, (kind, name) in enumerate(REQUIRED) if mask >> place & 1]
+        for mask in masks["_lacking"].unique().to_list()
+    }
+    named = pl.DataFrame(
+        {"_lacking": list(names), "missing_anchors": list(names.values())},
+        schema={"_lacking": masks.schema["_lacking"], "missing_anchors": pl.List(pl.String)},
+    )
+    return masks.join(named, on="_lacking").select(RUN, "missing_anchors")
+
+
+def _silent(steps: pl.DataFrame, name: str) -> pl.Expr:
+    column = pl.col(name)
+    return column.list.len().fill_null(0) == 0 if steps.schema[name] == pl.List(pl.String) else column.is_null()
+
+
+def nested_steps(steps: pl.DataFrame) -> pl.DataFrame:
+    """Per run its steps as one list of records, in the shape of `Run.steps`."""
+    fields = [
+        pl.col(name).fill_null(pl.lit([], dtype=dtype)) if isinstance(dtype, pl.List) else pl.col(name).cast(dtype)
+        for name, dtype in nested_columns("steps").items()
+    ]
+    return steps.group_by(RUN, maintain_order=True).agg(pl.struct(fields).alias("steps"))

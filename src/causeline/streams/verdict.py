@@ -1,0 +1,89 @@
+"""Whether a run's record is whole, and what it lacks when it is not."""
+
+import polars as pl
+
+from causeline.schemas.vocabulary import CloseReason, EventType, Verdict
+from causeline.streams.distinct import RUN
+
+_MOST_LOST = 2**40
+"""A sequence number may be any; no more events than this are said to be lost."""
+
+
+def losses(events: pl.DataFrame) -> pl.DataFrame:
+    """Per run `events_lost`: for each emitter the holes in its sequence numbers, up to what it says it sent."""
+    return (
+        events.lazy()
+        .group_by(RUN, "emitter_id")
+        .agg(
+            pl.col("seq").max().alias("top"),
+            pl.col("seq").n_unique().cast(pl.Int64).alias("distinct"),
+            pl.col("expected_events").max().cast(pl.Int64).fill_null(0).alias("expected"),
+        )
+        .with_columns(
+            pl.max_horizontal(pl.col("top") - pl.col("distinct") + 1, pl.col("expected") - pl.col("distinct"))
+        )
+        .group_by(RUN)
+        .agg(pl.col("top").clip(0, _MOST_LOST).sum().alias("events_lost"))
+        .collect()
+    )
+
+
+def missing(runs: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Per run `missing`: "start", then the steps that its end names and that were not seen, then "end".
+
+    `runs` has `_run`, `_started`, `_finished`. A step named twice and seen once is missing once.
+    """
+    named = (
+        events.lazy()
+        .filter(pl.col("event_type") == EventType.RUN_FINISHED)
+        .unique(RUN, keep="first", maintain_order=True)  # of two ends the first is believed
+        .select(RUN, pl.col("expected_steps").alias("label"))
+        .explode("label", empty_as_null=False)
+        .with_columns(pl.int_range(pl.len()).alias("place"))
+        .group_by(RUN, "label")
+        .agg(pl.len().cast(pl.Int64).alias("named"), pl.col("place").min())
+    )
+    seen = (
+        events.lazy()
+        .filter(pl.col("event_type") == EventType.STEP_FINISHED)
+        .group_by(RUN, (pl.col("step_kind") + ":" + pl.col("step_name")).alias("label"))
+        .agg(pl.len().cast(pl.Int64).alias("seen"))
+    )
+    absent = (
+        named.join(seen, on=[RUN, "label"], how="left")
+        .with_columns((pl.col("named") - pl.col("seen").fill_null(0)).alias("times"))
+        .filter(pl.col("times") > 0)
+        .sort("place")
+        .with_columns(pl.col("label").repeat_by("times"))
+        .explode("label")
+        .group_by(RUN, maintain_order=True)
+        .agg("label")
+        .collect()
+    )
+    no_start = pl.when(~pl.col("_started")).then(pl.lit("start"))
+    no_end = pl.when(~pl.col("_finished")).then(pl.lit("end"))
+    empty = pl.lit([], dtype=pl.List(pl.String))
+    return (
+        runs.select(RUN, "_started", "_finished")
+        .join(absent, on=RUN, how="left", maintain_order="left")
+        .select(
+            RUN, pl.concat_list(no_start, pl.col("label").fill_null(empty), no_end).list.drop_nulls().alias("missing")
+        )
+    )
+
+
+def verdict() -> pl.Expr:
+    """The verdict of runs with `_finished`, `missing`, `events_lost` and `close_reason`."""
+    whole = (
+        (pl.col("missing").list.len() == 0)
+        & (pl.col("events_lost") == 0)
+        & (pl.col("close_reason") != CloseReason.OVERFLOW)
+    )
+    return (
+        pl.when(whole)
+        .then(pl.lit(Verdict.COMPLETE.value))
+        .when(pl.col("_finished") | (pl.col("close_reason") == CloseReason.OVERFLOW))
+        .then(pl.lit(Verdict.PARTIAL.value))
+        .otherwise(pl.lit(Verdict.UNFINISHED.value))
+        .alias("verdict")
+    )
