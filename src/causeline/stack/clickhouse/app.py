@@ -89,14 +89,7 @@ class ClickHouseApp:
             call = read_call(scope["method"], scope["query_string"], headers)
             answer.query_id, answer.accept_encoding = call.query_id, call.accept_encoding
             user = self._authenticate(call.credentials)
-            if call.compress:
-                raise EngineError(
-                    errors.NOT_IMPLEMENTED,
-                    "NOT_IMPLEMENTED",
-                    "compress=1 is not built here; use enable_http_compression=1 with Accept-Encoding.",
-                )
-            decoder = codecs.ClickHouseBlocks() if call.decompress else codecs.decoder(call.content_encoding)
-            body = Body(incoming, decoder, limit_bytes=self._settings.body_limit_bytes)
+            body = Body(incoming, _decoder(call), limit_bytes=self._settings.body_limit_bytes)
             files: list[Part] = []
             if call.content_type.lower().startswith("multipart/form-data"):
                 parts = read_parts(call.content_type, await body.rest(self._settings.body_limit_bytes))
@@ -191,3 +184,14 @@ class ClickHouseApp:
             connection.ask(f"USE {quoted_name(call.database)}")
         if call.parameters:
             connection.apply({f"param_{name}": value for name, value in call.parameters.items()})
+
+
+def _decoder(call: Call) -> codecs.Decoder:
+    """What reads the call's body. Raises EngineError for compression that is not built."""
+    if call.compress:
+        raise EngineError(
+            errors.NOT_IMPLEMENTED,
+            "NOT_IMPLEMENTED",
+            "compress=1 is not built here; use enable_http_compression=1 with Accept-Encoding.",
+        )
+    return codecs.ClickHouseBlocks() if call.decompress else codecs.decoder(call.content_encoding)

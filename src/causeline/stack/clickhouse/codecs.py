@@ -7,6 +7,7 @@ import importlib
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Final, Protocol, cast
 
 from causeline.stack.clickhouse import errors
@@ -211,7 +212,8 @@ def _block(method: int, payload: bytes, plain_size: int) -> bytes:
     return plain
 
 
-def _zstd():  # type: ignore[no-untyped-def]  # the standard library's module has no name before Python 3.14
+def _zstd() -> ModuleType:
+    """The standard library's module, or its backport before Python 3.14."""
     return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 

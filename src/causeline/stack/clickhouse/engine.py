@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol, cast
 from urllib.parse import urlencode
 
 from causeline.schemas.errors import EnvironmentFault
+from causeline.stack.clickhouse.config import write_config
 from causeline.stack.clickhouse.errors import EngineError
 from causeline.stack.faults import environment_fault
 
@@ -179,12 +180,12 @@ class Insert:
 class Engine:
     """The engine over `path`. Raises EnvironmentFault when the path is in use or cannot be used."""
 
-    def __init__(self, path: Path, *, options: Mapping[str, str] | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         prepare_folder(path)
         self._module = importlib.import_module("chdb._chdb")
         try:
-            self._root = self._connect(options or {})
+            self._root = self._connect(write_config(path / "causeline-config", database=DATABASE))
         except RuntimeError as error:
             raise EnvironmentFault(
                 f"The ClickHouse engine cannot open {path}: {_first_line(error)}.",
@@ -219,7 +220,7 @@ class Engine:
         self._root.close()
 
     def _connect(self, options: Mapping[str, str]) -> RawConnection:
-        target = f"{self._path}?{urlencode(options)}" if options else str(self._path)
+        target = f"{self._path}?{urlencode(options, safe='/')}" if options else str(self._path)
         return cast("RawConnection", self._module.connect(target))
 
 

@@ -1,6 +1,6 @@
 """One statement on one connection: a SELECT as pieces of its result, an insert by its data."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Final
 
 from causeline.stack.clickhouse.engine import Connection, names_and_types
@@ -20,7 +20,9 @@ _HEADER_LINES: Final = {
 _ONE_DOCUMENT: Final = b"output_format_json_array_of_rows"  # makes one array of all rows
 
 
-def result_pieces(connection: Connection, statement: Statement, output_format: str, sql: str) -> Iterator[bytes]:
+def result_pieces(
+    connection: Connection, statement: Statement, output_format: str, sql: str
+) -> Generator[bytes, None, None]:
     """The result of `sql`, which is `statement` as it is to be run, in pieces of about a megabyte where it can be."""
     if statement.kind is not Kind.QUERY or not can_stream(statement, output_format):
         if whole := connection.run(sql, output_format):
@@ -36,7 +38,7 @@ def result_pieces(connection: Connection, statement: Statement, output_format: s
         else:
             yield piece[header_length(piece, output_format) :]
     if header is None and _HEADER_LINES[output_format.lower()]:
-        yield connection.run(f"SELECT * FROM (\n{sql}\n) LIMIT 0", output_format)
+        yield connection.run(f"SELECT * FROM (\n{sql}\n) LIMIT 0", output_format)  # noqa: S608 - the client's own
     elif header is None and output_format.lower() == "native":
         yield native_header(connection, sql)
 

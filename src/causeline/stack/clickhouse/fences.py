@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from causeline.stack.clickhouse import errors
+from causeline.stack.clickhouse.config import READER_ROLE
 from causeline.stack.clickhouse.engine import DATABASE, Connection
 from causeline.stack.clickhouse.errors import EngineError
 from causeline.stack.clickhouse.settings import ServerSettings
 from causeline.stack.clickhouse.statement import Kind, Statement, TokenKind, tokens
 
-READER_ROLE: Final = "causeline_reader"
 _LISTING: Final = frozenset({b"SHOW", b"DESCRIBE", b"DESC", b"EXISTS"})
 _FORBIDDEN_FUNCTION = re.compile(
     r"function_name: (file|getServerSetting|getMacro|catboost\w*|executable\w*)\b", re.IGNORECASE

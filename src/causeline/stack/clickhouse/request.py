@@ -1,4 +1,4 @@
-"""What a request says beside its statement and data: URL parameters, headers and form fields, as ClickHouse reads them."""
+"""What a request says beside its data: URL parameters, headers and form fields, as ClickHouse reads them."""
 
 import base64
 import binascii
@@ -12,7 +12,16 @@ from causeline.stack.clickhouse.errors import EngineError
 
 # Parameters of the interface itself; whatever else stands in the URL is a setting of the query.
 _INTERFACE = frozenset(
-    ["query", "database", "user", "password", "quota_key", "query_id", "session_id", "session_timeout", "session_check", "close_session", "default_format", "compress", "decompress", "wait_end_of_query", "buffer_size", "enable_http_compression", "http_zlib_compression_level", "client_protocol_version", "role", "stacktrace", "framing", "send_progress_in_http_headers", "http_headers_progress_interval_ms", "http_native_compression_disable_checksumming_on_decompress", "http_response_buffer_size", "http_wait_end_of_query", "cancel_http_readonly_queries_on_client_close"]
+    {
+        *("query", "database", "user", "password", "quota_key", "query_id", "role", "stacktrace", "framing"),
+        *("session_id", "session_timeout", "session_check", "close_session"),
+        *("default_format", "compress", "decompress", "client_protocol_version"),
+        *("wait_end_of_query", "buffer_size", "http_wait_end_of_query", "http_response_buffer_size"),
+        *("enable_http_compression", "http_zlib_compression_level"),
+        *("send_progress_in_http_headers", "http_headers_progress_interval_ms"),
+        "http_native_compression_disable_checksumming_on_decompress",
+        "cancel_http_readonly_queries_on_client_close",
+    }
 )
 MAX_SESSION_TIMEOUT_S = 3600
 

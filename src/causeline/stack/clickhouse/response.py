@@ -44,16 +44,17 @@ class Answer:
     _encoder: codecs.Encoder | None = None
     _tag: str = field(default_factory=lambda: secrets.token_hex(8))
 
-    async def start(self, output_format: str, counts: Counts, *, size: int | None = None) -> None:
-        """The head of a result of `size` bytes, if that is known."""
+    async def start(self, output_format: str | None, counts: Counts, *, size: int | None = None) -> None:
+        """The head of a result of `size` bytes, if that is known; without a format, of a statement that has none."""
         headers = self._common_headers()
         headers += [
-            ("Content-Type", _CONTENT_TYPES.get(output_format.lower(), "text/plain; charset=UTF-8")),
-            ("X-ClickHouse-Format", output_format),
+            ("Content-Type", _CONTENT_TYPES.get((output_format or "").lower(), "text/plain; charset=UTF-8")),
             ("X-ClickHouse-Timezone", self.timezone),
             ("X-ClickHouse-Summary", self._summary(counts)),
             ("X-ClickHouse-Exception-Tag", self._tag),
         ]
+        if output_format:
+            headers.append(("X-ClickHouse-Format", output_format))
         if (found := codecs.encoder(self.accept_encoding)) and size != 0:
             name, self._encoder = found
             headers.append(("Content-Encoding", name))
@@ -77,9 +78,8 @@ class Answer:
         text = error.text(self.version)
         if self.is_started:
             message = text + "\n"
-            await self.write(
-                f"\r\n__exception__\r\n{self._tag}\r\n{message}{len(message.encode())} {self._tag}\r\n__exception__\r\n".encode()
-            )
+            tail = f"{message}{len(message.encode())} {self._tag}"
+            await self.write(f"\r\n__exception__\r\n{self._tag}\r\n{tail}\r\n__exception__\r\n".encode())
             await self.finish()
             return
         body = (text + "\n").encode("utf-8", "replace")

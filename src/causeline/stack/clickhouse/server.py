@@ -4,10 +4,12 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -43,6 +45,9 @@ def serve(settings: ServerSettings) -> None:
     landlock.fence(writable=settings.server_path)
     engine = Engine(settings.server_path)
     app = ClickHouseApp(engine, settings, users, temporary)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn stops at them, then raises them again for the handler that was there before: this one, not the end.
+        signal.signal(number, _already_stopping)
     try:
         asyncio.run(_run(app, settings, listener))
     finally:
@@ -66,7 +71,27 @@ async def _run(app: ClickHouseApp, settings: ServerSettings, listener: socket.so
     )
     host, port = listener.getsockname()[:2]
     log.info("ready on http://%s:%d", host, port)
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await _Server(config, app, settings.stop_timeout_s).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends the SELECTs which are still running `stop_timeout_s` seconds after it was told to stop."""
+
+    def __init__(self, config: uvicorn.Config, app: ClickHouseApp, stop_timeout_s: float) -> None:
+        super().__init__(config)
+        self._app, self._stop_timeout_s = app, stop_timeout_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log.info("stopping: running requests end, new ones are refused")
+        timer = asyncio.get_running_loop().call_later(self._stop_timeout_s, self._app.stop_queries)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
+
+
+def _already_stopping(number: int, frame: FrameType | None) -> None:
+    log.debug("signal %d while stopping", number)
 
 
 def _listen(settings: ServerSettings) -> socket.socket:
@@ -84,7 +109,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
 
 def _fresh_temporary_folder(path: Path) -> Path:
     """An empty private folder for spooled bodies and the engine's own; what a crash left in it is removed."""
-    folder = path.with_name(path.name + ".tmp") if path.is_symlink() else path / "causeline-tmp"
+    folder = path / "causeline-tmp"
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)

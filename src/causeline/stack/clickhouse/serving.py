@@ -5,15 +5,16 @@ import contextlib
 import logging
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, Protocol, TypeVar
 
 from causeline.stack.clickhouse import errors, fences
 from causeline.stack.clickhouse.body import MAX_STATEMENT_BYTES, Body, ClientGone
-from causeline.stack.clickhouse.engine import Connection, quoted_name
+from causeline.stack.clickhouse.engine import Connection, Counts, quoted_name
 from causeline.stack.clickhouse.errors import EngineError
 from causeline.stack.clickhouse.execution import DEFAULT_FORMAT, result_pieces
 from causeline.stack.clickhouse.multipart import Part
@@ -28,6 +29,7 @@ _HEAD_BYTES: Final = 256 << 10  # as far as an INSERT's own text may reach
 _PIECE_BYTES: Final = 1 << 20
 _HOLD_BACK_BYTES: Final = 1 << 20  # results up to this size are complete before their status is sent
 _SPOOL_MEMORY_BYTES: Final = 4 << 20
+_RETURNS_ROWS: Final = frozenset(b"SELECT WITH FROM SHOW DESCRIBE DESC EXISTS EXPLAIN CHECK KILL".split())
 _KILL_INTERVAL_S: Final = 0.2
 _HELLO: Final = "SELECT displayName(), version(), toUInt32(0) AS `revision()`, timezone()"
 
@@ -121,41 +123,53 @@ class Serving:
             raise EngineError(errors.READONLY, "READONLY", "External tables are not for readers.")
 
     async def _query(self, statement: Statement) -> None:
+        """Answers a statement without data.
+
+        The beginning of the result is held back, so that an early error is a status and not a broken result; the
+        end is sent when the connection is free, so that a session's next request does not find it busy.
+        """
         output_format = statement.format or self.call.default_format or DEFAULT_FORMAT
+        with tempfile.SpooledTemporaryFile(_SPOOL_MEMORY_BYTES, dir=str(self.resources.temporary)) as held:
+            async with self.resources.turn(), self._killed_on_disconnect(statement), self._connection() as connection:
+                counts = connection.counts
+                await self._send_result(connection, statement, output_format, held)
+            if not self.answer.is_started:
+                has_result = held.tell() or statement.first_word in _RETURNS_ROWS
+                await self.answer.start(output_format if has_result else None, counts, size=held.tell())
+                await self._send_held(held)
+            await self._send(self.answer.finish())
+
+    async def _send_result(
+        self,
+        connection: Connection,
+        statement: Statement,
+        output_format: str,
+        held: "tempfile.SpooledTemporaryFile[bytes]",
+    ) -> None:
+        """Puts the result into `held` or, from a certain size on, sends it as it comes."""
         sql = _HELLO if statement.is_hello else statement.sql.decode("utf-8", "surrogateescape")
-        async with self.resources.turn(), self._killed_on_disconnect(statement), self._connection() as connection:
-
-            def prepare() -> None:
-                if self.only_reads or self.call.only_reads:
-                    fences.require_read_only(connection, sql)
-                if self.only_reads:
-                    fences.admit(connection, statement, sql)
-                for file in self.files:
-                    _create_external_table(connection, self.call, file)
-
-            await self.resources.in_thread(prepare)
-            await self._send_result(connection, result_pieces(connection, statement, output_format, sql), output_format)
-
-    async def _send_result(self, connection: Connection, pieces: Iterator[bytes], output_format: str) -> None:
-        """Sends a result whose beginning is held back, so that an early error is a status and not a broken result."""
-        with tempfile.SpooledTemporaryFile(_SPOOL_MEMORY_BYTES, dir=self.resources.temporary) as held:
-            try:
-                while (piece := await self.resources.in_thread(lambda: next(pieces, None))) is not None:
-                    if self.answer.is_started:
-                        await self._send(self.answer.write(piece))
-                        continue
-                    held.write(piece)
-                    if not self.call.wait_end_of_query and held.tell() >= _HOLD_BACK_BYTES:
-                        await self.answer.start(output_format, connection.counts)
-                        await self._send_held(held)
-                if not self.answer.is_started:
-                    await self.answer.start(output_format, connection.counts, size=held.tell())
+        await self.resources.in_thread(lambda: self._prepare(connection, statement, sql))
+        pieces = result_pieces(connection, statement, output_format, sql)
+        try:
+            while (piece := await self.resources.in_thread(lambda: next(pieces, None))) is not None:
+                if self.answer.is_started:
+                    await self._send(self.answer.write(piece))
+                    continue
+                held.write(piece)
+                if not self.call.wait_end_of_query and held.tell() >= _HOLD_BACK_BYTES:
+                    await self.answer.start(output_format, connection.counts)
                     await self._send_held(held)
-            finally:
-                close = getattr(pieces, "close", None)
-                if close is not None:
-                    await self.resources.in_thread(close)
-        await self._send(self.answer.finish())
+        finally:
+            await self.resources.in_thread(pieces.close)
+
+    def _prepare(self, connection: Connection, statement: Statement, sql: str) -> None:
+        """What has to be in place, or to be passed, before the statement runs."""
+        if self.only_reads or self.call.only_reads:
+            fences.require_read_only(connection, sql)
+        if self.only_reads:
+            fences.admit(connection, statement, sql)
+        for file in self.files:
+            _create_external_table(connection, self.call, file)
 
     async def _send_held(self, held: "tempfile.SpooledTemporaryFile[bytes]") -> None:
         held.seek(0)
@@ -172,29 +186,31 @@ class Serving:
         """Streams the data into the engine; a body that breaks off leaves nothing."""
         sql, input_format = statement.sql.decode("utf-8", "surrogateescape"), statement.format or ""
         async with self.resources.turn(), self._connection() as connection:
+            counts = connection.counts
             insert = await self.resources.in_thread(lambda: connection.begin_insert(sql, input_format))
             try:
                 async for piece in self._data(inline):
-                    await self.resources.in_thread(lambda data=piece: insert.append(data))  # type: ignore[misc]
+                    await self.resources.in_thread(partial(insert.append, piece))
             except BaseException:
                 await self.resources.in_thread(insert.cancel)
                 raise
             await self.resources.in_thread(insert.done)
-            await self._acknowledge(connection, input_format)
+        await self._acknowledge(counts)
 
     async def _insert_from_input(self, statement: Statement, inline: bytes) -> None:
         """Reads the whole body first: the engine streams no INSERT … SELECT, but it reads an open file."""
         with tempfile.TemporaryFile(dir=self.resources.temporary) as spooled:
             async for piece in self._data(inline):
-                await self.resources.in_thread(lambda data=piece: spooled.write(data))  # type: ignore[misc]
+                await self.resources.in_thread(partial(spooled.write, piece))
             await self.resources.in_thread(lambda: _rewind(spooled))
             sql = statement.reading_from(spooled.fileno())
             async with self.resources.turn(), self._connection() as connection:
+                counts = connection.counts
                 await self.resources.in_thread(lambda: connection.run(sql))
-                await self._acknowledge(connection, statement.format or "")
+        await self._acknowledge(counts)
 
-    async def _acknowledge(self, connection: Connection, data_format: str) -> None:
-        await self.answer.start(data_format, connection.counts, size=0)
+    async def _acknowledge(self, counts: Counts) -> None:
+        await self.answer.start(None, counts, size=0)
         await self.answer.finish()
 
     async def _data(self, inline: bytes) -> AsyncIterator[bytes]:

@@ -96,9 +96,8 @@ class Sessions:
 def borrowed(connection: Connection, settings: dict[str, str]) -> Iterator[None]:
     """`settings` for one request on a connection that outlives it: they are as before afterwards."""
     names = ", ".join(quoted(name) for name in settings)
-    before = (
-        connection.rows(f"SELECT name, value, changed FROM system.settings WHERE name IN ({names})") if names else []
-    )
+    question = f"SELECT name, value, changed FROM system.settings WHERE name IN ({names})"  # noqa: S608 - quoted
+    before = connection.rows(question) if names else []
     connection.apply(settings)
     try:
         yield

@@ -5,7 +5,7 @@ may hold anything. A pattern cannot find that place: FORMAT and INSERT stand in 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
@@ -114,23 +114,22 @@ def _read_insert(sql: bytes, stream: Iterator[Token], default_format: str | None
     for token in stream:
         if token.upper == b"(" and previous and previous.upper == b"INPUT" and selects:
             input_call = (previous.start, token.end)
-        if token.depth == 0 and token.kind is TokenKind.WORD:
-            if token.upper in {b"SELECT", b"WITH"}:
-                selects = True
-            elif token.upper == b"INFILE":
-                return replace(_read_other(sql), kind=Kind.COMMAND)
-            elif token.upper == b"VALUES" and not selects:
-                return Statement(Kind.INSERT, sql[: token.start], b"INSERT", "Values", token.end)
-            elif token.upper == b"FORMAT" and _may_end_clause(previous):
-                name = next(stream, None)
-                if name and name.kind is TokenKind.WORD:
-                    return _insert_with_format(sql, token.start, name, stream, input_call, selects=selects)
-        elif token.upper == b";" and token.depth == 0:
+        elif token.depth == 0 and token.upper in {b"SELECT", b"WITH"}:
+            selects = True
+        elif token.depth == 0 and token.upper == b"INFILE":
+            return _read_other(sql)
+        elif token.depth == 0 and token.upper == b"VALUES" and not selects:
+            return Statement(Kind.INSERT, sql[: token.start], b"INSERT", "Values", token.end)
+        elif token.depth == 0 and token.upper == b"FORMAT" and _may_end_clause(previous):
+            name = next(stream, None)
+            if name and name.kind is TokenKind.WORD:
+                return _insert_with_format(sql, token.start, name, stream, input_call, selects=selects)
+        elif token.depth == 0 and token.upper == b";":
             end = token.start
         previous = token
     if not selects and default_format:
         return Statement(Kind.INSERT, sql[:end], b"INSERT", default_format, len(sql))
-    return replace(_read_other(sql), kind=Kind.COMMAND)
+    return _read_other(sql)
 
 
 def _may_end_clause(previous: Token | None) -> bool:
@@ -149,7 +148,7 @@ def _insert_with_format(
 ) -> Statement:
     format_name = _text(sql[name.start : name.end])
     if selects and input_call is None:
-        return replace(_read_other(sql), kind=Kind.COMMAND)
+        return _read_other(sql)
     kind = Kind.INSERT_FROM_INPUT if selects else Kind.INSERT
     head, after = sql[:format_at], name.end
     following = next(stream, None) if sql[after : after + 64].lstrip(_SPACE)[:8].upper() == b"SETTINGS" else None
