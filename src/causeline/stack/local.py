@@ -39,7 +39,7 @@ _BIRTH_TIMEOUT_S = 15.0
 _DOWN_TIMEOUT_S = 90.0
 _LEFT_OVER_GRACE_S = 10.0
 # What names a cluster or a server elsewhere must not reach the services of this stack.
-_FOREIGN = ("CAUSELINE_KAFKA_", "CAUSELINE_CLICKHOUSE_", "CAUSELINE_REGISTRY_", "JAVA_TOOL_OPTIONS", "CLASSPATH")
+_FOREIGN = ("CAUSELINE_KAFKA_", "CAUSELINE_CLICKHOUSE_", "CAUSELINE_REGISTRY_")
 _GOOD = (ServiceState.READY, ServiceState.DONE)
 
 

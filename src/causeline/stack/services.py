@@ -12,6 +12,9 @@ READY_LINE = r"(?i)\bready\b"
 """What workers and loaders log when they have their partitions or their connections."""
 
 
+_UNBUFFERED = {"PYTHONUNBUFFERED": "1"}  # a line that waits in a buffer makes nobody ready
+
+
 @dataclass(frozen=True)
 class Ports:
     """The ports of one stack; none is 0."""
@@ -51,6 +54,7 @@ def clickhouse_service(endpoints: Endpoints, ports: Ports) -> Service:
         name="clickhouse",
         argv=(sys.executable, "-m", "causeline.stack.clickhouse"),
         env={
+            **_UNBUFFERED,
             "CAUSELINE_CLICKHOUSE_SERVER_PATH": str(endpoints.state_dir / "clickhouse"),
             "CAUSELINE_CLICKHOUSE_SERVER_HOST": LOOPBACK,
             "CAUSELINE_CLICKHOUSE_SERVER_PORT": str(ports.clickhouse),
@@ -65,7 +69,7 @@ def clickhouse_service(endpoints: Endpoints, ports: Ports) -> Service:
 
 
 def _our_own(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> list[Service]:
-    env = {**endpoints.environment(), "CAUSELINE_PARTITIONS": str(settings.partitions)}
+    env = {**endpoints.environment(), **_UNBUFFERED, "CAUSELINE_PARTITIONS": str(settings.partitions)}
 
     def command(*arguments: str) -> tuple[str, ...]:
         return (sys.executable, "-m", "causeline.cli", *arguments)

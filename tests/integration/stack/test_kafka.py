@@ -140,7 +140,11 @@ def test_python_is_all_it_needs(tmp_path: Path) -> None:
         "with running_broker(pathlib.Path(sys.argv[1])) as broker: print(broker.connection.bootstrap_servers)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
-    environment["PATH"] = str(path)
+    environment |= {
+        "PATH": str(path),
+        "JAVA_TOOL_OPTIONS": "-XX:+NoSuchOption",
+        "JDK_JAVA_OPTIONS": "-XX:+NoSuchOption",
+    }
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "broker")],
         env=environment,

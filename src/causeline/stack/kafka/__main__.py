@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from causeline.schemas.errors import CauselineError
-from causeline.stack.kafka.broker import BrokerConfig, command, prepare
+from causeline.stack.kafka.broker import BrokerConfig, command, environment, prepare
 from causeline.stack.kafka.jars import class_path
 from causeline.stack.kafka.java import find_java
 from causeline.stack.ports import free_ports, require_free
@@ -24,7 +24,7 @@ def main() -> None:
     except CauselineError as error:
         log.error("error: %s%s", error.message, f" {error.hint}" if error.hint else "")  # noqa: TRY400
         sys.exit(error.exit_code)
-    os.execv(argv[0], argv)  # noqa: S606
+    os.execve(argv[0], argv, environment())  # noqa: S606
 
 
 def _prepared(options: argparse.Namespace) -> list[str]:

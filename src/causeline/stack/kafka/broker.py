@@ -19,6 +19,7 @@ from causeline.stack.faults import environment_fault
 _LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 _FORMAT_TIMEOUT_S = 60
 _LOOPBACK = "127.0.0.1"
+_FOREIGN_OPTIONS = frozenset({"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"})
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,18 @@ def command(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> list[str]
     return [*_jvm(config, java, jars, heap_mb=384), "kafka.Kafka", str(config.properties_file)]
 
 
+def environment() -> dict[str, str]:
+    """The caller's environment without the options that some other Java program is meant to get."""
+    return {name: value for name, value in os.environ.items() if name not in _FOREIGN_OPTIONS}
+
+
 def _format(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> None:
     arguments = ["format", "--ignore-formatted", "--cluster-id", _new_cluster_id()]
     argv = [*_jvm(config, java, jars, heap_mb=128), "kafka.tools.StorageTool", *arguments]
     argv += ["--config", str(config.properties_file)]
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, env=_environment(), check=False
+            argv, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, env=environment(), check=False
         )
     except subprocess.TimeoutExpired as error:
         raise EnvironmentFault(
@@ -167,11 +173,6 @@ def _jvm(config: BrokerConfig, java: Path, jars: Sequence[Path], *, heap_mb: int
         "-cp",
         os.pathsep.join(map(str, jars)),
     ]
-
-
-def _environment() -> dict[str, str]:
-    # Options meant for another Java program must not reach this one.
-    return {name: value for name, value in os.environ.items() if name not in {"JAVA_TOOL_OPTIONS", "CLASSPATH"}}
 
 
 def _temporary_dir(config: BrokerConfig) -> Path:

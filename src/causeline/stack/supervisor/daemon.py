@@ -178,14 +178,14 @@ def is_running(folder: Path) -> bool:
     """Whether a supervisor holds the lock of `folder`."""
     try:
         with (folder / LOCK_FILE).open("r") as file:
-            return not _try_lock(file.fileno())
+            return not _try_lock(file.fileno(), fcntl.LOCK_SH)  # shared: those who only look do not see each other
     except FileNotFoundError:
         return False
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
