@@ -191,11 +191,17 @@ def _tell(report: SupervisorReport, progress: Progress) -> None:
 
 
 def _gave_up(failed: ServiceReport, folder: Path) -> CauselineError:
-    last = next((line.strip() for line in reversed(failed.last_lines) if line.strip()), "it printed nothing")
     return EnvironmentFault(
-        f"The service {failed.name} {failed.reason}; its last line: {last.removesuffix('.')}.",
+        f"The service {failed.name} {failed.reason}; it said: {_telling_line(failed.last_lines)}.",
         hint=f"See {folder / LOGS_DIR / f'{failed.name}.log'}.",
     )
+
+
+def _telling_line(lines: list[str]) -> str:
+    """The last error that a service printed in the manner of our commands, or else its last line."""
+    said = [line.strip() for line in lines if line.strip()]
+    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+    return (errors or said or ["nothing"])[-1].removesuffix(".")
 
 
 def _down(folder: Path, progress: Progress) -> bool:

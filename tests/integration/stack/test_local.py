@@ -55,7 +55,7 @@ def broker_and_helper(settings: StackSettings, endpoints: Endpoints, ports: Port
 
 
 def one_that_fails(_settings: StackSettings, endpoints: Endpoints, _ports: Ports) -> tuple[Service, ...]:
-    failing = "import sys; print('error: the vault is shut.'); sys.exit(4)"
+    failing = "import sys; print('error: the vault is shut.\\nhint: open it.'); sys.exit(4)"
     return small("steady", SHOWS_ITS_SURROUNDINGS, endpoints), small("vault", failing, endpoints)
 
 
@@ -138,7 +138,7 @@ def test_a_start_that_fails_says_which_service_and_why_and_leaves_nothing_runnin
     with pytest.raises(EnvironmentFault) as caught:
         up(settings, services_of=one_that_fails)
     assert "The service vault ended with exit code 4" in caught.value.message
-    assert "error: the vault is shut" in caught.value.message
+    assert caught.value.message.endswith("it said: the vault is shut.")
     assert (caught.value.hint or "").endswith("vault.log.")
     assert not status(settings.state_dir).running
     assert not left_over(settings.state_dir)
