@@ -52,8 +52,22 @@ class Table:
 
 
 _RUN_NEVER_NULL = frozenset(
-    "run_id project workflow revision verdict close_reason missing events events_lost amended started_at finished_at"
-    " duration_us closed_at".split()
+    {
+        "run_id",
+        "project",
+        "workflow",
+        "revision",
+        "verdict",
+        "close_reason",
+        "missing",
+        "events",
+        "events_lost",
+        "amended",
+        "started_at",
+        "finished_at",
+        "duration_us",
+        "closed_at",
+    }
 )
 
 EVENTS = Table("event_rows", "events", "trace-batch")
