@@ -1,12 +1,12 @@
 """What the console asks of the store, and the typed answers; over the public views only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
+from causeline.console.answers import Counts, LiveGap, OpenRun, Record
 from causeline.console.run_filter import Order, RunFilter, checked_limit, id_text, order_by
-from causeline.console.store import Record, Store
+from causeline.console.store import Store
 from causeline.schemas.errors import NotFound
 from causeline.schemas.run import Run
 
@@ -50,40 +50,6 @@ _LISTED = [
 
 _SHOWN_CANDIDATES = 5
 _BULK = 500
-
-
-@dataclass(frozen=True, slots=True)
-class LiveGap:
-    """A gap as told while the run was live, with the threshold it fell short of."""
-
-    event_id: str
-    kind: str
-    field_path: str | None
-    provenance_score: float | None
-    threshold: float | None
-    next_step: str
-    decided_next_step: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Rows of each public view."""
-
-    events: int
-    runs: int
-    steps: int
-    gaps: int
-    reviews: int
-    dead_letters: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenRun:
-    """A run that has events and no record yet: it is still open, or its worker is behind."""
-
-    run_id: str
-    events: int
-    last_seen: datetime
 
 
 def find_runs(store: Store, wanted: RunFilter, *, order: Order = Order.NEWEST, limit: int = 50) -> list[Run]:

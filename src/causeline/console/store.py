@@ -8,9 +8,8 @@ from typing import Protocol, cast
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from causeline.console.answers import Record
 from causeline.schemas.errors import CauselineError, Unreachable, UsageError
-
-Record = Mapping[str, object]
 
 _CODE = re.compile(r"(?:Code:|code)\s*(\d+)")
 _NAME = re.compile(r"\(([A-Z][A-Z0-9_]{2,})\)")

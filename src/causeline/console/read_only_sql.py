@@ -1,0 +1,139 @@
+"""SQL from a person: one statement, read-only, bounded in rows, time and memory."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from clickhouse_connect.driver.client import Client
+
+from causeline.console.store import translated
+from causeline.schemas.errors import UsageError
+
+_TOKENS = re.compile(
+    r"""
+      (?P<comment>--[^\n]*|\#[ !][^\n]*|/\*.*?(?:\*/|\Z))
+    | (?P<quoted>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`\\]|\\.|``)*`|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+    | (?P<end>;)
+    | (?P<space>\s+)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_READS = frozenset({"select", "with", "show", "describe", "desc", "exists", "explain"})
+_FIRST_WORD = re.compile(r"[\s(]*([A-Za-z]+)")
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_READER = 1
+"""ClickHouse's readonly level of a user who may not change it; such a one refuses every setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one question may cost."""
+
+    rows: int = 1_000
+    seconds: float = 30.0
+    memory_bytes: int = 1 << 30
+
+    def settings(self) -> dict[str, object]:
+        """The bounds as ClickHouse's settings; one row more than asked for, to know that there are more."""
+        return {
+            "readonly": 2,
+            "max_execution_time": self.seconds,
+            "max_memory_usage": self.memory_bytes,
+            "max_result_rows": self.rows + 1,
+            "max_block_size": min(self.rows + 1, 65_536),
+            "result_overflow_mode": "break",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows under their columns; `more` tells that there were more than the bound."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+    more: bool
+
+
+def one_statement(text: str) -> str:
+    """The one statement in `text`, without its semicolon; raises UsageError for none, several, or one that writes."""
+    end: int | None = None
+    plain: list[str] = []
+    for token in _TOKENS.finditer(text):
+        if token.lastgroup in {"comment", "space"}:
+            plain.append(" ")
+            continue
+        if end is not None and token.lastgroup != "end":
+            raise UsageError("Only one statement is run at a time.", hint="Ask one after the other.")
+        if token.lastgroup == "end":
+            end = token.start() if end is None else end
+            continue
+        plain.append(token[0])
+    statement = "".join(plain).strip()
+    if not statement:
+        raise UsageError("There is no SQL to run.", hint='causeline sql "SELECT count() FROM runs"')
+    first = _FIRST_WORD.match(statement)
+    if first is None or first[1].lower() not in _READS:
+        word = first[1].upper() if first else statement[:20]
+        raise UsageError(f"Only reading is allowed, not {word}.", hint="Use SELECT, WITH, SHOW, DESCRIBE or EXPLAIN.")
+    return text[:end].strip() if end is not None else text.strip()
+
+
+def parse_parameters(pairs: Iterable[str]) -> dict[str, str]:
+    """`name=value` pairs by name; raises UsageError for what is no such pair, or a name said twice."""
+    parameters: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not _PARAMETER.fullmatch(name):
+            raise UsageError(
+                f"{pair[:60]!r} is not name=value.", hint="--param day=2026-01-31, for {day:Date} in the SQL."
+            )
+        if name in parameters:
+            raise UsageError(f"The parameter {name} is given twice.", hint="Give it once.")
+        parameters[name] = value
+    return parameters
+
+
+def ask(client: Client, statement: str, parameters: Mapping[str, str], bounds: Bounds) -> Answer:
+    """The answer to `statement`, which `one_statement` has passed; raises CauselineError."""
+    with translated():
+        result = client.query(statement, parameters=dict(parameters), settings=bounds.settings())
+        rows = [tuple(row) for row in result.result_rows]
+    return Answer(tuple(result.column_names), tuple(rows[: bounds.rows]), more=len(rows) > bounds.rows)
+
+
+def as_separated(answer: Answer, separator: str) -> Iterable[str]:
+    """Lines of CSV or TSV with a header; a text that a spreadsheet would run as a formula gets an apostrophe."""
+    line = io.StringIO()
+    writer = csv.writer(line, delimiter=separator, lineterminator="\n")
+    for row in (answer.columns, *answer.rows):
+        writer.writerow([_inert(value) for value in row])
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+
+
+def _inert(value: object) -> object:
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return plain(value)
+
+
+def plain(value: object) -> object:
+    """A value as text files and JSON have it: moments in ISO 8601, bytes in hex where they are no text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value.hex()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return value
