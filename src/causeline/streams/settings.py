@@ -1,6 +1,14 @@
-"""The assembler's limits."""
+"""The worker's settings, and among them the assembler's limits."""
 
 from dataclasses import dataclass
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from causeline.schemas.connections import KafkaConnection
+from causeline.schemas.topics import DEFAULT_PREFIX
+
+_PREFIX_VARIABLE = "CAUSELINE_TOPIC_PREFIX"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +43,49 @@ class Limits:
     def max_open_us(self) -> int:
         """`max_open_s` in microseconds."""
         return round(self.max_open_s * 1e6)
+
+
+class WorkerSettings(BaseSettings):
+    """A worker's settings, each a `CAUSELINE_WORKER_…` variable unless it says otherwise; unknown ones are refused.
+
+    The connection is that of `CAUSELINE_KAFKA_…`, the topics' prefix that of `CAUSELINE_TOPIC_PREFIX`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CAUSELINE_WORKER_", extra="forbid", frozen=True)
+
+    kafka: KafkaConnection = Field(default_factory=KafkaConnection.from_environment)
+    topic_prefix: str = Field(default=DEFAULT_PREFIX, validation_alias=AliasChoices("topic_prefix", _PREFIX_VARIABLE))
+    registry_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("registry_url", "CAUSELINE_REGISTRY_URL")
+    )
+    group: str = Field(default="causeline-worker", min_length=1, description="The consumer group that shares the work.")
+    instance: str | None = Field(
+        default=None, description="A stable name of this worker, unique in its group: a restart then moves nothing."
+    )
+    grace_s: float = Field(default=2.0, ge=0, description="Wait for missing events after a run's end.")
+    idle_timeout_s: float = Field(default=60.0, gt=0, description="Close a run without an event for so long.")
+    max_open_s: float = Field(default=300.0, gt=0, description="Close a run open for so long.")
+    max_run_events: int = Field(default=50_000, ge=1, description="Close a run that has so many events.")
+    max_open_events: int = Field(default=1_000_000, ge=1, description="Close the oldest runs beyond so many events.")
+    batch_messages: int = Field(default=200, ge=1, description="Messages decoded at once at most.")
+    batch_bytes: int = Field(default=4 * 1024 * 1024, ge=1, description="Bytes decoded at once, about.")
+    linger_ms: int = Field(default=5, ge=0, description="How long a message waits for others to be decoded with.")
+    close_interval_ms: int = Field(default=50, ge=1, le=200, description="How often due runs are published.")
+    max_in_flight_bytes: int = Field(default=64 * 1024 * 1024, ge=1, description="Published, not yet delivered.")
+    delivery_timeout_s: float = Field(default=300.0, gt=0, description="Give up a publication, and end, after this.")
+    session_timeout_s: float = Field(default=10.0, ge=6, description="A worker silent for so long is left out.")
+    stall_timeout_s: float = Field(default=60.0, gt=0, description="A worker that moves nothing for so long ends.")
+    max_dead_ratio: float = Field(
+        default=0.5, gt=0, le=1, description="With a larger share of unreadable messages the worker ends and says so."
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The assembler's part of these settings."""
+        return Limits(
+            grace_s=self.grace_s,
+            idle_timeout_s=self.idle_timeout_s,
+            max_open_s=self.max_open_s,
+            max_run_events=self.max_run_events,
+            max_open_events=self.max_open_events,
+        )

@@ -1,0 +1,84 @@
+"""The Faust app: what it takes to read batches safely with it, in one place.
+
+Each setting that is not Faust's default is there because its default was seen to lose, freeze or double something:
+the table is in docs/adr.
+"""
+
+import ssl
+from collections.abc import Sequence
+
+import faust
+import faust.streams
+
+from causeline.schemas.connections import KafkaConnection
+from causeline.schemas.errors import EnvironmentFault
+from causeline.streams.settings import WorkerSettings
+
+HEARTBEAT_S = 2.0
+
+
+def require_compiled_streams() -> None:
+    """Raise EnvironmentFault unless Faust's compiled streams are there: its Python ones acknowledge what they skip."""
+    if getattr(faust.streams, "_CStreamIterator", None) is None:  # nothing public tells
+        raise EnvironmentFault(
+            "Faust's compiled streams are missing, and its plain ones may lose messages.",
+            hint="Install a faust-streaming wheel for this platform, or unset NO_CYTHON.",
+        )
+
+
+def build_app(settings: WorkerSettings, *, data_folder: str) -> faust.App:
+    """The app of a worker. It reads no command line, opens no port and declares no topic."""
+    app = faust.App(
+        settings.group,
+        broker=_brokers(settings.kafka),
+        broker_credentials=_credentials(settings.kafka),
+        key_serializer="raw",
+        value_serializer="raw",
+        store="memory://",
+        datadir=data_folder,
+        autodiscover=False,
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+        broker_commit_interval=1.0,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=HEARTBEAT_S,
+        broker_rebalance_timeout=max(15.0, 1.5 * settings.session_timeout_s),
+        consumer_group_instance_id=settings.instance,
+        table_standby_replicas=0,
+        stream_buffer_maxsize=64,
+        broker_max_poll_records=200,
+    )
+    app.conf.web_enabled = False
+    return app
+
+
+def _brokers(connection: KafkaConnection) -> Sequence[str]:
+    return [f"kafka://{server.strip()}" for server in connection.bootstrap_servers.split(",")]
+
+
+def _credentials(connection: KafkaConnection) -> faust.auth.Credentials | None:
+    encrypted = connection.security_protocol in {"SSL", "SASL_SSL"}
+    context = _tls(connection) if encrypted else None
+    if connection.security_protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
+        return faust.auth.SASLCredentials(
+            username=connection.sasl_username,
+            password=connection.sasl_password.get_secret_value() if connection.sasl_password else None,
+            mechanism=connection.sasl_mechanism or "PLAIN",
+            ssl_context=context,
+        )
+    return faust.auth.SSLCredentials(context) if context is not None else None
+
+
+def _tls(connection: KafkaConnection) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=connection.ssl_ca_location)
+        if connection.ssl_certificate_location:
+            context.load_cert_chain(connection.ssl_certificate_location, connection.ssl_key_location)
+    except (OSError, ssl.SSLError) as error:
+        raise EnvironmentFault(
+            f"The TLS files for Kafka cannot be used: {error}.", hint="Check the CAUSELINE_KAFKA_SSL_… settings."
+        ) from error
+    return context

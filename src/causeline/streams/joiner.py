@@ -1,0 +1,279 @@
+"""The worker without Kafka: messages in, publications out, acknowledgements when both are done.
+
+In this order, and no other:
+
+1. A message arrives: it must be the next of its partition, and gets an entry.
+2. It is decoded. What cannot be read goes to the dead letters, evidence that falls short to the gaps; both hold it.
+3. Its events are admitted by the done-map: counted ones are skipped, late ones go to the late topic and hold it, the
+   rest goes to the assembler, and each run that has an event in the message holds it.
+4. Runs that are due are published. Only then do they enter the done-map.
+5. When a publication is delivered, what it stood for lets go of its messages.
+6. From the head of the partition on, messages that nothing holds are acknowledged.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import polars as pl
+
+from causeline.schemas.clock import Clock
+from causeline.schemas.registry import Schemas
+from causeline.schemas.topics import DEAD, EVENTS, GAPS, LATE, RUNS, Topic
+from causeline.streams.acknowledge import Acknowledger, Entry
+from causeline.streams.assembler import Assembler, Closed
+from causeline.streams.decode import Message, Unreadable, decode
+from causeline.streams.done_map import DoneMap, Standing
+from causeline.streams.findings import judged
+from causeline.streams.outgoing import dead_letter, event_batches, gap_value, run_batches
+from causeline.streams.settings import Limits
+from causeline.streams.shapes import OFFSET, PARTITION
+from causeline.streams.tally import Tally, tally
+
+REACH_HEADER = "causeline-reach"
+"""On every batch of runs: no run published so far from this partition was counted beyond this offset."""
+
+
+class Token(Protocol):
+    """What acknowledges a message; Faust's event is one."""
+
+    def ack(self) -> object:
+        """Mark the message as processed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message of the events topic."""
+
+    partition: int
+    offset: int
+    value: bytes | None
+    token: Token
+    key: bytes | None = None
+    produced_at_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to publish; `delivered` is to be called once the broker has it, on the thread of the joiner."""
+
+    topic: Topic
+    partition: int | None
+    """None: any."""
+    value: bytes
+    delivered: Callable[[], None]
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+Publish = Callable[[Outgoing], None]
+
+
+@dataclass(slots=True, eq=False)
+class PartitionState:
+    """All that is known of one partition in one generation of the group; another generation has another."""
+
+    acks: Acknowledger[Token]
+    done: DoneMap
+    held_by: dict[str, dict[int, Entry[Token]]] = field(default_factory=dict)
+    """By open run, the messages that it holds."""
+
+    def hold(self, run_id: str, offset: int) -> None:
+        """A run has an event in the message at `offset`."""
+        mine = self.held_by.setdefault(run_id, {})
+        if offset not in mine:
+            mine[offset] = entry = self.acks.entry(offset)
+            entry.holds += 1
+
+    def take_held(self, run_ids: Iterable[str]) -> list[Entry[Token]]:
+        """The messages that closed runs hold; whoever takes them lets go of them later."""
+        return [entry for run_id in run_ids for entry in self.held_by.pop(run_id, {}).values()]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the joiner has done since it began."""
+
+    messages: int = 0
+    events: int = 0
+    runs: int = 0
+    late_events: int = 0
+    skipped_events: int = 0
+    gaps: int = 0
+    dead_letters: int = 0
+    duplicates: int = 0
+    conflicting: int = 0
+    acknowledged: int = 0
+
+
+class Joiner:
+    """Joins the partitions it is given; every method returns without waiting for anything."""
+
+    def __init__(self, *, limits: Limits, schemas: Schemas, publish: Publish, clock: Clock, prefix: str) -> None:
+        self._schemas = schemas
+        self._publish = publish
+        self._clock = clock
+        self._source_topic = EVENTS.full_name(prefix)
+        self.assembler = Assembler(limits)
+        self.partitions: dict[int, PartitionState] = {}
+        self.counters = Counters()
+
+    def open_partition(self, partition: int, first_offset: int, done: DoneMap) -> None:
+        """Begin a partition at `first_offset`, with what is published of it."""
+        self.forget([partition])
+        self.partitions[partition] = PartitionState(Acknowledger(first_offset), done)
+
+    def forget(self, partitions: Iterable[int] | None = None) -> None:
+        """Drop all state of `partitions`, or of all: they are revoked, and whoever gets them reads them anew."""
+        gone = list(self.partitions if partitions is None else partitions)
+        for partition in gone:
+            self.partitions.pop(partition, None)
+        self.assembler.forget(gone)
+
+    def handle(self, incoming: Sequence[Incoming]) -> None:
+        """Take in messages, each of an open partition; raises OffsetJump."""
+        now_us = self._clock()
+        by_place = {(each.partition, each.offset): each for each in incoming}
+        for each in incoming:
+            self.partitions[each.partition].acks.arrive(each.offset, each.token, now_us)
+        decoded = decode([Message(each.partition, each.offset, each.value) for each in incoming], self._schemas)
+        for unreadable in decoded.unreadable:
+            self._bury(unreadable, by_place[unreadable.partition, unreadable.offset], now_us)
+        self._tell_gaps(decoded.frame, now_us)
+        tallied = tally(decoded.frame)
+        wanted, late = self._admit(tallied)
+        for place in wanted:
+            share = tallied.shares[place]
+            self.partitions[share.partition].hold(share.run_id, share.offset)
+        self.assembler.take(tallied, wanted, now_us)
+        if late:
+            self._send_late(pl.concat(decoded.frame[tallied.rows[place]] for place in late))
+        self.counters.messages += len(incoming)
+        self.counters.events += decoded.frame.height
+        for partition in {each.partition for each in incoming}:
+            self._acknowledge(partition, self.partitions[partition])
+
+    def close_due(self) -> None:
+        """Publish the runs whose time has come."""
+        closed = self.assembler.close(self._clock())
+        self.counters.duplicates += closed.duplicates
+        self.counters.conflicting += closed.conflicting
+        if closed.keys:
+            self._publish_runs(closed)
+            self._publish_fragments(closed)
+
+    # --- admission
+
+    def _admit(self, tallied: Tally) -> tuple[list[int], list[int]]:
+        """Places of the shares to join, and of those that come too late."""
+        wanted: list[int] = []
+        late: list[int] = []
+        afterthoughts: list[int] = []
+        opened: set[tuple[int, str]] = set()
+        for place, share in enumerate(tallied.shares):
+            standing = self.partitions[share.partition].done.standing(share.run_id, share.offset)
+            if standing is Standing.COUNTED:
+                self.counters.skipped_events += share.events
+            elif standing is Standing.LATE:
+                late.append(place)
+            elif share.afterthoughts == share.events:
+                afterthoughts.append(place)
+            else:
+                wanted.append(place)
+                opened.add((share.partition, share.run_id))
+        for place in afterthoughts:  # a review of a run that is not open is late at once: nothing else will come
+            share = tallied.shares[place]
+            key = (share.partition, share.run_id)
+            (wanted if key in opened or self.assembler.holds(key) else late).append(place)
+        return sorted(wanted), sorted(late)
+
+    # --- publication
+
+    def _publish_runs(self, closed: Closed) -> None:
+        for (partition,), runs in closed.runs.partition_by("source_partition", as_dict=True).items():
+            state = self.partitions[int(partition)]
+            last = dict(zip(runs["run_id"], runs["last_offset"], strict=True))
+            for run_id, last_offset in last.items():
+                state.done.record(run_id, last_offset)
+            reach = str(max(state.done.reach, state.acks.next_offset - 1)).encode()
+            for batch in run_batches(runs, int(partition), self._schemas):
+                held = state.take_held(batch.run_ids)
+                self._send(int(partition), RUNS, batch.value, held, headers=((REACH_HEADER, reach),))
+        self.counters.runs += closed.runs.height
+
+    def _publish_fragments(self, closed: Closed) -> None:
+        """Runs whose start never came: they may be the rest of a run published long ago, so they are late events."""
+        for (partition,), events in closed.fragments.partition_by(PARTITION, as_dict=True).items():
+            held = self.partitions[int(partition)].take_held(events["run_id"].unique())
+            self._send_batches(int(partition), events, held)
+
+    def _send_late(self, events: pl.DataFrame) -> None:
+        for (partition,), mine in events.partition_by(PARTITION, as_dict=True).items():
+            acks = self.partitions[int(partition)].acks
+            held = [acks.entry(offset) for offset in mine[OFFSET].unique()]
+            for entry in held:
+                entry.holds += 1
+            self._send_batches(int(partition), mine, held)
+
+    def _send_batches(self, partition: int, events: pl.DataFrame, held: list[Entry[Token]]) -> None:
+        """Events to the late topic; `held` is let go when the last of their batches is delivered."""
+        values = list(event_batches(events, self._schemas))
+        for entry in held:
+            entry.holds += len(values) - 1
+        for value in values:
+            self._send(partition, LATE, value, held)
+        self.counters.late_events += events.height
+
+    def _tell_gaps(self, events: pl.DataFrame, now_us: int) -> None:
+        found = judged(events)
+        if found.is_empty():
+            return
+        for row in found.with_columns(pl.col(pl.Datetime).to_physical()).iter_rows(named=True):
+            entry = self.partitions[row[PARTITION]].acks.entry(row[OFFSET])
+            entry.holds += 1
+            value = gap_value(row, now_us, self._schemas)
+            self._send(row[PARTITION], GAPS, value, [entry], key=str(row["run_id"]).encode())
+        self.counters.gaps += found.height
+
+    def _bury(self, unreadable: Unreadable, source: Incoming, now_us: int) -> None:
+        entry = self.partitions[source.partition].acks.entry(source.offset)
+        entry.holds += 1
+        value = dead_letter(
+            unreadable,
+            topic=self._source_topic,
+            key=source.key,
+            produced_at_us=source.produced_at_us,
+            now_us=now_us,
+            schemas=self._schemas,
+        )
+        self._send(source.partition, DEAD, value, [entry])
+        self.counters.dead_letters += 1
+
+    def _send(
+        self,
+        source: int,
+        topic: Topic,
+        value: bytes,
+        held: list[Entry[Token]],
+        *,
+        key: bytes | None = None,
+        headers: tuple[tuple[str, bytes], ...] = (),
+    ) -> None:
+        """Publish what came of partition `source`, and when it is delivered let go of `held`, one hold each."""
+        state = self.partitions[source]
+
+        def delivered() -> None:
+            if self.partitions.get(source) is state:  # else it was revoked, and is another's now
+                for entry in held:
+                    entry.holds -= 1
+                self._acknowledge(source, state)
+
+        self._publish(Outgoing(topic, source if topic.like_events else None, value, delivered, key, headers))
+
+    def _acknowledge(self, partition: int, state: PartitionState) -> None:
+        tokens = state.acks.acknowledged()
+        for token in tokens:
+            token.ack()
+        if tokens:
+            self.counters.acknowledged += len(tokens)
+            state.done.forget_below(state.acks.first_unacknowledged)

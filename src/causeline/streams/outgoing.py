@@ -1,0 +1,130 @@
+"""What the worker writes: runs, late events, gaps and dead letters as Kafka values."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import polars as pl
+
+from causeline.schemas import catalogue, wire
+from causeline.schemas.events import Record
+from causeline.schemas.ids import derived_id
+from causeline.schemas.registry import Schemas
+from causeline.schemas.topics import DEAD, EVENTS, GAPS, MAX_MESSAGE_BYTES, RUNS
+from causeline.schemas.vocabulary import Verdict
+from causeline.streams.decode import Unreadable
+from causeline.streams.shapes import event_columns, run_columns
+
+STAGE = "worker"
+_BATCH_BYTES = 768 * 1024
+"""Batches are made about so large; one record may be larger."""
+_LARGEST_VALUE = MAX_MESSAGE_BYTES - 64 * 1024
+"""What a broker takes, less its own framing."""
+_TRUNCATED = "truncated"
+_LONG_LISTS = ("steps", "evidence", "gaps", "fallbacks", "reviews", "evals", "evidence_refs", "missing")
+
+
+@dataclass(frozen=True, slots=True)
+class RunBatch:
+    """A value of the runs topic, and the runs in it."""
+
+    value: bytes
+    run_ids: tuple[str, ...]
+
+
+def run_batches(runs: pl.DataFrame, source_partition: int, schemas: Schemas) -> Iterator[RunBatch]:
+    """`runs`, all of one partition, as values no larger than a broker takes; no record is touched on the way."""
+    if runs.is_empty():
+        return
+    value = _run_batch(runs, source_partition, schemas)
+    if len(value) > _BATCH_BYTES and runs.height > 1:
+        middle = runs.height // 2
+        yield from run_batches(runs[:middle], source_partition, schemas)
+        yield from run_batches(runs[middle:], source_partition, schemas)
+        return
+    if len(value) > _LARGEST_VALUE:
+        value = _truncated(runs, source_partition, schemas)
+    yield RunBatch(value, tuple(runs["run_id"]))
+
+
+def _run_batch(runs: pl.DataFrame, source_partition: int, schemas: Schemas) -> bytes:
+    container = io.BytesIO()
+    runs.write_avro(container, compression="uncompressed")
+    header = wire.encode_long(source_partition)
+    return wire.batch_of_blocks(schemas.write_id(RUNS.subject), header, wire.container_blocks(container.getvalue()))
+
+
+def _truncated(run: pl.DataFrame, source_partition: int, schemas: Schemas) -> bytes:
+    """A run larger than a message: its lists are cut until it fits, and `missing` says so. Its sums stay whole."""
+    longest = run.height and max(cast("int", run[name].list.len().max()) for name in _LONG_LISTS)
+    tag = pl.concat_list(pl.col("missing"), pl.lit(_TRUNCATED)).cast(run_columns()["missing"])
+    while True:
+        longest //= 2
+        cut = run.with_columns(pl.col(_LONG_LISTS).list.head(longest)).with_columns(
+            tag.alias("missing"), pl.lit(Verdict.PARTIAL.value).alias("verdict")
+        )
+        value = _run_batch(cut, source_partition, schemas)
+        if len(value) <= _LARGEST_VALUE or longest == 0:
+            return value
+
+
+def event_batches(events: pl.DataFrame, schemas: Schemas) -> Iterator[bytes]:
+    """Decoded events as batches again, in the newest schema."""
+    schema = catalogue.latest(EVENTS.subject)
+    times = pl.col(pl.Datetime).to_physical()
+    header = wire.encode_string(f"causeline-{STAGE}")
+    items: list[bytes] = []
+    size = 0
+    for record in events.select(list(event_columns())).with_columns(times).iter_rows(named=True):
+        item = wire.encode_item(schema, record)
+        if items and size + len(item) > _BATCH_BYTES:
+            yield wire.encode_batch(schemas.write_id(EVENTS.subject), header, items)
+            items, size = [], 0
+        items.append(item)
+        size += len(item)
+    if items:
+        yield wire.encode_batch(schemas.write_id(EVENTS.subject), header, items)
+
+
+def gap_value(found: Record, now_us: int, schemas: Schemas) -> bytes:
+    """The Gap of one row of `findings.judged`, its times as integers."""
+    record: Record = {
+        **found,
+        "gap_id": derived_id(str(found["event_id"]), str(found["kind"])),
+        "decided_next_step": found["next_step"],
+        "next_step": found["policy_step"],
+        "detected_at": now_us,
+    }
+    schema = catalogue.latest(GAPS.subject)
+    names = [field["name"] for field in schema.plain["fields"]]
+    payload = wire.encode_datum(schema, {name: record[name] for name in names})
+    return wire.frame(schemas.write_id(GAPS.subject), payload)
+
+
+def dead_letter(
+    unreadable: Unreadable, *, topic: str, key: bytes | None, produced_at_us: int | None, now_us: int, schemas: Schemas
+) -> bytes:
+    """The DeadLetter of what could not be read; the same letter however often it is written."""
+    place = (topic, str(unreadable.partition), str(unreadable.offset), STAGE)
+    item = () if unreadable.item is None else (str(unreadable.item),)
+    value, detail = unreadable.value, unreadable.detail
+    if len(value) > _LARGEST_VALUE:
+        value = value[:_LARGEST_VALUE]
+        detail += f" Of its {len(unreadable.value)} bytes the first {_LARGEST_VALUE} are kept."
+    record: Record = {
+        "dead_id": derived_id(*place, *item),
+        "stage": STAGE,
+        "topic": topic,
+        "partition": unreadable.partition,
+        "offset": unreadable.offset,
+        "reason": unreadable.reason.value,
+        "detail": detail,
+        "schema_id": unreadable.schema_id,
+        "key": key if key is None or len(key) <= 1024 else key[:1024],
+        "value": value,
+        "produced_at": produced_at_us,
+        "observed_at": now_us,
+    }
+    schema = catalogue.latest(DEAD.subject)
+    return wire.frame(schemas.write_id(DEAD.subject), wire.encode_datum(schema, record))

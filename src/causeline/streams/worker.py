@@ -1,0 +1,295 @@
+"""The worker: Faust reads, the joiner joins, the outbox publishes; here they meet, and here faults end the process.
+
+Faust would go on with the next message after an exception, and the partition would freeze; a worker of ours ends, and
+its supervisor starts another, which reads on from what is committed. The amender of late events will be a second
+consumer beside this one, with `assemble` as its definition of a run.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from typing import cast
+
+import faust
+
+from causeline.schemas.errors import CauselineError
+from causeline.schemas.registry import Schemas, from_registry
+from causeline.schemas.topics import EVENTS, RUNS, TOPICS
+from causeline.streams.acknowledge import OffsetJump
+from causeline.streams.clock import steady_clock
+from causeline.streams.consumer import build_app, require_compiled_streams
+from causeline.streams.joiner import Incoming, Joiner
+from causeline.streams.outbox import Outbox
+from causeline.streams.preflight import check_topics
+from causeline.streams.quiet import quieten
+from causeline.streams.rebuild import RunsReader
+from causeline.streams.settings import WorkerSettings
+from causeline.streams.watchdog import Vitals, Watchdog
+
+log = logging.getLogger(__name__)
+
+EXIT_FAULT = 5
+_TURN_S = 0.02
+_REPORT_EVERY_S = 60.0
+_FLUSH_S = 10.0
+_STOP_S = 15.0
+_MOST_LINGER_S = 0.1
+_JUDGED_FROM = 200
+"""So many messages must have come before the share of unreadable ones is judged."""
+
+__all__ = ["Worker", "WorkerSettings", "run_worker"]
+
+
+def run_worker(settings: WorkerSettings) -> int:
+    """Join events into runs until SIGTERM or SIGINT; gives the exit code, 0 unless a fault ended it.
+
+    Raises Unreachable when Kafka does not answer at the start, EnvironmentFault when topics or a runtime are missing.
+    """
+    os.environ.setdefault("RUST_BACKTRACE", "0")  # a corrupt message is no reason for a page of stack
+    quieten()
+    require_compiled_streams()
+    partitions = check_topics(settings.kafka, settings.topic_prefix)
+    schemas = _schemas(settings)
+    log.info("joining %s (%d partitions) as %s", EVENTS.full_name(settings.topic_prefix), partitions, settings.group)
+    with tempfile.TemporaryDirectory(prefix="causeline-worker-") as folder:
+        return asyncio.run(Worker(settings, schemas, data_folder=folder).run())
+
+
+def _schemas(settings: WorkerSettings) -> Schemas:
+    if settings.registry_url is None:
+        return Schemas()
+    names = {topic.subject: f"{topic.full_name(settings.topic_prefix)}-value" for topic in reversed(TOPICS)}
+    return from_registry(settings.registry_url, names)
+
+
+class Worker:
+    """One process's share of the events topic."""
+
+    def __init__(self, settings: WorkerSettings, schemas: Schemas, *, data_folder: str) -> None:
+        self._settings = settings
+        self._app = build_app(settings, data_folder=data_folder)
+        self._clock = steady_clock()
+        self._reader = RunsReader(settings.kafka, RUNS.full_name(settings.topic_prefix), schemas)
+        self._schemas = schemas
+        self._stop = asyncio.Event()
+        self._fault: str | None = None
+        self._generations: dict[int, int | None] = {}
+        self._inbox: list[Incoming] = []
+        self._inbox_bytes = 0
+        self._inbox_due: asyncio.TimerHandle | None = None
+        self._handling_s = 0.0
+        self._ready = False
+        now = time.monotonic()
+        self._vitals = Vitals(beat_at=now, moved_at=now)
+        self._outbox: Outbox
+        self._joiner: Joiner
+
+    async def run(self) -> int:
+        """Start, turn until told to stop, stop; gives the exit code."""
+        settings = self._settings
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        self._outbox = Outbox(
+            settings.kafka,
+            prefix=settings.topic_prefix,
+            loop=loop,
+            on_fault=self.fail,
+            delivery_timeout_s=settings.delivery_timeout_s,
+            linger_ms=settings.linger_ms,
+        )
+        self._joiner = Joiner(
+            limits=settings.limits,
+            schemas=self._schemas,
+            publish=self._outbox.publish,
+            clock=self._clock,
+            prefix=settings.topic_prefix,
+        )
+        self._wire_faust()
+        hold_s = settings.max_open_s + settings.grace_s + settings.delivery_timeout_s + settings.stall_timeout_s
+        watchdog = Watchdog(self._vitals, stall_s=settings.stall_timeout_s, hold_s=hold_s)
+        watchdog.start()
+        try:
+            await self._app.start()
+            await self._turn()
+        finally:
+            await self._shut_down()
+            watchdog.stop()
+        if self._fault is None:
+            log.info("stopped; %s", self._report())
+            return 0
+        return EXIT_FAULT
+
+    def fail(self, sentence: str) -> None:
+        """End the process because of a fault; the first one counts."""
+        if self._fault is None:
+            self._fault = sentence
+            log.critical("the worker ends: %s", sentence)
+        self._stop.set()
+
+    # --- Faust's side
+
+    def _wire_faust(self) -> None:
+        app = self._app
+        topic = app.topic(EVENTS.full_name(self._settings.topic_prefix), key_serializer="raw", value_serializer="raw")
+
+        async def read(stream: faust.Stream[bytes]) -> None:
+            try:
+                async for event in cast("AsyncIterator[faust.Event]", stream.noack().events()):
+                    await self._receive(event)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, Faust must not go on with the next message
+                self._fail_of(error)
+
+        app.agent(topic, concurrency=1, name="join")(read)
+
+        async def revoked(_app: object, revoked: object = None, **_: object) -> None:
+            self._drop_all()
+
+        async def assigned(_app: object, assigned: object = None, **_: object) -> None:
+            if not self._ready:
+                self._ready = True
+                log.info("ready: %s partitions", len(cast("set[object]", assigned or ())))
+
+        app.on_partitions_revoked.connect(revoked, weak=False)
+        app.on_partitions_assigned.connect(assigned, weak=False)
+
+    def _drop_all(self) -> None:
+        """Every rebalance takes everything away and gives it anew: nothing may outlive it."""
+        self._inbox.clear()
+        self._inbox_bytes = 0
+        self._generations.clear()
+        self._joiner.forget()
+
+    async def _receive(self, event: faust.Event) -> None:
+        message = event.message
+        generation = message.generation_id
+        if generation != self._app.consumer_generation_id:
+            return  # of before a rebalance: it is delivered again
+        if self._generations.get(message.partition, -1) != generation:
+            self._handle_inbox()
+            done = await asyncio.to_thread(self._reader.done_map, message.partition, message.offset)
+            if generation != self._app.consumer_generation_id:
+                return
+            self._generations[message.partition] = generation
+            self._joiner.open_partition(message.partition, message.offset, done)
+            log.info(
+                "partition %d from offset %d on, %d runs known as published",
+                message.partition,
+                message.offset,
+                len(done),
+            )
+        produced_at_us = None if message.timestamp is None else round(message.timestamp * 1e6)
+        value, key = cast("bytes | None", message.value), cast("bytes | None", message.key)
+        self._inbox.append(Incoming(message.partition, message.offset, value, event, key, produced_at_us))
+        self._inbox_bytes += len(value or b"")
+        settings = self._settings
+        if len(self._inbox) >= settings.batch_messages or self._inbox_bytes >= settings.batch_bytes:
+            self._handle_inbox()
+            await self._outbox.room(settings.max_in_flight_bytes)
+        elif self._inbox_due is None:
+            # The busier the worker, the more it takes at once: what a batch costs by itself is paid less often.
+            linger_s = min(max(settings.linger_ms / 1000, 2 * self._handling_s), _MOST_LINGER_S)
+            self._inbox_due = asyncio.get_running_loop().call_later(linger_s, self._handle_inbox)
+
+    def _handle_inbox(self) -> None:
+        if self._inbox_due is not None:
+            self._inbox_due.cancel()
+            self._inbox_due = None
+        if not self._inbox or self._stop.is_set():
+            return
+        incoming, self._inbox, self._inbox_bytes = self._inbox, [], 0
+        began = time.monotonic()
+        try:
+            self._joiner.handle(incoming)
+            self._judge_flood()
+        except Exception as error:  # noqa: BLE001 - see the module's head
+            self._fail_of(error)
+        self._handling_s = time.monotonic() - began
+        self._vitals.moved_at = time.monotonic()
+
+    def _judge_flood(self) -> None:
+        counters = self._joiner.counters
+        if (
+            counters.messages >= _JUDGED_FROM
+            and counters.dead_letters > self._settings.max_dead_ratio * counters.messages
+        ):
+            self.fail(
+                f"{counters.dead_letters} of {counters.messages} messages could not be read, more than a share of "
+                f"{self._settings.max_dead_ratio:g}; is a producer of another version writing to this topic?"
+            )
+
+    def _fail_of(self, error: Exception) -> None:
+        if isinstance(error, CauselineError | OffsetJump):
+            self.fail(str(error))
+        else:
+            log.critical("unexpected: %s", type(error).__name__, exc_info=error)
+            self.fail(f"{type(error).__name__} while joining.")
+
+    # --- the loop's own turns
+
+    async def _turn(self) -> None:
+        next_close = next_report = 0.0
+        while not self._stop.is_set():
+            now = time.monotonic()
+            self._look_around(now)
+            if self._app.should_stop:
+                self.fail(f"Faust stopped: {self._app.crash_reason!r}.")
+            if now >= next_close:
+                self._close_due()
+                next_close = now + self._settings.close_interval_ms / 1000
+            if now >= next_report:
+                next_report = now + _REPORT_EVERY_S
+                log.info("%s", self._report())
+            try:
+                await asyncio.wait_for(self._stop.wait(), _TURN_S)
+            except TimeoutError:
+                continue
+
+    def _close_due(self) -> None:
+        try:
+            self._joiner.close_due()
+        except Exception as error:  # noqa: BLE001 - see the module's head
+            self._fail_of(error)
+
+    def _look_around(self, now: float) -> None:
+        vitals = self._vitals
+        vitals.beat_at = now
+        if not self._behind():
+            vitals.moved_at = now
+        oldest = [entry.arrived_at_us for state in self._joiner.partitions.values() if (entry := state.acks.oldest)]
+        vitals.oldest_unacknowledged_at = now - (self._clock() - min(oldest)) / 1e6 if oldest else None
+
+    def _behind(self) -> bool:
+        """Whether the broker has messages for us that were not taken in."""
+        consumer = self._app.consumer
+        for tp in consumer.assignment():
+            state = self._joiner.partitions.get(tp.partition)
+            high = consumer.highwater(tp)
+            if high and (state is None or high > state.acks.next_offset):
+                return True
+        return False
+
+    def _report(self) -> str:
+        counters, assembler = self._joiner.counters, self._joiner.assembler
+        done = ", ".join(f"{getattr(counters, name)} {name.replace('_', ' ')}" for name in counters.__slots__)
+        return f"{done}; open: {assembler.open_runs} runs, {assembler.open_events} events"
+
+    async def _shut_down(self) -> None:
+        """Let what is on its way arrive, so that as little as possible is read again; then leave the group."""
+        if self._inbox_due is not None:
+            self._inbox_due.cancel()
+        left = await asyncio.to_thread(self._outbox.close, _FLUSH_S)
+        await asyncio.sleep(0)  # the last answers are told on this loop
+        if left:
+            log.warning("%d messages were not delivered; what they came from is read again", left)
+        try:
+            await asyncio.wait_for(self._app.stop(), _STOP_S)
+        except TimeoutError:
+            log.warning("Faust did not stop within %.0f s", _STOP_S)
+        self._reader.close()
