@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from causeline.cli import output, services, stack, topics
+from causeline.cli import output, read, services, sql, stack, topics
 from causeline.cli.options import Json, examples
 from causeline.cli.shield import Shielded
 
@@ -13,7 +13,7 @@ app = typer.Typer(
     name="causeline",
     cls=Shielded,
     help="Turn a bad answer of an AI workflow into an inspectable chain of causes.",
-    epilog=examples(
+    epilog=examples(  # noqa: S608 - an example in SQL; nobody runs it here
         "causeline demo                        # start everything, publish three workflows, explain a failed run",
         "causeline runs --since 1h --has-gap   # find runs",
         "causeline show RUN                    # what happened in one, step by step",
@@ -47,5 +47,7 @@ def show_version(json_output: Json = False) -> None:
 
 stack.register(app)
 services.register(app)
+read.register(app)
+sql.register(app)
 topics.register(app)
 app.command("version", epilog=examples("causeline version"))(show_version)

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -59,13 +60,23 @@ def load(
     raise typer.Exit(run_loader(LoaderSettings()))
 
 
-def migrate(clickhouse_url: ClickHouseUrl = None, state_dir: StateDir = None, json_output: Json = False) -> None:
+def migrate(
+    clickhouse_url: ClickHouseUrl = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CAUSELINE_CLICKHOUSE_CLUSTER", help="Make replicated tables on every server of this cluster."
+        ),
+    ] = None,
+    state_dir: StateDir = None,
+    json_output: Json = False,
+) -> None:
     """Bring ClickHouse's tables and views to this version; what is there already stays."""
     from causeline.sinks.migrate import migrate as bring_up_to_date  # noqa: PLC0415 - the sinks extra
 
     connection = connections.clickhouse(state_dir, clickhouse_url)
     with output.progress(quiet=json_output) as tell:
-        applied = [str(name) for name in bring_up_to_date(connection, tell)]
+        applied = bring_up_to_date(connection, partial(tell, "migrating"), cluster=cluster)
     if json_output:
         output.print_json({"applied": applied})
     elif applied:

@@ -2,15 +2,16 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from clickhouse_connect.driver.client import Client
-
 from causeline.console.store import translated
+from causeline.schemas.connections import ClickHouseConnection
 from causeline.schemas.errors import UsageError
+from causeline.sinks.clickhouse import clickhouse_client
 
 _TOKENS = re.compile(
     r"""
@@ -26,8 +27,6 @@ _READS = frozenset({"select", "with", "show", "describe", "desc", "exists", "exp
 _FIRST_WORD = re.compile(r"[\s(]*([A-Za-z]+)")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_READER = 1
-"""ClickHouse's readonly level of a user who may not change it; such a one refuses every setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +97,23 @@ def parse_parameters(pairs: Iterable[str]) -> dict[str, str]:
     return parameters
 
 
-def ask(client: Client, statement: str, parameters: Mapping[str, str], bounds: Bounds) -> Answer:
-    """The answer to `statement`, which `one_statement` has passed; raises CauselineError."""
-    with translated():
+def ask(connection: ClickHouseConnection, text: str, parameters: Mapping[str, str], bounds: Bounds) -> Answer:
+    """The answer to the one statement in `text`; raises UsageError when it does not read."""
+    statement = one_statement(text)
+    _require_used(statement, parameters)
+    with clickhouse_client(connection, timeout_s=bounds.seconds + 5) as client, translated(connection):
         result = client.query(statement, parameters=dict(parameters), settings=bounds.settings())
         rows = [tuple(row) for row in result.result_rows]
     return Answer(tuple(result.column_names), tuple(rows[: bounds.rows]), more=len(rows) > bounds.rows)
+
+
+def _require_used(statement: str, parameters: Mapping[str, str]) -> None:
+    # The client would fill a parameter that the server does not know of into the text itself.
+    for name in parameters:
+        if not re.search(rf"\{{\s*{name}\s*:", statement):
+            raise UsageError(
+                f"The SQL has no parameter {{{name}:Type}}.", hint=f"E.g. WHERE workflow = {{{name}:String}}"
+            )
 
 
 def as_separated(answer: Answer, separator: str) -> Iterable[str]:
@@ -120,7 +130,8 @@ def as_separated(answer: Answer, separator: str) -> Iterable[str]:
 def _inert(value: object) -> object:
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
-    return plain(value)
+    said = plain(value)
+    return json.dumps(said, ensure_ascii=False, default=str) if isinstance(said, list | dict) else said
 
 
 def plain(value: object) -> object:

@@ -9,20 +9,21 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from causeline.console.answers import Record
-from causeline.schemas.errors import CauselineError, Unreachable, UsageError
+from causeline.schemas.connections import ClickHouseConnection
+from causeline.schemas.errors import CauselineError, CheckFailed, Unreachable, UsageError
+from causeline.sinks.clickhouse import clickhouse_client, code_and_name, in_our_words
 
-_CODE = re.compile(r"(?:Code:|code)\s*(\d+)")
-_NAME = re.compile(r"\(([A-Z][A-Z0-9_]{2,})\)")
 _STACK = re.compile(r"\bStack trace:.*", re.DOTALL)
 _PREFIX = re.compile(r"^.*?DB::Exception:\s*", re.DOTALL)
 _VERSION = re.compile(r"\s*\((?:official build|version [^)]*)\)+", re.IGNORECASE)
 _MAX_SENTENCE = 600
 
 _UNKNOWN_TABLE = 60
-_UNKNOWN_DATABASE = 81
-_ACCESS = frozenset({192, 193, 194, 195, 497, 516})
-_RETRY_LATER = frozenset({202, 241})
 _READ_ONLY = frozenset({164, 242})
+_LOGIN = frozenset({81, 192, 193, 194, 516})
+_TOO_MUCH = frozenset({158, 159, 160, 241, 307, 396})
+"""Too many rows, too slow, estimated too slow, memory, too many bytes, too many result rows."""
+_BUSY = frozenset({202, 203})
 
 
 class Store(Protocol):
@@ -34,57 +35,52 @@ class Store(Protocol):
 
 
 class ClickHouseStore:
-    """The store behind a clickhouse-connect client."""
+    """The store behind a ClickHouse client."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, connection: ClickHouseConnection) -> None:
         self._client = client
+        self._connection = connection
 
     def ask(self, sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Record]:
         """The rows of a SELECT, by column name."""
-        with translated():
+        with translated(self._connection):
             answer = self._client.query(sql, parameters=dict(parameters or {}))
             return [cast("Record", row) for row in answer.named_results()]
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turns what clickhouse-connect raises into errors of one sentence."""
+def open_store(connection: ClickHouseConnection) -> Iterator[ClickHouseStore]:
+    """The store behind `connection`, for the length of the block; raises Unreachable."""
+    with clickhouse_client(connection) as client:
+        yield ClickHouseStore(client, connection)
+
+
+@contextmanager
+def translated(connection: ClickHouseConnection) -> Iterator[None]:
+    """Turns what the client raises into errors of one sentence, which names what ClickHouse minds in the SQL."""
     try:
         yield
-    except ClickHouseError as error:
-        raise explained(str(error)) from error
-    except OSError as error:
-        raise Unreachable("ClickHouse does not answer.", hint="causeline status") from error
+    except (ClickHouseError, OSError) as error:
+        raise _explained(error, connection) from error
 
 
-def explained(text: str) -> CauselineError:
-    """A ClickHouse error message as an error of one sentence: its name and message, without its stack."""
-    found = _CODE.search(text)
-    code = int(found[1]) if found else None
-    if code is None:
-        return Unreachable("ClickHouse does not answer.", hint="causeline status")
-    if code == _UNKNOWN_DATABASE:
-        return Unreachable("ClickHouse has no database of ours.", hint="causeline migrate")
-    if code in _ACCESS:
-        return Unreachable(
-            "ClickHouse refuses the user or its password, or what it asks for.",
-            hint="Check CAUSELINE_CLICKHOUSE_URL and CAUSELINE_CLICKHOUSE_PASSWORD(_FILE).",
-        )
-    if code in _RETRY_LATER:
-        return Unreachable(f"ClickHouse is too busy: {sentence(text)}", hint="Try again, or ask for less.")
+def _explained(error: Exception, connection: ClickHouseConnection) -> CauselineError:
+    code, name = code_and_name(error)
+    if code is None or code in _LOGIN:
+        return in_our_words(error, connection)
+    said = sentence(name, str(error))
+    if code in _BUSY:
+        return Unreachable(f"ClickHouse is too busy: {said}", hint="Try again in a moment.")
+    if code in _TOO_MUCH:
+        return CheckFailed(f"The answer costs more than it may: {said}", hint="Ask for less, e.g. by a time span.")
     if code in _READ_ONLY:
-        return UsageError(f"Only reading is allowed: {sentence(text)}", hint="Use SELECT.")
-    hint = "causeline migrate makes our tables; `SHOW TABLES` lists what is there." if code == _UNKNOWN_TABLE else None
-    return UsageError(sentence(text), hint=hint)
+        return UsageError(f"Only reading is allowed: {said}", hint="Use SELECT.")
+    tables = "`SHOW TABLES` lists what there is; `causeline migrate` makes our tables."
+    return UsageError(f"ClickHouse says {said}", hint=tables if code == _UNKNOWN_TABLE else None)
 
 
-def sentence(text: str) -> str:
-    """The name and the message of a ClickHouse error, on one line, without version and stack."""
-    names = _NAME.findall(text)
-    message = _VERSION.sub("", _STACK.sub("", _PREFIX.sub("", text)))
-    for name in names[-1:]:
-        message = message.replace(f"({name})", "")
+def sentence(name: str, text: str) -> str:
+    """The name and the message of a ClickHouse error, on one line, without its version and its stack."""
+    message = _VERSION.sub("", _STACK.sub("", _PREFIX.sub("", text))).replace(f"({name})", "")
     message = " ".join(message.split()).rstrip(" .,:")
-    if len(message) > _MAX_SENTENCE:
-        message = message[:_MAX_SENTENCE] + "…"
-    return f"{names[-1]}: {message}." if names else f"{message}."
+    return f"{name}: {message[:_MAX_SENTENCE]}{'…' if len(message) > _MAX_SENTENCE else '.'}"
