@@ -88,13 +88,14 @@ def test_rows_inserted_by_clickhouse_connect_come_back_as_they_were(client: Clie
     name = f"t_{uuid.uuid4().hex}"
     client.command(
         f"CREATE TABLE {name} (id UInt64, at DateTime64(6, 'UTC'), kind LowCardinality(String),"
-        " labels Map(String, String), refs Array(Nullable(String)), cost Nullable(Float64)) ENGINE = MergeTree ORDER BY id"
+        " labels Map(String, String), refs Array(Nullable(String)), cost Nullable(Float64))"
+        " ENGINE = MergeTree ORDER BY id"
     )
     at = dt.datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=dt.UTC)
     rows = [[1, at, "parse", {"a": "b"}, ["x", None], None], [2, at, "route", {}, [], 0.25]]
     summary = client.insert(name, rows, column_names=["id", "at", "kind", "labels", "refs", "cost"])
     assert summary.written_rows == 2
-    found = client.query(f"SELECT * FROM {name} ORDER BY id", column_tzs={"at": "UTC"})
+    found = client.query(f"SELECT * FROM {name} ORDER BY id", tz_mode="aware")
     assert [list(row) for row in found.result_rows] == rows
     client.command(f"DROP TABLE {name}")
 
@@ -337,7 +338,7 @@ def test_a_session_serves_one_request_at_a_time(http: httpx.Client, server: Clic
 
         def is_locked() -> bool:
             answer = http.post("/", content="SELECT 1", params=session)
-            return answer.headers.get("X-ClickHouse-Exception-Code") == "373"
+            return bool(answer.headers.get("X-ClickHouse-Exception-Code") == "373")
 
         assert wait_until(is_locked, timeout_s=2, what="the session to be locked")
 
@@ -468,7 +469,8 @@ def test_avro_goes_in_through_input_with_its_microseconds_unions_and_records(htt
     assert json.loads(answer.headers["X-ClickHouse-Summary"])["written_rows"] == "2"
     rows = http.post(
         "/",
-        content=f"SELECT * EXCEPT run_id, lower(hex(run_id)) AS run_id FROM {events} ORDER BY run_id FORMAT JSONEachRow",
+        content=f"SELECT * EXCEPT run_id, lower(hex(run_id)) AS run_id FROM {events} ORDER BY run_id"
+        " FORMAT JSONEachRow",
     )
     assert [json.loads(line) for line in rows.text.splitlines()] == [
         {
@@ -515,7 +517,10 @@ def test_a_body_that_breaks_off_inserts_nothing(http: httpx.Client, server: Clic
     body = f"INSERT INTO {table} FORMAT TSV\n".encode() + b"1\tx\n" * 1000
     with _begun(server, body, {"database": server.database}, missing_bytes=100):
         pass
-    is_over = f"SELECT count() = 0 FROM system.processes WHERE query LIKE '%INSERT INTO {table}%' AND query NOT LIKE '%processes%'"
+    is_over = (
+        f"SELECT count() = 0 FROM system.processes WHERE query LIKE '%INSERT INTO {table}%'"
+        " AND query NOT LIKE '%processes%'"
+    )
     wait_until(lambda: http.post("/", content=is_over).text == "1\n", timeout_s=10, what="the insert to be given up")
     assert http.post("/", content=f"SELECT count() FROM {table}").text == "0\n"
 
