@@ -1,0 +1,47 @@
+"""Causeline: a bad answer of an AI workflow as an inspectable chain of causes.
+
+    from causeline import ArtifactStore, Tracer
+
+Everything else is imported from its part: `causeline.schemas`, `.producers`, `.streams`, `.sinks`, `.console`.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from causeline.producers.artifacts import ArtifactStore
+    from causeline.producers.runs import Decision, Run, Step, current_run, current_step
+    from causeline.producers.tracer import Tracer
+    from causeline.schemas.errors import CauselineError
+
+__all__ = [
+    "ArtifactStore",
+    "CauselineError",
+    "Decision",
+    "Run",
+    "Step",
+    "Tracer",
+    "__version__",
+    "current_run",
+    "current_step",
+]
+
+_HOMES = {
+    "ArtifactStore": "causeline.producers.artifacts",
+    "CauselineError": "causeline.schemas.errors",
+    "Decision": "causeline.producers.runs",
+    "Run": "causeline.producers.runs",
+    "Step": "causeline.producers.runs",
+    "Tracer": "causeline.producers.tracer",
+    "current_run": "causeline.producers.runs",
+    "current_step": "causeline.producers.runs",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return version("causeline")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'causeline' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -169,6 +169,8 @@ class EvidenceChecked(TraceEvent, _Step):
     provenance_score: Score | None = None
     evidence_refs: Refs = ()
     conflicting_refs: Refs = ()
+    retry_count: Count | None = None
+    """How many next steps for this field came before this check."""
     next_step: NextStep | None = None
     policy_hash: Name | None = None
 

@@ -1,7 +1,7 @@
 """Measures: labels with a meaning that every workflow may record at a boundary, and that the diagnosis reads.
 
-They are plain labels of a step, so any producer can set them; docs/trace-contract.md says what each is good for. Counts are whole
-numbers, scores 0 to 1, lists are joined by commas.
+They are plain labels of a step, so any producer can set them; docs/trace-contract.md says what each is good for.
+Counts are whole numbers, scores 0 to 1, lists are joined by commas.
 """
 
 from typing import Final

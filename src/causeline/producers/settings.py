@@ -1,0 +1,43 @@
+"""The emitter's settings: `CAUSELINE_EMITTER_…`."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from causeline.schemas.connections import load_from_environment
+from causeline.schemas.topics import DEFAULT_PREFIX
+
+
+class EmitterSettings(BaseModel):
+    """How events are gathered, bounded and sent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    topic_prefix: Annotated[str, Field(min_length=1, max_length=100)] = DEFAULT_PREFIX
+    batch_events: Annotated[int, Field(ge=1, le=10_000)] = 250
+    """A batch of so many events is sent at once."""
+    batch_bytes: Annotated[int, Field(ge=1024, le=2 * 1024 * 1024)] = 128 * 1024
+    """So is one of so many encoded bytes."""
+    batch_age_s: Annotated[float, Field(gt=0, le=60)] = 0.05
+    """So is one whose first event has waited for so long."""
+    buffer_events: Annotated[int, Field(ge=1)] = 100_000
+    """Events that may wait or be under way; the next is dropped and counted."""
+    buffer_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    """So with encoded bytes."""
+    delivery_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    """How long one attempt to deliver a batch may take."""
+    delivery_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    """Attempts before a batch is counted as lost."""
+    close_timeout_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    """How long the end of the process may be held up for what is still under way."""
+    compression: Annotated[str, Field(pattern="^(none|gzip|snappy|lz4|zstd)$")] = "zstd"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """From `CAUSELINE_EMITTER_BATCH_EVENTS` and its like; the prefix from `CAUSELINE_TOPIC_PREFIX`."""
+        variables = dict(os.environ if environment is None else environment)
+        if prefix := variables.get("CAUSELINE_TOPIC_PREFIX"):
+            variables.setdefault("CAUSELINE_EMITTER_TOPIC_PREFIX", prefix)
+        return load_from_environment(cls, "CAUSELINE_EMITTER", variables)

@@ -1,0 +1,107 @@
+"""What an emitter has done, as counters that anybody may look at."""
+
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+_LAST_REASONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What could not be delivered within the time given."""
+
+    events: int = 0
+    batches: int = 0
+
+    def __bool__(self) -> bool:
+        return self.events > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counters since the emitter was made. An event is invalid, dropped, or accepted; accepted ones end up delivered
+    or lost, and are waiting until then."""
+
+    accepted: int = 0
+    delivered: int = 0
+    lost: int = 0
+    """Given up after the delivery time-out and its retries."""
+    dropped: int = 0
+    """Refused because the buffer was full."""
+    invalid: int = 0
+    """Broke the contract; the hole in the run's numbers says so too."""
+    mask_failed: int = 0
+    """The masking hook raised or gave nothing, so nothing was published."""
+    waiting: int = 0
+    batches: int = 0
+    last_error: str | None = None
+    last_invalid: tuple[str, ...] = field(default=())
+
+
+class Counters:
+    """The counters behind `Stats`."""
+
+    def __init__(self, log: logging.Logger, now_s: Callable[[], float]) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._reasons: deque[str] = deque(maxlen=_LAST_REASONS)
+        self._last_error: str | None = None
+        self._complaints = RateLimitedLog(log, now_s)
+
+    def add(self, name: str, change: int = 1) -> None:
+        """Add to one of the counters of `Stats`."""
+        with self._lock:
+            self._counts[name] += change
+
+    def invalid(self, reason: str) -> None:
+        """Count an event that breaks the contract; at most one line a minute tells of it."""
+        with self._lock:
+            self._counts["invalid"] += 1
+            self._reasons.append(reason)
+        self._complaints.warn("invalid", "An event was not published: %s", reason)
+
+    def fault(self, kind: str, message: str) -> None:
+        """Remember a fault of the way to the broker; at most one line a minute tells of it."""
+        self._last_error = message
+        self._complaints.warn(kind, "%s", message)
+
+    def snapshot(self, accepted: int, dropped: int) -> Stats:
+        """The counters as they stand, with those two that the emitter's own lock guards."""
+        with self._lock:
+            counts, reasons = dict(self._counts), tuple(self._reasons)
+        waiting = accepted - counts.get("delivered", 0) - counts.get("lost", 0)
+        return Stats(
+            accepted=accepted,
+            dropped=dropped,
+            waiting=waiting,
+            last_error=self._last_error,
+            last_invalid=reasons,
+            **counts,
+        )
+
+
+class RateLimitedLog:
+    """At most one line a minute for each kind of complaint, with how many were kept back."""
+
+    _INTERVAL_S = 60.0
+
+    def __init__(self, log: logging.Logger, now_s: Callable[[], float]) -> None:
+        self._log = log
+        self._now_s = now_s
+        self._said: dict[str, float] = {}
+        self._kept_back: dict[str, int] = {}
+
+    def warn(self, kind: str, message: str, *arguments: object) -> None:
+        """Log a warning, unless one of its kind was logged within the last minute."""
+        now = self._now_s()
+        if now - self._said.get(kind, -self._INTERVAL_S) < self._INTERVAL_S:
+            self._kept_back[kind] = self._kept_back.get(kind, 0) + 1
+            return
+        self._said[kind] = now
+        if kept := self._kept_back.pop(kind, 0):
+            message += " (%d more since the last such line)"
+            arguments = (*arguments, kept)
+        self._log.warning(message, *arguments)

@@ -1,0 +1,269 @@
+"""The tracer: what an application holds to put its workflows on record.
+
+    tracer = Tracer(project="claims")                        # settings from CAUSELINE_…; nothing is opened yet
+
+    with tracer.run("invoice", input_ref=ref) as run:
+        with run.parse("pages", parser_version="2.1") as step:
+            step.set(parsed_artifact_ref=parsed)
+        decision = run.evidence("$.total", refs=[ref + "#page=1"], score=0.62)
+        if decision.next_step == "search":
+            ...
+        run.finish("answered", raw_output_ref=answer)
+
+    tracer.close()
+
+Nothing here waits for the network, and nothing raises into the application: an event that breaks the contract is
+counted, logged at most once a minute and visible in `tracer.stats()`.
+"""
+
+import asyncio
+import functools
+import os
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+from weakref import WeakSet
+
+from causeline.producers import propagation
+from causeline.producers.emitter import Emitter
+from causeline.producers.runs import Run, current_run, review_fields
+from causeline.producers.stats import Left, Stats
+from causeline.schemas import ids
+from causeline.schemas.clock import Clock, system_clock
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
+from causeline.schemas.policy_file import read_policy
+from causeline.schemas.vocabulary import EventType, ReviewOutcome, StepKind
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Mask = Callable[[EventType, Mapping[str, Any]], Mapping[str, Any] | None]
+"""Sees every event's fields before they are written; gives what may be published, or None for nothing."""
+
+_TIMESTAMP_DIGITS = 12
+
+
+class Tracer:
+    """Puts runs on record. One a process is enough; safe for threads, asyncio and fork.
+
+    `project` falls back to CAUSELINE_PROJECT, `policy` to the file CAUSELINE_POLICY and then to the built-in one. A
+    disabled tracer (`enabled=False`, or CAUSELINE_DISABLED=1) has the same face and no network.
+    """
+
+    def __init__(
+        self,
+        project: str | None = None,
+        *,
+        emitter: Emitter | None = None,
+        policy: Policy | None = None,
+        clock: Clock = system_clock,
+        mask: Mask | None = None,
+        enabled: bool | None = None,
+    ) -> None:
+        self.project = project or os.environ.get("CAUSELINE_PROJECT") or "default"
+        if enabled is None:
+            enabled = os.environ.get("CAUSELINE_DISABLED", "").lower() not in ("1", "true", "yes")
+        self.emitter = (emitter or Emitter()) if enabled else None
+        self.policy = policy or _policy_from_environment()
+        self._clock = clock
+        self._mask = mask
+        self._open: WeakSet[Run] = WeakSet()
+
+    @classmethod
+    def disabled(cls) -> "Tracer":
+        """A tracer that records nothing."""
+        return cls(enabled=False)
+
+    # --- runs
+
+    def run(
+        self,
+        workflow: str,
+        *,
+        input_ref: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        traceparent: str | None = None,
+        run_id: str | None = None,
+        clock: Clock | None = None,
+    ) -> Run:
+        """A new run. With a `traceparent` it is the run of that trace, else it has an id of its own or `run_id`."""
+        remote = propagation.parse_traceparent(traceparent) if traceparent else None
+        run = Run(
+            self,
+            run_id=remote[0] if remote else run_id or ids.new_run_id(),
+            workflow=workflow,
+            project=self.project,
+            clock=clock or self._clock,
+            rules=self.policy.rules(workflow),
+            parent_step_id=remote[1] if remote else None,
+            begins={"input_ref": input_ref, "labels": labels},
+        )
+        self._open.add(run)
+        return run
+
+    def continue_run(
+        self, headers: Mapping[str, str], *, workflow: str | None = None, clock: Clock | None = None
+    ) -> Run:
+        """The run that `headers` speak of, going on here; a new run when they speak of none.
+
+        Its events belong to the same run; its end is said by the process that began it.
+        """
+        remote = propagation.extract(headers)
+        if remote is None:
+            return self.run(workflow or "unknown", clock=clock)
+        name = remote.workflow or workflow or "unknown"
+        return Run(
+            self,
+            run_id=remote.run_id,
+            workflow=name,
+            project=remote.project or self.project,
+            clock=clock or self._clock,
+            rules=self.policy.rules(name),
+            run_started_at=remote.run_started_at or _start_in_id(remote.run_id),
+            parent_step_id=remote.parent_step_id,
+        )
+
+    def record_review(
+        self,
+        run_id: str,
+        workflow: str,
+        outcome: ReviewOutcome | str,
+        *,
+        run_started_at: int | None = None,
+        field: str | None = None,
+        reviewer_ref: str | None = None,
+        override_ref: str | None = None,
+        note_ref: str | None = None,
+    ) -> bool:
+        """Say what a reviewer decided about a run that is over, from any process; False when it was not taken."""
+        said = review_fields(outcome, field, reviewer_ref, override_ref, note_ref)
+        return self._record(EventType.REVIEW_RECORDED, run_id, workflow, run_started_at, said)
+
+    def record_eval(
+        self, run_id: str, workflow: str, case_id: str, outcome: str | None = None, *, run_started_at: int | None = None
+    ) -> bool:
+        """Say that a run that is over answers an eval case, or became one; False when it was not taken."""
+        said = {"eval_case_id": case_id, "eval_outcome": outcome}
+        return self._record(EventType.EVAL_RECORDED, run_id, workflow, run_started_at, said)
+
+    def _record(
+        self, kind: EventType, run_id: str, workflow: str, run_started_at: int | None, said: dict[str, Any]
+    ) -> bool:
+        run = Run(
+            self,
+            run_id=run_id,
+            workflow=workflow,
+            project=self.project,
+            clock=self._clock,
+            rules=self.policy.rules(workflow),
+            run_started_at=run_started_at or _start_in_id(run_id) or self._clock(),
+        )
+        return run._emit(kind, self._clock(), said)  # noqa: SLF001 - the tracer is the runs' maker
+
+    # --- decorators
+
+    def workflow(self, name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+        """Make each call of a function, sync or async, a run."""
+
+        def decorate(function: Callable[P, T]) -> Callable[P, T]:
+            return _wrapped(function, lambda: self.run(name))
+
+        return decorate
+
+    def step(self, kind: StepKind | str, name: str | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
+        """Make each call of a function, sync or async, a step of its run; outside a run it is not traced."""
+
+        def decorate(function: Callable[P, T]) -> Callable[P, T]:
+            step_name = name or function.__name__
+
+            def begin() -> Any:
+                run = current_run()
+                return _Untraced() if run is None else run.step(kind, step_name)
+
+            return _wrapped(function, begin)
+
+        return decorate
+
+    # --- upkeep
+
+    def inject(self, headers: MutableMapping[str, str]) -> None:
+        """Write the current run into the headers of a call; without a run nothing is written."""
+        if (run := current_run()) is not None:
+            run.inject(headers)
+
+    def stats(self) -> Stats:
+        """What has become of the events so far."""
+        return Stats() if self.emitter is None else self.emitter.stats()
+
+    @property
+    def open_runs(self) -> int:
+        """Runs begun here and not ended."""
+        return len(self._open)
+
+    def flush(self, timeout_s: float | None = None) -> Left:
+        """Wait until all is delivered, at most `timeout_s`; gives what is left."""
+        return Left() if self.emitter is None else self.emitter.flush(timeout_s)
+
+    def close(self, timeout_s: float | None = None) -> Left:
+        """Flush and stop; gives what is left. The end of the process does it too."""
+        return Left() if self.emitter is None else self.emitter.close(timeout_s)
+
+    def __enter__(self) -> "Tracer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def forget(self, run: Run) -> None:
+        """A run has ended."""
+        self._open.discard(run)
+
+    def masked(self, kind: EventType, said: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What the masking hook lets through; None, and counted, when it fails: no result, no event."""
+        if self._mask is None:
+            return said
+        try:
+            masked = self._mask(kind, said)
+        except Exception:  # noqa: BLE001 - it fails closed, and the application goes on
+            masked = None
+        if masked is None and self.emitter is not None:
+            self.emitter.count_mask_failed()
+        return masked
+
+
+class _Untraced:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _wrapped(function: Callable[P, T], begin: Callable[[], Any]) -> Callable[P, T]:
+    if asyncio.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def traced_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            with begin():
+                return await cast("Callable[P, Awaitable[Any]]", function)(*args, **kwargs)
+
+        return cast("Callable[P, T]", traced_async)
+
+    @functools.wraps(function)
+    def traced(*args: P.args, **kwargs: P.kwargs) -> T:
+        with begin():
+            return function(*args, **kwargs)
+
+    return traced
+
+
+def _start_in_id(run_id: str) -> int | None:
+    """The start that a UUIDv7 carries, microseconds; None for other ids."""
+    if not ids.is_run_id(run_id) or run_id[_TIMESTAMP_DIGITS] != "7":
+        return None
+    return int(run_id[:_TIMESTAMP_DIGITS], 16) * 1000
+
+
+def _policy_from_environment() -> Policy:
+    file = os.environ.get("CAUSELINE_POLICY")
+    return read_policy(Path(file)) if file else DEFAULT_POLICY
