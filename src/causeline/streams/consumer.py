@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import faust
 import faust.streams
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 
 from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import EnvironmentFault
@@ -59,17 +60,17 @@ def _brokers(connection: KafkaConnection) -> Sequence[str]:
     return [f"kafka://{server.strip()}" for server in connection.bootstrap_servers.split(",")]
 
 
-def _credentials(connection: KafkaConnection) -> faust.auth.Credentials | None:
+def _credentials(connection: KafkaConnection) -> Credentials | None:
     encrypted = connection.security_protocol in {"SSL", "SASL_SSL"}
     context = _tls(connection) if encrypted else None
     if connection.security_protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
-        return faust.auth.SASLCredentials(
+        return SASLCredentials(
             username=connection.sasl_username,
             password=connection.sasl_password.get_secret_value() if connection.sasl_password else None,
             mechanism=connection.sasl_mechanism or "PLAIN",
             ssl_context=context,
         )
-    return faust.auth.SSLCredentials(context) if context is not None else None
+    return SSLCredentials(context) if context is not None else None
 
 
 def _tls(connection: KafkaConnection) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ consumer beside this one, with `assemble` as its definition of a run.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -15,6 +16,8 @@ from collections.abc import AsyncIterator
 from typing import cast
 
 import faust
+from faust import Stream
+from faust.types import StreamT
 
 from causeline.schemas.errors import CauselineError
 from causeline.schemas.registry import Schemas, from_registry
@@ -33,7 +36,6 @@ from causeline.streams.watchdog import Vitals, Watchdog
 log = logging.getLogger(__name__)
 
 EXIT_FAULT = 5
-_TURN_S = 0.02
 _REPORT_EVERY_S = 60.0
 _FLUSH_S = 10.0
 _STOP_S = 15.0
@@ -83,6 +85,7 @@ class Worker:
         self._inbox_due: asyncio.TimerHandle | None = None
         self._handling_s = 0.0
         self._ready = False
+        self._judged = (0, 0)
         now = time.monotonic()
         self._vitals = Vitals(beat_at=now, moved_at=now)
         self._outbox: Outbox
@@ -137,9 +140,9 @@ class Worker:
         app = self._app
         topic = app.topic(EVENTS.full_name(self._settings.topic_prefix), key_serializer="raw", value_serializer="raw")
 
-        async def read(stream: faust.Stream[bytes]) -> None:
+        async def read(stream: StreamT[bytes]) -> None:
             try:
-                async for event in cast("AsyncIterator[faust.Event]", stream.noack().events()):
+                async for event in cast("AsyncIterator[faust.Event]", cast("Stream[bytes]", stream).noack().events()):
                     await self._receive(event)
             except asyncio.CancelledError:
                 raise
@@ -148,13 +151,13 @@ class Worker:
 
         app.agent(topic, concurrency=1, name="join")(read)
 
-        async def revoked(_app: object, revoked: object = None, **_: object) -> None:
+        async def revoked(*_: object, **__: object) -> None:
             self._drop_all()
 
-        async def assigned(_app: object, assigned: object = None, **_: object) -> None:
+        async def assigned(*told: object, **_: object) -> None:
             if not self._ready:
                 self._ready = True
-                log.info("ready: %s partitions", len(cast("set[object]", assigned or ())))
+                log.info("ready: %s partitions", len(cast("set[object]", told[-1])))
 
         app.on_partitions_revoked.connect(revoked, weak=False)
         app.on_partitions_assigned.connect(assigned, weak=False)
@@ -185,7 +188,7 @@ class Worker:
                 len(done),
             )
         produced_at_us = None if message.timestamp is None else round(message.timestamp * 1e6)
-        value, key = cast("bytes | None", message.value), cast("bytes | None", message.key)
+        value, key = message.value, message.key
         self._inbox.append(Incoming(message.partition, message.offset, value, event, key, produced_at_us))
         self._inbox_bytes += len(value or b"")
         settings = self._settings
@@ -215,12 +218,13 @@ class Worker:
 
     def _judge_flood(self) -> None:
         counters = self._joiner.counters
-        if (
-            counters.messages >= _JUDGED_FROM
-            and counters.dead_letters > self._settings.max_dead_ratio * counters.messages
-        ):
+        messages, letters = counters.messages - self._judged[0], counters.dead_letters - self._judged[1]
+        if messages < _JUDGED_FROM:
+            return
+        self._judged = (counters.messages, counters.dead_letters)
+        if letters > self._settings.max_dead_ratio * messages:
             self.fail(
-                f"{counters.dead_letters} of {counters.messages} messages could not be read, more than a share of "
+                f"{letters} dead letters from the last {messages} messages, more than a share of "
                 f"{self._settings.max_dead_ratio:g}; is a producer of another version writing to this topic?"
             )
 
@@ -234,22 +238,18 @@ class Worker:
     # --- the loop's own turns
 
     async def _turn(self) -> None:
-        next_close = next_report = 0.0
+        next_report = 0.0
         while not self._stop.is_set():
             now = time.monotonic()
             self._look_around(now)
             if self._app.should_stop:
                 self.fail(f"Faust stopped: {self._app.crash_reason!r}.")
-            if now >= next_close:
-                self._close_due()
-                next_close = now + self._settings.close_interval_ms / 1000
+            self._close_due()
             if now >= next_report:
                 next_report = now + _REPORT_EVERY_S
                 log.info("%s", self._report())
-            try:
-                await asyncio.wait_for(self._stop.wait(), _TURN_S)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self._settings.close_interval_ms / 1000)
 
     def _close_due(self) -> None:
         try:
