@@ -119,9 +119,9 @@ def migrate(
 
 def _create_database(connection: ClickHouseConnection, cluster: str | None) -> None:
     with clickhouse_client(connection, use_database=False) as client, translated(connection):
-        (exists,) = client.query(
+        [[exists]] = client.query(
             "SELECT count() FROM system.databases WHERE name = {name:String}", parameters={"name": connection.database}
-        ).first_item.values()
+        ).result_rows
         # Asked for only when it is missing: a user of an existing database need not have the right to create one.
         if not exists:
             quoted = "`" + connection.database.replace("\\", "\\\\").replace("`", "\\`") + "`"

@@ -1,5 +1,6 @@
 -- The tables: one for each schema subject, its columns the record's fields. They may hold a row twice until parts are
--- merged; readers use the views. Time-ordered run ids make the keys time-ordered, hence the minmax indexes.
+-- merged; readers use the views. Our run ids are in order of time, so the keys are too, and the minmax indexes narrow by time.
+-- A month is a partition; times that only a broken clock can say share one, so that they cannot make thousands.
 
 CREATE TABLE IF NOT EXISTS event_rows${on_cluster}
 (
@@ -68,7 +69,7 @@ CREATE TABLE IF NOT EXISTS event_rows${on_cluster}
     INDEX started_at_range run_started_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ${replicated}ReplacingMergeTree
-PARTITION BY toYYYYMM(run_started_at)
+PARTITION BY if(toYear(run_started_at) BETWEEN 2020 AND 2099, toYYYYMM(run_started_at), 0)
 ORDER BY (project, run_id, event_id)
 SETTINGS non_replicated_deduplication_window = 10000
 COMMENT 'One fact about one step of one run; what it does not say is null. Content never travels, only references. May hold a row twice: read the view events.';
@@ -216,7 +217,7 @@ CREATE TABLE IF NOT EXISTS run_rows${on_cluster}
     INDEX started_at_range started_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ${replicated}ReplacingMergeTree(revision)
-PARTITION BY toYYYYMM(started_at)
+PARTITION BY if(toYear(started_at) BETWEEN 2020 AND 2099, toYYYYMM(started_at), 0)
 ORDER BY (project, run_id)
 SETTINGS non_replicated_deduplication_window = 10000
 COMMENT 'One run, joined. Every field is nullable because that is the shape a columnar writer makes; run_id to closed_at and the arrays are never null in fact. May hold a row twice: read the view runs.';
@@ -245,7 +246,7 @@ CREATE TABLE IF NOT EXISTS gap_rows${on_cluster}
     detected_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'When the gap was told.'
 )
 ENGINE = ${replicated}ReplacingMergeTree
-PARTITION BY toYYYYMM(run_started_at)
+PARTITION BY if(toYear(run_started_at) BETWEEN 2020 AND 2099, toYYYYMM(run_started_at), 0)
 ORDER BY (project, run_id, gap_id)
 SETTINGS non_replicated_deduplication_window = 10000
 COMMENT 'An evidence gap, told while the run is live. Keyed by run id. May hold a row twice: read the view gaps.';
@@ -267,7 +268,7 @@ CREATE TABLE IF NOT EXISTS review_item_rows${on_cluster}
     created_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'When the item was made.'
 )
 ENGINE = ${replicated}ReplacingMergeTree
-PARTITION BY toYYYYMM(run_started_at)
+PARTITION BY if(toYear(run_started_at) BETWEEN 2020 AND 2099, toYYYYMM(run_started_at), 0)
 ORDER BY (project, run_id, item_id)
 SETTINGS non_replicated_deduplication_window = 10000
 COMMENT 'One reason for a person to look at one run. Keyed by run id. May hold a row twice: read the view reviews.';
@@ -288,7 +289,7 @@ CREATE TABLE IF NOT EXISTS dead_letter_rows${on_cluster}
     observed_at DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'When it was found.'
 )
 ENGINE = ${replicated}ReplacingMergeTree
-PARTITION BY toYYYYMM(observed_at)
+PARTITION BY if(toYear(observed_at) BETWEEN 2020 AND 2099, toYYYYMM(observed_at), 0)
 ORDER BY (topic, partition, offset, dead_id)
 SETTINGS non_replicated_deduplication_window = 10000
 COMMENT 'A message that could not be read: its bytes, why, and where it stood. May hold a row twice: read the view dead_letters.';

@@ -1,0 +1,76 @@
+"""From units to inserts: framing stripped, records concatenated into one Avro container, nothing decoded."""
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from causeline.schemas import wire
+from causeline.schemas.catalogue import SchemaVersion
+from causeline.sinks.insert_sql import InsertStatement
+from causeline.sinks.loader.units import Unit
+from causeline.sinks.sentinel import Sentinels
+from causeline.sinks.tables import Table, record_schema_text
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """One insert: the statement with its data behind it, the rows to be stored, and the token that makes it one."""
+
+    units: Sequence[Unit]
+    body: bytes
+    rows: int
+    token: str
+
+
+class Encoder:
+    """Makes the inserts for one table. Its sentinels carry a mark of its own, which no message can know."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._mark = f"sentinel-{secrets.token_hex(16)}-"
+        self._by_schema: dict[int, tuple[InsertStatement, Sentinels]] = {}
+
+    def inserts(self, units: Sequence[Unit]) -> Iterator[Insert]:
+        """An insert for each stretch of units of one writer's schema, in their order; empty units are left out."""
+        filled = (unit for unit in units if unit.block.count)
+        for _, stretch in groupby(filled, key=lambda unit: unit.block.schema.schema_id):
+            yield self._insert(list(stretch))
+
+    def _insert(self, units: Sequence[Unit]) -> Insert:
+        schema = units[0].block.schema
+        statement, sentinels = self._for(schema)
+        parts: list[bytes | memoryview] = []
+        content = hashlib.blake2b(digest_size=16)
+        row = 0
+        for unit in units:
+            parts.append(unit.block.data)
+            content.update(unit.block.data)
+            row += unit.block.count
+            parts.append(sentinels.at(row))
+            row += 1
+        container = (
+            wire.container_header(record_schema_text(schema)),
+            wire.container_block(row, b"".join(parts)),
+        )
+        return Insert(
+            units=units,
+            body=b"".join((statement.for_rows(row).encode(), *container)),
+            rows=row - len(units),
+            token=_token(units, content.hexdigest()),
+        )
+
+    def _for(self, schema: SchemaVersion) -> tuple[InsertStatement, Sentinels]:
+        made = self._by_schema.get(schema.schema_id)
+        if made is None:
+            made = InsertStatement(self._table, schema, self._mark), Sentinels(schema, self._mark)
+            self._by_schema[schema.schema_id] = made
+        return made
+
+
+def _token(units: Sequence[Unit], content: str) -> str:
+    """The same for the same records of the same offsets. The content belongs in it: ClickHouse drops an insert whose
+    token it knows, whatever its rows are."""
+    first, last = units[0].origin, units[-1].origin
+    return f"{first.topic}:{first.partition}:{first.offset}-{last.offset}:{content}"

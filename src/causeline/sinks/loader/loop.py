@@ -1,0 +1,288 @@
+"""The loop between Kafka and ClickHouse: reads, buffers, hands batches to threads, commits what they delivered."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from causeline.schemas.errors import Unreachable
+from causeline.schemas.registry import Schemas
+from causeline.sinks.loader.buffer import PartitionBuffer
+from causeline.sinks.loader.delivery import Batch, Delivered, Delivery
+from causeline.sinks.loader.retrying import Cancelled
+from causeline.sinks.loader.routes import Route
+from causeline.sinks.loader.settings import LoaderSettings
+from causeline.sinks.loader.units import Origin, read_unit
+
+_CONSUME_MESSAGES = 500
+_CONSUME_WAIT_S = 0.05
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the loader did since it started."""
+
+    messages: int = 0
+    rows: int = 0
+    inserts: int = 0
+    dead: int = 0
+    retries: int = 0
+
+    def add(self, batch: Batch, delivered: Delivered) -> None:
+        """Count a delivered batch."""
+        self.messages += batch.messages
+        self.rows += delivered.rows
+        self.inserts += delivered.inserts
+        self.dead += delivered.dead
+        self.retries += delivered.retries
+
+
+@dataclass(slots=True, eq=False)
+class _Partition:
+    """A partition that is ours: what waits, and the one batch on its way."""
+
+    route: Route
+    place: TopicPartition
+    buffer: PartitionBuffer
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    batch: Batch | None = None
+    delivery: Future[Delivered] | None = None
+    is_paused: bool = False
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.place.topic, self.place.partition
+
+
+class Loader:
+    """Reads until it is stopped. One thread calls Kafka; each partition has at most one batch on its way.
+
+    For each partition, in this order:
+    1. Messages are read, checked for framing, and buffered.
+    2. When enough wait, or the oldest has waited long enough, a batch of them is delivered by a thread of the pool:
+       every record inserted and acknowledged, or buried and acknowledged (see `Delivery`).
+    3. The offset after the batch's last message is committed.
+    4. The next batch may go.
+    A crash before 3 delivers the batch again, perhaps cut otherwise: ClickHouse drops it by its token, or merges it
+    away by its key; the views show it once either way.
+
+    A partition that is taken away lets its batch finish for `stop_timeout_s`, commits it, and forgets what waits.
+    A partition that was lost commits nothing.
+    """
+
+    def __init__(
+        self,
+        settings: LoaderSettings,
+        *,
+        consumer: Consumer,
+        routes: Mapping[str, Route],
+        delivery: Delivery,
+        schemas: Schemas,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._consumer = consumer
+        self._routes = routes
+        self._delivery = delivery
+        self._schemas = schemas
+        self._now = now
+        self._partitions: dict[tuple[str, int], _Partition] = {}
+        self._stopping = threading.Event()
+        self._pool = ThreadPoolExecutor(settings.insert_threads, thread_name_prefix="insert")
+        self._report_at = now() + settings.report_every_s
+        self._is_ready = False
+        self.counters = Counters()
+
+    def stop(self) -> None:
+        """Ask the loop to end: what is buffered is still delivered. May be called from a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Load until stopped; raises FloodOfDeadLetters, or Unreachable when Kafka fails for good."""
+        self._consumer.subscribe(
+            sorted(self._routes), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+        try:
+            while not self._stopping.is_set():
+                self._read(_CONSUME_WAIT_S)
+                self._settle()
+                self._start(self._now())
+                self._pause_or_resume()
+                self._report()
+            self._drain()
+        finally:
+            self._close()
+
+    # --- reading
+
+    def _read(self, timeout_s: float) -> None:
+        for message in self._consumer.consume(_CONSUME_MESSAGES, timeout_s):
+            if (error := message.error()) is not None:
+                self._heed(error)
+                continue
+            partition = self._partitions.get((message.topic() or "", message.partition() or 0))
+            if partition is not None:
+                unit = read_unit(
+                    _origin(message),
+                    message.value(),
+                    partition.route.table.subject,
+                    self._schemas,
+                )
+                partition.buffer.add(unit, self._now())
+
+    def _heed(self, error: KafkaError) -> None:
+        if error.fatal():
+            raise Unreachable(f"Kafka ends the loader's membership for good: {error.name()}.")
+        if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own names start so
+            _log.warning("Kafka: %s", error.str())
+
+    def _pause_or_resume(self) -> None:
+        held = sum(each.buffer.bytes for each in self._partitions.values())
+        for each in self._partitions.values():
+            crowded = each.buffer.is_crowded() or (held > self._settings.max_buffer_bytes and len(each.buffer) > 0)
+            if crowded and not each.is_paused:
+                self._consumer.pause([each.place])
+            elif each.is_paused and not crowded:
+                self._consumer.resume([each.place])
+            each.is_paused = crowded
+
+    # --- delivering
+
+    def _start(self, now: float) -> None:
+        on_the_way = sum(each.delivery is not None for each in self._partitions.values())
+        waiting = [each for each in self._partitions.values() if each.delivery is None and each.buffer]
+        waiting.sort(key=lambda each: each.buffer.due_at() or 0.0)
+        for each in waiting[: max(0, self._settings.insert_threads - on_the_way)]:
+            due_at = each.buffer.due_at()
+            if due_at is not None and due_at <= now:
+                each.batch = each.buffer.take()
+                each.delivery = self._pool.submit(self._delivery.deliver, each.route, each.batch, each.cancelled)
+
+    def _settle(self) -> None:
+        for each in list(self._partitions.values()):
+            if each.delivery is not None and each.delivery.done():
+                self._finish(each, wait_for_broker=False)
+
+    def _finish(self, partition: _Partition, *, wait_for_broker: bool) -> None:
+        """Account for a delivery that is done, and commit it."""
+        delivery, batch = partition.delivery, partition.batch
+        partition.delivery = partition.batch = None
+        if delivery is None or batch is None:
+            return
+        try:
+            delivered = delivery.result()
+        except Cancelled:
+            return
+        self.counters.add(batch, delivered)
+        self._commit(partition.place, batch.next_offset, wait_for_broker=wait_for_broker)
+
+    def _commit(self, place: TopicPartition, next_offset: int, *, wait_for_broker: bool) -> None:
+        offsets = [TopicPartition(place.topic, place.partition, next_offset)]
+        try:
+            if wait_for_broker:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            # What is not committed is loaded again, and shown once.
+            _log.warning("%s[%d]: offset %d not committed: %s", place.topic, place.partition, next_offset, error)
+
+    # --- coming and going of partitions; called by the consumer, in the thread that reads
+
+    def _on_assign(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
+        for place in places:
+            partition = _Partition(
+                self._routes[place.topic],
+                TopicPartition(place.topic, place.partition),
+                PartitionBuffer(self._settings.max_block_rows, self._settings.max_block_bytes, self._settings.linger_s),
+            )
+            self._partitions[partition.key] = partition
+        if not self._is_ready:
+            self._is_ready = True
+            _log.info("ready: group %s has %d partitions", self._settings.group, len(self._partitions))
+
+    def _on_revoke(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
+        self._give_up(self._forget(places))
+
+    def _on_lost(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
+        for partition in self._forget(places):
+            partition.cancelled.set()
+
+    def _forget(self, places: Iterable[TopicPartition]) -> list[_Partition]:
+        gone = [self._partitions.pop((place.topic, place.partition), None) for place in places]
+        return [partition for partition in gone if partition is not None]
+
+    def _give_up(self, partitions: list[_Partition]) -> None:
+        """Commit what is on its way if it finishes in time."""
+        deliveries = [each.delivery for each in partitions if each.delivery is not None]
+        wait(deliveries, timeout=self._settings.stop_timeout_s)
+        for each in partitions:
+            each.cancelled.set()
+            if each.delivery is not None and each.delivery.done():
+                self._finish(each, wait_for_broker=True)
+
+    # --- ending
+
+    def _drain(self) -> None:
+        """Deliver and commit what is buffered, within `stop_timeout_s`."""
+        deadline = self._now() + self._settings.stop_timeout_s
+        ours = list(self._partitions.values())
+        while (left := deadline - self._now()) > 0 and any(each.buffer or each.delivery for each in ours):
+            self._start(float("inf"))
+            wait(
+                [each.delivery for each in ours if each.delivery is not None],
+                timeout=left,
+                return_when=FIRST_COMPLETED,
+            )
+            for each in ours:
+                if each.delivery is not None and each.delivery.done():
+                    self._finish(each, wait_for_broker=True)
+        unfinished = sum(len(each.buffer) + (each.batch.messages if each.batch else 0) for each in ours)
+        if unfinished:
+            _log.warning("%d messages were read and not inserted; they will be read again", unfinished)
+
+    def _close(self) -> None:
+        for each in self._partitions.values():
+            each.cancelled.set()
+        self._partitions.clear()
+        self._consumer.close()
+        self._pool.shutdown(cancel_futures=True)
+        self._tell("stopped")
+
+    # --- telling
+
+    def _report(self) -> None:
+        if self._now() >= self._report_at:
+            self._report_at = self._now() + self._settings.report_every_s
+            self._tell("loading")
+
+    def _tell(self, what: str) -> None:
+        waiting = sum(len(each.buffer) for each in self._partitions.values())
+        done = self.counters
+        _log.info(
+            "%s: messages=%d rows=%d inserts=%d dead_letters=%d retries=%d waiting=%d",
+            what,
+            done.messages,
+            done.rows,
+            done.inserts,
+            done.dead,
+            done.retries,
+            waiting,
+        )
+
+
+def _origin(message: Message) -> Origin:
+    kind, milliseconds = message.timestamp()
+    return Origin(
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        key=message.key(),
+        produced_at=None if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds * 1000,
+    )
