@@ -445,7 +445,8 @@ def events(client: Client) -> Iterator[str]:
     """A table for the events above, with deduplication."""
     name = f"e_{uuid.uuid4().hex}"
     client.command(
-        f"CREATE TABLE {name} (run_id FixedString(16), at DateTime64(6, 'UTC'), ended_at Nullable(DateTime64(6, 'UTC')),"
+        f"CREATE TABLE {name} (run_id FixedString(16), at DateTime64(6, 'UTC'),"
+        " ended_at Nullable(DateTime64(6, 'UTC')),"
         " status LowCardinality(Nullable(String)), cost_usd Nullable(Float64), refs Array(String),"
         " labels Map(LowCardinality(String), String))"
         " ENGINE = MergeTree ORDER BY run_id SETTINGS non_replicated_deduplication_window = 100"

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from causeline.stack.launch import launcher
 from causeline.stack.ports import free_ports
@@ -97,7 +98,22 @@ class ClickHouseProcess:
             raise RuntimeError("the server has not been started")
         process, self._process = self._process, None
         process.send_signal(number)
-        return process.wait(timeout_s)
+        try:
+            return process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def __enter__(self) -> Self:
+        """Starts the server."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stops it, if it still runs."""
+        if self.is_running:
+            self.stop()
 
     @property
     def is_running(self) -> bool:
@@ -123,9 +139,5 @@ class ClickHouseProcess:
 @contextmanager
 def running_clickhouse(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[ClickHouseEndpoint]:
     """The owner's endpoint of a fresh server in `folder`, stopped afterwards."""
-    server = ClickHouseProcess(folder, environment)
-    try:
-        yield server.start()
-    finally:
-        if server.is_running:
-            server.stop()
+    with ClickHouseProcess(folder, environment) as server:
+        yield server.endpoint

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.clickhouse_fixture import ClickHouseProcess
+from tests.integration.clickhouse_fixture import ClickHouseEndpoint, ClickHouseProcess
 
 _SECRET = "canary-in-a-file-outside-the-data-folder"
 
@@ -40,28 +40,24 @@ def lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lanes]:
     folder = tmp_path_factory.mktemp("fences")
     outside = folder / "secret.txt"
     outside.write_text(_SECRET, "utf-8")
-    process = ClickHouseProcess(folder / "server")
-    process.start()
-    try:
-        with (
-            httpx.Client(
-                base_url=process.endpoint.url, auth=("causeline", process.endpoint.password), trust_env=False
-            ) as owner,
-            httpx.Client(
-                base_url=process.reader.url, auth=("reader", process.reader.password), trust_env=False
-            ) as reader,
+    with (
+        ClickHouseProcess(folder / "server") as process,
+        _client(process.endpoint) as owner,
+        _client(process.reader) as reader,
+    ):
+        for statement in (
+            "CREATE TABLE t (a UInt32, s String) ENGINE = MergeTree ORDER BY a",
+            "INSERT INTO t VALUES (1, 'one')",
+            "CREATE VIEW v AS SELECT s FROM t",
+            "CREATE DATABASE other ENGINE = Atomic",
+            "CREATE TABLE other.t (a UInt32) ENGINE = MergeTree ORDER BY a",
         ):
-            for statement in (
-                "CREATE TABLE t (a UInt32, s String) ENGINE = MergeTree ORDER BY a",
-                "INSERT INTO t VALUES (1, 'one')",
-                "CREATE VIEW v AS SELECT s FROM t",
-                "CREATE DATABASE other ENGINE = Atomic",
-                "CREATE TABLE other.t (a UInt32) ENGINE = MergeTree ORDER BY a",
-            ):
-                assert owner.post("/", content=statement).status_code == 200
-            yield Lanes(owner, reader, process, outside)
-    finally:
-        process.stop()
+            assert owner.post("/", content=statement).status_code == 200
+        yield Lanes(owner, reader, process, outside)
+
+
+def _client(endpoint: ClickHouseEndpoint) -> httpx.Client:
+    return httpx.Client(base_url=endpoint.url, auth=(endpoint.user, endpoint.password), timeout=30, trust_env=False)
 
 
 @pytest.mark.parametrize(

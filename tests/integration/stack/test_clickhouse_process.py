@@ -1,9 +1,11 @@
 """The embedded ClickHouse as a process: crashes, restarts, limits, a second one on the same folder, a graceful end."""
 
+import contextlib
 import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,11 +21,8 @@ from tests.integration.clickhouse_fixture import ClickHouseProcess
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[ClickHouseProcess]:
     """A running server of the test's own."""
-    process = ClickHouseProcess(tmp_path / "server")
-    process.start()
-    yield process
-    if process.is_running:
-        process.stop()
+    with ClickHouseProcess(tmp_path / "server") as process:
+        yield process
 
 
 def ask(process: ClickHouseProcess, sql: str | bytes, **params: str) -> httpx.Response:
@@ -176,14 +175,26 @@ def test_sigterm_lets_an_insert_end_and_exits_with_0(process: ClickHouseProcess)
 
 
 def test_sigterm_ends_a_select_that_takes_too_long(tmp_path: Path) -> None:
-    process = ClickHouseProcess(tmp_path / "server", {"CAUSELINE_CLICKHOUSE_STOP_TIMEOUT_S": "0.5"})
-    process.start()
-    with ThreadPoolExecutor(1) as pool:
+    with (
+        ClickHouseProcess(tmp_path / "server", {"CAUSELINE_CLICKHOUSE_STOP_TIMEOUT_S": "0.5"}) as process,
+        ThreadPoolExecutor(1) as pool,
+    ):
         query = pool.submit(lambda: ask(process, "SELECT count() FROM numbers(1e13) WHERE sipHash64(number) = 1"))
         running = "SELECT count() FROM system.processes"
         wait_until(lambda: ask(process, running).text == "2\n", timeout_s=10, what="the query to run")
         assert process.stop(timeout_s=30) == 0
         assert query.result(timeout=30).headers["X-ClickHouse-Exception-Code"] == "394"
+
+
+def test_small_questions_are_answered_without_delay(process: ClickHouseProcess) -> None:
+    auth = (process.endpoint.user, process.endpoint.password)
+    with httpx.Client(base_url=process.endpoint.url, auth=auth, trust_env=False) as client:
+        seconds = []
+        for _ in range(20):
+            began = time.monotonic()
+            assert client.post("/", content="SELECT 1").text == "1\n"
+            seconds.append(time.monotonic() - began)
+    assert sorted(seconds)[10] < 0.03  # a delayed acknowledgement would be 0.04
 
 
 def test_more_requests_than_may_wait_are_told_to_come_again(tmp_path: Path) -> None:
@@ -192,49 +203,43 @@ def test_more_requests_than_may_wait_are_told_to_come_again(tmp_path: Path) -> N
         "CAUSELINE_CLICKHOUSE_MAX_WAITING": "1",
         "CAUSELINE_CLICKHOUSE_WAIT_TIMEOUT_S": "30",
     }
-    process = ClickHouseProcess(tmp_path / "server", limits)
-    process.start()
-    slow = "SELECT sum(sleepEachRow(0.1)) FROM numbers(20) SETTINGS max_block_size = 1"
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda _: ask(process, slow), range(6)))
-    refused = [answer for answer in answers if answer.status_code == 503]
-    assert len(refused) == 4
-    assert {answer.headers["X-ClickHouse-Exception-Code"] for answer in refused} == {"202"}
-    assert [answer.status_code for answer in answers].count(200) == 2
-    assert process.stop() == 0
+    with ClickHouseProcess(tmp_path / "server", limits) as process:
+        slow = "SELECT sum(sleepEachRow(0.1)) FROM numbers(20) SETTINGS max_block_size = 1"
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda _: ask(process, slow), range(6)))
+        refused = [answer for answer in answers if answer.status_code == 503]
+        assert len(refused) == 4
+        assert {answer.headers["X-ClickHouse-Exception-Code"] for answer in refused} == {"202"}
+        assert [answer.status_code for answer in answers].count(200) == 2
 
 
 def test_bodies_are_limited_and_slow_ones_given_up(tmp_path: Path) -> None:
     limits = {"CAUSELINE_CLICKHOUSE_BODY_LIMIT_BYTES": str(1 << 20), "CAUSELINE_CLICKHOUSE_BODY_TIMEOUT_S": "0.5"}
-    process = ClickHouseProcess(tmp_path / "server", limits)
-    process.start()
-    create_table(process)
-    large = ask(process, b"INSERT INTO t FORMAT TSV\n" + b"1\n" * (1 << 20))
-    assert (large.status_code, large.headers["X-ClickHouse-Exception-Code"]) == (413, "396")
-    statement = ask(process, "SELECT '" + "x" * (2 << 20) + "'")
-    assert statement.status_code == 413
-    release = threading.Event()
+    with ClickHouseProcess(tmp_path / "server", limits) as process:
+        create_table(process)
+        large = ask(process, b"INSERT INTO t FORMAT TSV\n" + b"1\n" * (1 << 20))
+        assert (large.status_code, large.headers["X-ClickHouse-Exception-Code"]) == (413, "396")
+        statement = ask(process, "SELECT '" + "x" * (2 << 20) + "'")
+        assert statement.status_code == 413
+        release = threading.Event()
 
-    def slow() -> Iterator[bytes]:
-        yield b"INSERT INTO t FORMAT TSV\n1\n"
-        release.wait(20)
-        yield b"2\n"
+        def slow() -> Iterator[bytes]:
+            yield b"INSERT INTO t FORMAT TSV\n1\n"
+            release.wait(20)
+            yield b"2\n"
 
-    auth = (process.endpoint.user, process.endpoint.password)
-    with ThreadPoolExecutor(1) as pool:
-        request = pool.submit(
-            lambda: httpx.post(process.endpoint.url, content=slow(), auth=auth, timeout=60, trust_env=False)
-        )
-        wait_until(
-            lambda: "code 159" in process.log.read_text("utf-8"), timeout_s=10, what="the slow body to be given up"
-        )
-        release.set()
-        try:
-            assert request.result(timeout=30).status_code == 408
-        except httpx.WriteError:
-            pass  # the server had closed the connection before the rest was sent
-    assert ask(process, "SELECT count() FROM t").text == "0\n"
-    assert process.stop() == 0
+        auth = (process.endpoint.user, process.endpoint.password)
+        with ThreadPoolExecutor(1) as pool:
+            request = pool.submit(
+                lambda: httpx.post(process.endpoint.url, content=slow(), auth=auth, timeout=60, trust_env=False)
+            )
+            wait_until(
+                lambda: "code 159" in process.log.read_text("utf-8"), timeout_s=10, what="the slow body to be given up"
+            )
+            release.set()
+            with contextlib.suppress(httpx.WriteError):  # the server may close the connection before the rest is sent
+                assert request.result(timeout=30).status_code == 408
+        assert ask(process, "SELECT count() FROM t").text == "0\n"
 
 
 def test_memory_stays_within_bounds_while_inserting(process: ClickHouseProcess) -> None:

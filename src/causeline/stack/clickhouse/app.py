@@ -5,12 +5,12 @@ import contextlib
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -24,6 +24,7 @@ from causeline.stack.clickhouse.response import Answer
 from causeline.stack.clickhouse.serving import Serving
 from causeline.stack.clickhouse.sessions import Sessions, borrowed
 from causeline.stack.clickhouse.settings import ServerSettings
+from causeline.stack.clickhouse.statement import Statement
 from causeline.stack.clickhouse.turns import Turns
 
 log = logging.getLogger("causeline.clickhouse")
@@ -50,6 +51,7 @@ class ClickHouseApp:
         self._threads = ThreadPoolExecutor(settings.max_queries + 4, thread_name_prefix="clickhouse")
         self._sessions = Sessions(lambda: engine.open_connection("session"), time.monotonic)
         self._running: set[str] = set()
+        self._calls: set[Future[Any]] = set()  # of whatever the threads return
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one HTTP request."""
@@ -77,10 +79,13 @@ class ClickHouseApp:
         for kill_id in list(self._running):
             self._engine.kill(kill_id)
 
-    def close(self) -> None:
-        """Closes the sessions and ends the threads; no request may be running."""
+    def close(self, *, timeout_s: float) -> bool:
+        """Closes the sessions and ends the threads; whether all of them ended in time."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if wait(list(self._calls), timeout_s).not_done:
+            return False
         self._sessions.close()
-        self._threads.shutdown(wait=True)
+        return True
 
     async def _serve(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -127,7 +132,10 @@ class ClickHouseApp:
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """`function` off the event loop; not given up halfway, since the engine cannot be."""
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._threads, function))
+        call: Future[T] = self._threads.submit(function)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return await asyncio.shield(asyncio.wrap_future(call))
 
     def turn(self) -> AbstractAsyncContextManager[None]:
         """A turn to run a statement."""
@@ -171,16 +179,24 @@ class ClickHouseApp:
             stack.enter_context(borrowed(connection, settings))
         return connection
 
+    def check(self, call: Call, statement: Statement, kill_id: str) -> None:
+        """Raises EngineError unless the reader may run `statement`: it is explained on a restricted connection."""
+        sql = statement.sql.decode("utf-8", "surrogateescape")
+        with self._engine.connection(kill_id) as connection:
+            self._prepare(connection, call)
+            fences.require_read_only(connection, sql)
+            fences.restrict(connection, _without_comment(call.settings), self._settings, to_explain=True)
+            fences.admit(connection, statement, sql)
+
     def _enter_reader(self, stack: contextlib.ExitStack, call: Call, kill_id: str) -> Connection:
         connection = stack.enter_context(self._engine.connection(kill_id))
         self._prepare(connection, call)
-        settings = {name: value for name, value in call.settings.items() if name != "log_comment"}
-        fences.restrict(connection, settings, self._settings)
+        fences.restrict(connection, _without_comment(call.settings), self._settings)
         return connection
 
     @staticmethod
     def _prepare(connection: Connection, call: Call) -> None:
-        if call.database and call.database != DATABASE:
+        if call.database and (call.database != DATABASE or call.session_id):
             connection.ask(f"USE {quoted_name(call.database)}")
         if call.parameters:
             connection.apply({f"param_{name}": value for name, value in call.parameters.items()})
@@ -195,3 +211,8 @@ def _decoder(call: Call) -> codecs.Decoder:
             "compress=1 is not built here; use enable_http_compression=1 with Accept-Encoding.",
         )
     return codecs.ClickHouseBlocks() if call.decompress else codecs.decoder(call.content_encoding)
+
+
+def _without_comment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The reader's settings; the comment is ours, to find the statement again."""
+    return {name: value for name, value in settings.items() if name != "log_comment"}

@@ -30,6 +30,7 @@ _SETTINGS: Final = {
     "min_insert_block_size_rows": str(1 << 40),
     "min_insert_block_size_bytes": str(1 << 40),
     "max_insert_threads": "1",
+    "http_max_tries": "1",  # url() is fenced off: ten tries of nothing cannot be killed
 }
 
 

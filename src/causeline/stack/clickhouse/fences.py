@@ -12,7 +12,7 @@ from typing import Final
 
 from causeline.stack.clickhouse import errors
 from causeline.stack.clickhouse.config import READER_ROLE
-from causeline.stack.clickhouse.engine import DATABASE, Connection
+from causeline.stack.clickhouse.engine import Connection
 from causeline.stack.clickhouse.errors import EngineError
 from causeline.stack.clickhouse.settings import ServerSettings
 from causeline.stack.clickhouse.statement import Kind, Statement, TokenKind, tokens
@@ -52,8 +52,12 @@ def admit(connection: Connection, statement: Statement, sql: str) -> None:
         raise _refused(f"{statement.first_word.decode()} with an expression is not for readers")
 
 
-def restrict(connection: Connection, wanted: Mapping[str, str], settings: ServerSettings) -> None:
+def restrict(
+    connection: Connection, wanted: Mapping[str, str], settings: ServerSettings, *, to_explain: bool = False
+) -> None:
     """Makes `connection` the reader's: its role, the limits, `readonly=1`, and those of `wanted` that only format.
+
+    `max_result_rows` is left out for a connection that is only to explain a statement: the tree has rows of its own.
 
     Raises EngineError for a setting that is not the reader's to change.
     """
@@ -70,7 +74,8 @@ def restrict(connection: Connection, wanted: Mapping[str, str], settings: Server
             formatting[name] = value
         elif name != "readonly":
             raise _refused(f"Cannot modify '{name}' setting in readonly mode")
-    connection.ask(f"USE {DATABASE}")
+    if to_explain:
+        del limits["max_result_rows"]
     connection.apply({**formatting, **{name: str(limit) for name, limit in limits.items()}})
     connection.ask(f"SET ROLE {READER_ROLE}")
     connection.apply({"allow_python_table_function": "0", "allow_introspection_functions": "0", "readonly": "1"})

@@ -52,6 +52,10 @@ class Resources(Protocol):
         """A connection as the call wants it, a restricted one if it `only_reads`."""
         ...
 
+    def check(self, call: Call, statement: Statement, kill_id: str) -> None:
+        """Raises EngineError unless somebody who only reads may run `statement`."""
+        ...
+
     def kill(self, kill_id: str) -> bool:
         """Ends what runs under `kill_id`."""
         ...
@@ -130,9 +134,12 @@ class Serving:
         """
         output_format = statement.format or self.call.default_format or DEFAULT_FORMAT
         with tempfile.SpooledTemporaryFile(_SPOOL_MEMORY_BYTES, dir=str(self.resources.temporary)) as held:
-            async with self.resources.turn(), self._killed_on_disconnect(statement), self._connection() as connection:
-                counts = connection.counts
-                await self._send_result(connection, statement, output_format, held)
+            async with self.resources.turn(), self._killed_on_disconnect(statement):
+                if self.only_reads:
+                    await self.resources.in_thread(lambda: self.resources.check(self.call, statement, self.kill_id))
+                async with self._connection() as connection:
+                    counts = connection.counts
+                    await self._send_result(connection, statement, output_format, held)
             if not self.answer.is_started:
                 has_result = held.tell() or statement.first_word in _RETURNS_ROWS
                 await self.answer.start(output_format if has_result else None, counts, size=held.tell())
@@ -164,10 +171,8 @@ class Serving:
 
     def _prepare(self, connection: Connection, statement: Statement, sql: str) -> None:
         """What has to be in place, or to be passed, before the statement runs."""
-        if self.only_reads or self.call.only_reads:
+        if self.call.only_reads:
             fences.require_read_only(connection, sql)
-        if self.only_reads:
-            fences.admit(connection, statement, sql)
         for file in self.files:
             _create_external_table(connection, self.call, file)
 

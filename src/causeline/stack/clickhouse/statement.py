@@ -7,7 +7,7 @@ may hold anything. A pattern cannot find that place: FORMAT and INSERT stand in 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 _SPACE = b" \t\n\r\f\v"
@@ -162,7 +162,7 @@ def _end_of_settings(sql: bytes, settings: Token, stream: Iterator[Token]) -> in
     """Behind `SETTINGS name = value, …`, where the last value is followed by no comma."""
     end = settings.end
     while True:
-        assignment = [token for token, _ in zip(stream, range(3), strict=False)]
+        assignment = list(islice(stream, 3))
         if len(assignment) < 3 or assignment[1].upper != b"=":
             return end
         end = assignment[2].end
