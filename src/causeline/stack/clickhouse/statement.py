@@ -151,22 +151,23 @@ def _insert_with_format(
         return _read_other(sql)
     kind = Kind.INSERT_FROM_INPUT if selects else Kind.INSERT
     head, after = sql[:format_at], name.end
-    following = next(stream, None) if sql[after : after + 64].lstrip(_SPACE)[:8].upper() == b"SETTINGS" else None
-    if following is not None:  # SETTINGS may stand behind FORMAT too: the engine wants it before
-        after = _end_of_settings(sql, following, stream)
-        head += sql[following.start : after]
+    if settings_end := _end_of_settings(sql, after, stream):  # the engine wants them before FORMAT
+        head, after = head + sql[after:settings_end].lstrip(_SPACE), settings_end
     return Statement(kind, head, b"INSERT", format_name, _data_start(sql, after), input_call)
 
 
-def _end_of_settings(sql: bytes, settings: Token, stream: Iterator[Token]) -> int:
-    """Behind `SETTINGS name = value, …`, where the last value is followed by no comma."""
-    end = settings.end
+def _end_of_settings(sql: bytes, format_end: int, stream: Iterator[Token]) -> int | None:
+    """Behind `SETTINGS name = value, …` on FORMAT's own line; None if that is not there: then it is data."""
+    if not sql[format_end : format_end + 64].lstrip(b" \t")[:8].upper() == b"SETTINGS":
+        return None
+    next(stream)
+    end: int | None = None
     while True:
         assignment = list(islice(stream, 3))
         if len(assignment) < 3 or assignment[1].upper != b"=":
             return end
         end = assignment[2].end
-        if not sql[end : end + 64].lstrip(_SPACE).startswith(b","):
+        if not sql[end : end + 64].lstrip(b" \t").startswith(b","):
             return end
         next(stream)
 
