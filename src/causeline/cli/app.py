@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from causeline.cli import output, read, services, sql, stack, topics
+from causeline.cli import demo, output, read, services, sql, stack, status, topics
 from causeline.cli.options import Json, examples
 from causeline.cli.shield import Shielded
 
@@ -45,9 +45,6 @@ def show_version(json_output: Json = False) -> None:
         output.say(f"causeline {ours} (Python {platform.python_version()})")
 
 
-stack.register(app)
-services.register(app)
-read.register(app)
-sql.register(app)
-topics.register(app)
+for group in (demo, stack, status, read, sql, topics, services):
+    group.register(app)
 app.command("version", epilog=examples("causeline version"))(show_version)

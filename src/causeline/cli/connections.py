@@ -16,6 +16,7 @@ KAFKA = "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS"
 CLICKHOUSE = "CAUSELINE_CLICKHOUSE_URL"
 CLICKHOUSE_PASSWORD = "CAUSELINE_CLICKHOUSE_PASSWORD"  # noqa: S105 - the variable's name
 CLICKHOUSE_PASSWORD_FILE = "CAUSELINE_CLICKHOUSE_PASSWORD_FILE"  # noqa: S105 - the variable's name
+ARTIFACTS = "CAUSELINE_ARTIFACTS"
 TOPIC_PREFIX = "CAUSELINE_TOPIC_PREFIX"
 READER = "reader"
 """The local stack's read-only ClickHouse user."""
@@ -72,6 +73,12 @@ def kafka(state_dir: Path | None = None, kafka_servers: str | None = None) -> Ka
     settle(state_dir=state_dir, kafka_servers=kafka_servers)
     _require(KAFKA)
     return KafkaConnection.from_environment()
+
+
+def artifacts() -> str:
+    """Where artifacts are kept: a folder or a URL; raises Unreachable where none is named and no stack runs here."""
+    _require(ARTIFACTS)
+    return os.environ[ARTIFACTS]
 
 
 def topic_prefix() -> str:

@@ -12,7 +12,7 @@ import typer
 from causeline.console.safe_text import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 Progress: TypeAlias = Callable[[str, float], None]
 """Told a stage and the fraction of it that is done, 0 to 1."""
@@ -33,6 +33,19 @@ def console(*, stderr: bool = False) -> "Console":
     stream = sys.stderr if stderr else sys.stdout
     width = None if is_terminal(stream) else int(os.environ.get("COLUMNS") or _PLAIN_WIDTH)
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def print_parts(parts: "Iterable[RenderableType]") -> None:
+    """What a view renders, part by part; in a pipe without the blanks that rich fills its lines up with."""
+    screen = console()
+    if is_terminal(sys.stdout):
+        for part in parts:
+            screen.print(part)
+        return
+    for part in parts:
+        with screen.capture() as printed:
+            screen.print(part)
+        typer.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 def say(text: str = "") -> None:

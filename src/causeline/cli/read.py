@@ -234,7 +234,6 @@ def _show_maps(store: "Store", ids: Sequence[str], *, full: bool, events: bool, 
     from causeline.console.trace_map import as_document, trace_map  # noqa: PLC0415
     from causeline.console.trace_view import render  # noqa: PLC0415
 
-    console = output.console()
     for number, run in enumerate(_found(store, ids)):
         live = queries.gaps_of(store, run.run_id) if run.gap_kinds else []
         listed = queries.events_of(store, run.run_id) if events else None
@@ -243,8 +242,7 @@ def _show_maps(store: "Store", ids: Sequence[str], *, full: bool, events: bool, 
             continue
         if number:
             output.say()
-        for part in render(trace_map(run, live, full=full), full=full):
-            console.print(part)
+        output.print_parts(render(trace_map(run, live, full=full), full=full))
         if listed is not None:
             _print_events(listed)
 

@@ -10,6 +10,7 @@ from causeline.schemas.vocabulary import StepKind
 
 _ORDER = {kind.value: place for place, kind in enumerate(StepKind)}
 _REVIEW_TONES = {"approved": Tone.GOOD, "overridden": Tone.BAD, "rejected": Tone.BAD, "escalated": Tone.DOUBTFUL}
+_REVIEW_VERBS = {"overridden": "overrode"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,9 @@ def _reviews(run: Run) -> Iterator[Finding]:
         if review.outcome == "overridden" and not review.override_ref:
             bare = ", and no corrected value was recorded"
         refs = tuple(ref for ref in (review.override_ref, review.note_ref) if ref)
-        who = f" by {review.reviewer_ref}" if review.reviewer_ref else ""
         tone = _REVIEW_TONES.get(review.outcome, Tone.DOUBTFUL)
-        yield Finding("review", f"A reviewer{who} {review.outcome}{of or ' the run'}{bare}.", tone, refs)
+        did = _REVIEW_VERBS.get(review.outcome, review.outcome)
+        yield Finding("review", f"{review.reviewer_ref or 'A reviewer'} {did}{of or ' the run'}{bare}.", tone, refs)
 
 
 def _evals(run: Run) -> Iterator[Finding]:

@@ -1,0 +1,224 @@
+"""`demo`: the whole pipeline on generated documents, counted at both ends, and one failed run explained."""
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from causeline.cli import connections, output
+from causeline.cli.options import Json, StateDir, examples
+from causeline.cli.stack import start
+from causeline.schemas.errors import CheckFailed, Unreachable
+
+if TYPE_CHECKING:
+    from causeline.console.demo_report import Account, Published
+    from causeline.console.store import Store
+    from causeline.producers.tracer import Tracer
+
+_POLL_S = 0.5
+_FLUSH_TIMEOUT_S = 120.0
+
+
+def demo(
+    *,
+    runs: Annotated[int, typer.Option("--runs", min=1, max=1_000_000, help="How many runs to publish.")] = 3_000,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same documents and faults.")] = 7,
+    patience_s: Annotated[
+        float,
+        typer.Option("--patience", min=1, help="Seconds without any progress after which waiting is given up."),
+    ] = 150.0,
+    take_down: Annotated[bool, typer.Option("--down", help="Stop the stack afterwards.")] = False,
+    state_dir: StateDir = None,
+    json_output: Json = False,
+) -> None:
+    """Run three demo workflows through the whole pipeline, and explain a run that failed.
+
+    Starts the local stack if it is not running, publishes the runs, waits until all of them can be asked for, and
+    counts: published = visible = true, or it ends with 1. A second demo counts its own runs only.
+    """
+    began = time.monotonic()
+    try:
+        _demo(runs, seed, patience_s, state_dir, began, json_output=json_output)
+    finally:
+        if take_down:
+            _take_down(state_dir, json_output=json_output)
+
+
+def _demo(runs: int, seed: int, patience_s: float, state_dir: Path | None, began: float, *, json_output: bool) -> None:
+    from causeline.console import demo_report  # noqa: PLC0415 - the console extra
+    from causeline.console.store import open_store  # noqa: PLC0415
+
+    folder = connections.state_folder(state_dir)
+    start(state_dir)
+    connections.settle(state_dir=state_dir)
+    published = _publish(folder, runs, seed)
+    with open_store(connections.clickhouse()) as store:
+        _wait(store, published, patience_s)
+        with output.progress() as tell:
+            tell("counting", 0.0)
+            shown = demo_report.visible(store, published)
+            wrong = demo_report.differences(published, shown)
+            account = demo_report.account(store, published, shown, time.monotonic() - began)
+        if json_output:
+            output.print_json(asdict(account))
+        else:
+            _print(store, published, account)
+    for sentence in wrong:
+        output.note(sentence)
+    if wrong:
+        raise CheckFailed("Published, visible and true are not the same.", hint="causeline status · the logs folder")
+
+
+def _publish(folder: Path, runs: int, seed: int) -> "Published":
+    """Publish the demo's runs; what the broker acknowledged of them, and what the truth file says."""
+    from causeline.console.demo_report import PROJECT, Published  # noqa: PLC0415 - the console extra
+    from causeline.producers.artifacts import ArtifactStore  # noqa: PLC0415
+    from causeline.producers.demo import publish  # noqa: PLC0415
+
+    session = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+    truth_file = folder / "demo" / f"{session}.truth.jsonl"
+    truth_file.parent.mkdir(mode=0o700, exist_ok=True)
+    delivered: set[str] = set()
+    artifacts = ArtifactStore.open(connections.artifacts())
+    with _tracer(PROJECT, delivered) as tracer, output.progress() as tell:
+        done = publish(
+            tracer=tracer,
+            artifacts=artifacts,
+            seed=seed,
+            runs=runs,
+            truth_file=truth_file,
+            progress=lambda fraction: tell(f"publishing {runs:,d} runs", fraction),
+            session_label=session,
+        )
+        left = tracer.flush(_FLUSH_TIMEOUT_S)
+        stats = tracer.stats()
+    if left or stats.dropped or stats.lost or stats.invalid:
+        raise Unreachable(
+            f"Of {stats.accepted:,d} events {left.events + stats.lost:,d} were not acknowledged,"
+            f" {stats.dropped:,d} dropped and {stats.invalid:,d} invalid: {stats.last_error or 'no reason was given'}.",
+            hint="causeline status",
+        )
+    return Published(session, frozenset(delivered), frozenset(done.run_ids), frozenset(_truth(truth_file)))
+
+
+@contextmanager
+def _tracer(project: str, delivered: set[str]) -> Iterator["Tracer"]:
+    """A tracer that notes which events the broker acknowledged."""
+    from causeline.producers.emitter import Emitter  # noqa: PLC0415 - not for every command
+    from causeline.producers.tracer import Tracer  # noqa: PLC0415
+
+    lock = threading.Lock()
+
+    def note(event_ids: Sequence[str]) -> None:
+        with lock:
+            delivered.update(event_ids)
+
+    tracer = Tracer(project, emitter=Emitter(on_delivered=note))
+    try:
+        yield tracer
+    finally:
+        tracer.close()
+
+
+def _truth(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield str(json.loads(line)["run_id"])
+
+
+def _wait(store: "Store", published: "Published", patience_s: float) -> None:
+    """Return when every event and run of the session is there; raises CheckFailed when nothing moves any more."""
+    from causeline.console.demo_report import seen  # noqa: PLC0415 - the console extra
+
+    wanted = (len(published.event_ids), len(published.run_ids))
+    last, moved = (-1, -1), time.monotonic()
+    with output.progress() as tell:
+        while True:
+            events, runs = seen(store, published)
+            if events >= wanted[0] and runs >= wanted[1]:
+                return
+            if (events, runs) != last:
+                last, moved = (events, runs), time.monotonic()
+            elif time.monotonic() - moved > patience_s:
+                raise _given_up((events, runs), wanted, patience_s)
+            tell("loading events, joining runs", (events + runs) / sum(wanted))
+            time.sleep(_POLL_S)
+
+
+def _given_up(there: tuple[int, int], wanted: tuple[int, int], patience_s: float) -> CheckFailed:
+    missing = [
+        f"{wanted[place] - there[place]:,d} of {wanted[place]:,d} {what} {where}"
+        for place, (what, where) in enumerate(
+            (("events", "(see the loader)"), ("runs", "(see the worker, the loader)"))
+        )
+        if there[place] < wanted[place]
+    ]
+    return CheckFailed(
+        f"Nothing has come for {patience_s:g} s, and still missing are {' and '.join(missing)}.",
+        hint="`causeline status` shows who lags; the logs are in the state folder.",
+    )
+
+
+def _print(store: "Store", published: "Published", account: "Account") -> None:
+    from causeline.console import demo_report, queries  # noqa: PLC0415 - the console extra
+    from causeline.console.trace_map import trace_map  # noqa: PLC0415
+    from causeline.console.trace_view import render  # noqa: PLC0415
+
+    for table in demo_report.tables(store, published.session):
+        output.say(table.title)
+        output.print_table(table.columns, table.rows, right=table.right)
+        output.say()
+    example = demo_report.telling_run(store, published.session)
+    if example:
+        output.say("One run that went wrong")
+        run = queries.run_by_id(store, example)
+        output.print_parts(render(trace_map(run, queries.gaps_of(store, run.run_id))))
+        output.say()
+    _print_account(account)
+    output.say()
+    output.say("Try next:")
+    for command in _next_commands(published.session, example):
+        output.say(f"  {command}")
+
+
+def _print_account(account: "Account") -> None:
+    output.say(
+        f"Events: {account.events_published:,d} published, {account.events_visible:,d} visible."
+        f"  Runs: {account.runs_published:,d} published, {account.runs_visible:,d} visible"
+        f" ({account.complete:,d} complete, {account.partial:,d} partial, {account.unfinished:,d} unfinished)."
+        f"  Duplicates: {account.duplicates:,d}.  {account.seconds:g} s in all."
+    )
+
+
+def _next_commands(session: str, example: str | None) -> list[str]:
+    label = f"--label demo={session}"
+    shown = [f"causeline show {example} --full"] if example else []
+    return [
+        *shown,
+        f"causeline runs {label} --has-gap --order costliest",
+        f"causeline runs {label} --verdict partial",
+        'causeline sql "SELECT step_kind, count(), avg(duration_us) FROM steps GROUP BY step_kind"',
+        "causeline status",
+        "causeline down",
+    ]
+
+
+def _take_down(state_dir: Path | None, *, json_output: bool) -> None:
+    from causeline.stack.local import down  # noqa: PLC0415 - the stack extra
+
+    with output.progress(quiet=json_output) as tell:
+        down(connections.state_folder(state_dir), tell)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to `app`."""
+    app.command(
+        epilog=examples("causeline demo", "causeline demo --runs 20000 --seed 11", "causeline demo --json --down")
+    )(demo)
