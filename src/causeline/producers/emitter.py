@@ -228,7 +228,7 @@ class Emitter:
     def _report(self, batch: Batch, error: str | None) -> None:
         if error is not None:
             self._counters.fault("delivery", error)
-        again = error is not None and batch.attempts < self.settings.delivery_attempts and not self._closed
+        again = error is not None and batch.attempts < self.settings.delivery_attempts and self._thread is not None
         if not again:
             self._counters.add("delivered" if error is None else "lost", len(batch))
             self._counters.add("batches", int(error is None))

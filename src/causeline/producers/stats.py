@@ -61,12 +61,12 @@ class Counters:
         with self._lock:
             self._counts["invalid"] += 1
             self._reasons.append(reason)
-        self._complaints.warn("invalid", "An event was not published: %s", reason)
+        self._complaints.complain("invalid", "An event was not published: %s", reason)
 
     def fault(self, kind: str, message: str) -> None:
         """Remember a fault of the way to the broker; at most one line a minute tells of it."""
         self._last_error = message
-        self._complaints.warn(kind, "%s", message)
+        self._complaints.complain(kind, "%s", message)
 
     def snapshot(self, accepted: int, dropped: int) -> Stats:
         """The counters as they stand, with those two that the emitter's own lock guards."""
@@ -94,7 +94,7 @@ class RateLimitedLog:
         self._said: dict[str, float] = {}
         self._kept_back: dict[str, int] = {}
 
-    def warn(self, kind: str, message: str, *arguments: object) -> None:
+    def complain(self, kind: str, message: str, *arguments: object) -> None:
         """Log a warning, unless one of its kind was logged within the last minute."""
         now = self._now_s()
         if now - self._said.get(kind, -self._INTERVAL_S) < self._INTERVAL_S:
