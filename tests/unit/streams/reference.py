@@ -1,0 +1,251 @@
+"""The reference joiner: what a run is, in plain Python, slow and readable. The columnar one must give the same."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from causeline.schemas.judge import judge
+from causeline.streams.anchors import REQUIRED
+from causeline.streams.assemble import ASSEMBLER_VERSION
+from causeline.streams.shapes import nested_columns, run_columns
+
+Event = Mapping[str, Any]
+Run = dict[str, Any]
+
+LISTS = ("context_refs", "evidence_refs", "validation_errors", "conflicting_refs", "expected_steps", "labels")
+AFTERTHOUGHTS = {"review_recorded", "eval_recorded"}
+TOGETHER = (
+    (("route",), ("route", "route_reason", "route_confidence", "route_policy_version")),
+    (("prompt_id", "prompt_version"), ("prompt_id", "prompt_version")),
+    (
+        ("model_provider", "model_name"),
+        ("model_provider", "model_name", "temperature", "top_p", "seed", "system_fingerprint"),
+    ),
+    (("fallback_taken",), ("fallback_taken", "fallback_reason")),
+    (("review_outcome",), ("review_outcome", "reviewer_ref", "override_ref", "review_note_ref")),
+    (("eval_case_id",), ("eval_case_id", "eval_outcome")),
+)
+
+
+def reference_runs(events: Iterable[Event], *, closed_at: int = 0) -> dict[str, Run]:
+    """The runs of events in order of arrival, by run id."""
+    by_run: dict[str, dict[str, Event]] = {}
+    for event in events:
+        by_run.setdefault(event["run_id"], {}).setdefault(event["event_id"], event)
+    return {run_id: _run(list(kept.values()), closed_at) for run_id, kept in by_run.items()}
+
+
+def _run(events: list[Event], closed_at: int) -> Run:
+    events = sorted(events, key=lambda e: (e["occurred_at"], e["emitter_id"], e["seq"], e["event_id"]))
+    events = [{**dict.fromkeys(LISTS, ()), **event} for event in events]
+    starts = [e for e in events if e["event_type"] == "run_started"]
+    ends = [e for e in events if e["event_type"] == "run_finished"]
+    end = ends[0] if ends else {}
+    steps = _steps(events)
+    run: Run = dict.fromkeys(run_columns())
+    run |= {name: events[0][name] for name in ("run_id", "project", "workflow")}
+    run |= _times(events, starts, ends)
+    run |= _last_words(events)
+    run |= _sums(steps)
+    run |= _notable(steps)
+    missing = _missing(events, starts, ends)
+    lost = _lost(events)
+    whole = not missing and not lost
+    run |= {
+        "revision": len(events),
+        "events": len(events),
+        "events_lost": lost,
+        "missing": missing,
+        "verdict": "complete" if whole else "partial" if ends else "unfinished",
+        "close_reason": "finished" if whole else "grace" if ends else "idle",
+        "amended": False,
+        "closed_at": closed_at,
+        "final_state": end.get("final_state"),
+        "labels": _labels(starts + ends),
+        "steps": [{name: step[name] for name in nested_columns("steps")} for step in steps],
+        "missing_anchors": _missing_anchors(steps),
+        "assembler_version": ASSEMBLER_VERSION,
+    }
+    in_error = [step for step in steps if step["status"] == "error"]
+    run["status"] = "error" if in_error or end.get("status") == "error" else "ok"
+    named = [step["error_type"] for step in in_error if step["error_type"] is not None]
+    run["error_type"] = named[0] if named else end.get("error_type")
+    run["error_step"] = _label(in_error[0]) if in_error else None
+    run |= _findings(events)
+    return run
+
+
+def _times(events: Sequence[Event], starts: Sequence[Event], ends: Sequence[Event]) -> Run:
+    live = [e["occurred_at"] for e in events if e["event_type"] not in AFTERTHOUGHTS]
+    started = starts[0]["run_started_at"] if starts else min(e["run_started_at"] for e in events)
+    finished = ends[0]["occurred_at"] if ends else max(live or [e["occurred_at"] for e in events])
+    return {"started_at": started, "finished_at": finished, "duration_us": max(0, finished - started)}
+
+
+def _last(events: Sequence[Event], name: str) -> Any:
+    return next((e[name] for e in reversed(events) if e.get(name) is not None), None)
+
+
+def _last_words(events: Sequence[Event]) -> Run:
+    words: Run = {}
+    for who, taken in TOGETHER:
+        speaker = next((e for e in reversed(events) if any(e.get(name) is not None for name in who)), {})
+        words |= {name: speaker.get(name) for name in taken}
+    for name in ("model_policy", "confidence", "refusal", "parser_version", "schema_version", "parsed_artifact_ref"):
+        words[name] = _last(events, name)
+    words["raw_output_ref"] = _last(events, "raw_output_ref")
+    words["policy_hash"] = _last(events, "policy_hash")
+    words["input_ref"] = next((e["input_ref"] for e in events if e.get("input_ref") is not None), None)
+    words["context_refs"] = next((list(e["context_refs"]) for e in reversed(events) if e["context_refs"]), [])
+    validations = [
+        e
+        for e in events
+        if e["validation_errors"] or (e["event_type"] == "step_finished" and e.get("step_kind") == "validate")
+    ]
+    words["validation_errors"] = list(validations[-1]["validation_errors"]) if validations else []
+    words["evidence_refs"] = list(dict.fromkeys(ref for e in events for ref in e["evidence_refs"]))
+    return words
+
+
+def _labels(events: Sequence[Event]) -> list[dict[str, str]]:
+    ordered = sorted(events, key=lambda e: e["event_type"] == "run_finished")
+    pairs = {pair["key"]: pair["value"] for e in ordered for pair in e["labels"]}
+    return [{"key": key, "value": pairs[key]} for key in sorted(pairs, key=lambda key: key.encode())]
+
+
+def _lost(events: Sequence[Event]) -> int:
+    lost = 0
+    for emitter in {e["emitter_id"] for e in events}:
+        seqs = {e["seq"] for e in events if e["emitter_id"] == emitter}
+        expected = max(e.get("expected_events") or 0 for e in events if e["emitter_id"] == emitter)
+        lost += min(2**40, max(0, max(max(seqs) + 1, expected) - len(seqs)))
+    return lost
+
+
+def _missing(events: Sequence[Event], starts: Sequence[Event], ends: Sequence[Event]) -> list[str]:
+    named = list(ends[0]["expected_steps"]) if ends else []
+    seen = Counter(_label(e) for e in events if e["event_type"] == "step_finished")
+    absent = Counter(named) - seen
+    steps = [label for label in dict.fromkeys(named) for _ in range(absent[label])]
+    return ["start"] * (not starts) + steps + ["end"] * (not ends)
+
+
+# --- steps
+
+
+def _label(step: Event) -> str:
+    return f"{step['step_kind']}:{step['step_name']}"
+
+
+def _steps(events: Sequence[Event]) -> list[Run]:
+    told: dict[str, list[Event]] = {}
+    for event in events:
+        if event["event_type"] in {"step_started", "step_finished"}:
+            told.setdefault(event["step_id"], []).append(event)
+    steps = [_step(said) for said in told.values()]
+    steps.sort(key=lambda s: (s["started_at"], s["_seq"], s["step_id"]))
+    parents = {step["parent_step_id"] for step in steps if step["parent_step_id"] != step["step_id"]}
+    for step in steps:
+        step["_leaf"] = step["step_id"] not in parents
+    return steps
+
+
+def _step(said: list[Event]) -> Run:
+    said = sorted(said, key=lambda e: e["event_type"] == "step_finished")
+    step: Run = {}
+    for name in nested_columns("steps"):
+        if name in LISTS:
+            step[name] = next((list(e[name]) for e in reversed(said) if e[name]), [])
+        else:
+            step[name] = _last(said, name)
+    ends = [e["occurred_at"] for e in said if e["event_type"] == "step_finished"]
+    step["started_at"] = min(e["started_at"] for e in said)
+    step["finished_at"] = ends[-1] if ends else None
+    step["duration_us"] = max(0, ends[-1] - step["started_at"]) if ends else None
+    step["_seq"] = min(e["seq"] for e in said)
+    return step
+
+
+def _sums(steps: Sequence[Run]) -> Run:
+    sums: Run = {}
+    for name in ("cost_usd", "input_tokens", "output_tokens", "retry_count"):
+        said = [step[name] for step in steps if step[name] is not None and not _sums_up(step, steps, name)]
+        sums[name] = sum(said) if said else None
+    return sums
+
+
+def _sums_up(step: Run, steps: Sequence[Run], name: str) -> bool:
+    """Whether anything beneath the step says something of the measure."""
+    seen: set[str] = set()
+    beneath = [step["step_id"]]
+    while beneath:
+        above = beneath.pop()
+        for child in steps:
+            if child["parent_step_id"] == above != child["step_id"] and child["step_id"] not in seen:
+                if child[name] is not None:
+                    return True
+                seen.add(child["step_id"])
+                beneath.append(child["step_id"])
+    return False
+
+
+def _notable(steps: Sequence[Run]) -> Run:
+    leaves = [step for step in steps if step["_leaf"]]
+    timed = [step for step in leaves if step["duration_us"] is not None]
+    priced = [step for step in leaves if step["cost_usd"] is not None]
+    return {
+        "slowest_step": _label(max(timed, key=lambda s: s["duration_us"])) if timed else None,
+        "costliest_step": _label(max(priced, key=lambda s: s["cost_usd"])) if priced else None,
+    }
+
+
+def _missing_anchors(steps: Sequence[Run]) -> list[str]:
+    ended = [step for step in steps if step["status"] not in {None, "skipped"}]
+    return [
+        f"{kind}.{name}"
+        for kind, name in REQUIRED
+        if any(step["step_kind"] == kind and step[name] in (None, []) for step in ended)
+    ]
+
+
+# --- findings
+
+
+def _findings(events: Sequence[Event]) -> Run:
+    evidence = [e for e in events if e["event_type"] == "evidence_checked"]
+    gaps = []
+    for e in evidence:
+        found = judge(
+            required=e["evidence_required"],
+            score=e.get("provenance_score"),
+            evidence_refs=e["evidence_refs"],
+            conflicting_refs=e["conflicting_refs"],
+        )
+        if found is not None:
+            gap = {name: e.get(name) for name in nested_columns("gaps")}
+            gaps.append({**gap, "kind": found.kind.value, "next_step": found.next_step.value})
+    return {
+        "evidence": [_picked(e, "evidence", {}) for e in evidence],
+        "gaps": gaps,
+        "gap_kinds": sorted({gap["kind"] for gap in gaps}),
+        "fallbacks": [
+            _picked(e, "fallbacks", {"kind": "fallback_taken", "reason": "fallback_reason"}) | {"inferred": False}
+            for e in events
+            if e["event_type"] == "fallback_taken"
+        ],
+        "reviews": [
+            _picked(e, "reviews", {"outcome": "review_outcome", "note_ref": "review_note_ref"})
+            for e in events
+            if e["event_type"] == "review_recorded"
+        ],
+        "evals": [
+            _picked(e, "evals", {"case_id": "eval_case_id", "outcome": "eval_outcome"})
+            for e in events
+            if e["event_type"] == "eval_recorded"
+        ],
+    }
+
+
+def _picked(event: Event, array: str, sources: Mapping[str, str]) -> Run:
+    picked = {name: event.get(sources.get(name, name)) for name in nested_columns(array)}
+    return {name: list(value) if name in LISTS else value for name, value in picked.items()}

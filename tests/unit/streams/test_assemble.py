@@ -1,0 +1,152 @@
+"""What the columnar assembler gives equals the reference joiner, for any events in any order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from causeline.schemas.events import Record
+from causeline.schemas.llm_run_trace import LlmRunTrace, llm_run_trace
+from causeline.streams.assemble import assemble
+from tests.unit.streams.build import event, frame, mixed_events, run_id, whole_run
+from tests.unit.streams.reference import reference_runs
+
+COORDINATES = ("source_partition", "first_offset", "last_offset")
+
+
+def assembled(events: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    runs = assemble(frame(events), closed_at_us=0).runs
+    return {row["run_id"]: row for row in runs.iter_rows(named=True)}
+
+
+def one_run(*events: Record) -> dict[str, Any]:
+    (run,) = assembled(events).values()
+    return run
+
+
+def without_coordinates(runs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {key: {k: v for k, v in run.items() if k not in COORDINATES} for key, run in runs.items()}
+
+
+@given(mixed_events())
+@settings(max_examples=150, deadline=None)
+def test_any_events_give_what_the_reference_joiner_gives(events: list[Record]) -> None:
+    assert without_coordinates(assembled(events)) == without_coordinates(reference_runs(events))
+
+
+@given(mixed_events(), st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None)
+def test_order_of_arrival_changes_nothing(events: list[Record], random: Any) -> None:
+    shuffled = list(events)
+    random.shuffle(shuffled)
+    assert assembled(shuffled) == assembled(events)
+
+
+def test_a_whole_run_is_complete() -> None:
+    run = one_run(*whole_run(1))
+    assert (run["verdict"], run["missing"], run["events_lost"], run["revision"]) == ("complete", [], 0, 5)
+    assert [step["step_name"] for step in run["steps"]] == ["s0", "s1", "s2"]
+
+
+def test_a_lost_step_has_a_name_and_a_number() -> None:
+    start, first, _, *rest = whole_run(1)
+    run = one_run(start, first, *rest)
+    assert (run["verdict"], run["missing"], run["events_lost"]) == ("partial", ["custom:s1"], 1)
+
+
+def test_a_step_named_twice_and_seen_once_is_missing_once() -> None:
+    end = event("run_finished", seq=2, expected_steps=["custom:s", "custom:s"])
+    run = one_run(event("run_started"), event("step_finished", seq=1), end)
+    assert run["missing"] == ["custom:s"]
+
+
+def test_lost_events_before_the_end_are_counted_by_what_the_emitter_says_it_sent() -> None:
+    run = one_run(event("run_started"), event("run_finished", seq=1, expected_events=5))
+    assert (run["verdict"], run["events_lost"]) == ("partial", 3)
+
+
+def test_a_run_without_its_end_is_unfinished_and_one_without_its_start_partial() -> None:
+    assert one_run(event("run_started"))["verdict"] == "unfinished"
+    run = one_run(event("run_finished", seq=1))
+    assert (run["verdict"], run["missing"], run["events_lost"]) == ("partial", ["start"], 1)
+
+
+def test_an_enclosing_step_that_sums_up_its_steps_is_not_counted_twice() -> None:
+    outer, inner = f"{1:016x}", f"{2:016x}"
+    run = one_run(
+        event("run_started"),
+        event("step_finished", seq=1, step_id=outer, step_name="outer", cost_usd=3.0, input_tokens=7),
+        event("step_finished", seq=2, step_id=inner, parent_step_id=outer, step_name="middle"),
+        event("step_finished", seq=3, parent_step_id=inner, cost_usd=3.0),
+    )
+    assert run["cost_usd"] == pytest.approx(3.0)
+    assert run["input_tokens"] == 7, "what only the enclosing step says is not lost"
+
+
+def test_parents_that_go_in_a_circle_leave_the_cost_unknown() -> None:
+    a, b = f"{1:016x}", f"{2:016x}"
+    run = one_run(
+        event("step_finished", step_id=a, parent_step_id=b, cost_usd=1.0),
+        event("step_finished", seq=1, step_id=b, parent_step_id=a, cost_usd=1.0),
+    )
+    assert run["cost_usd"] is None, "each of the two has something beneath it that speaks"
+
+
+def test_the_model_of_a_run_is_one_model_with_its_own_settings() -> None:
+    run = one_run(
+        event("step_finished", model_name="large", temperature=0.9),
+        event("step_finished", seq=1, model_name="small", top_p=0.5),
+    )
+    assert (run["model_name"], run["temperature"], run["top_p"]) == ("small", None, 0.5)
+
+
+def test_a_second_event_under_one_id_that_says_something_else_is_counted() -> None:
+    first = event("step_finished")
+    other = first | {"step_name": "other"}
+    found = assemble(frame([first, first, other]), closed_at_us=0)
+    assert (found.duplicates, found.conflicting) == (2, 1)
+    assert found.runs["steps"][0][0]["step_name"] == "s"
+
+
+def test_a_run_knows_where_its_events_stood() -> None:
+    start, *middle, end = whole_run(1)
+    found = assemble(frame([start], middle, [end], partition=3, first_offset=70), closed_at_us=9)
+    row = found.runs.row(0, named=True)
+    assert [row[name] for name in COORDINATES] == [3, 70, 72]
+    assert row["closed_at"] == 9
+
+
+def test_events_from_the_store_have_no_place_in_the_log_and_give_the_same_run() -> None:
+    events = frame(whole_run(1))
+    bare = assemble(events.drop("_partition", "_offset"), closed_at_us=0).runs
+    assert bare.drop(COORDINATES).equals(assemble(events, closed_at_us=0).runs.drop(COORDINATES))
+    assert bare["first_offset"][0] is None
+
+
+def test_no_array_of_a_run_is_null() -> None:
+    runs = assemble(frame([event("run_started")]), closed_at_us=0).runs
+    arrays = [name for name, dtype in runs.schema.items() if isinstance(dtype, pl.List)]
+    assert runs.select(arrays).null_count().row(0) == (0,) * len(arrays)
+
+
+def test_no_events_give_no_runs() -> None:
+    assert assemble(frame([event("run_started")]).clear(), closed_at_us=0).runs.is_empty()
+
+
+def test_a_run_with_all_it_needs_is_an_llm_run_trace() -> None:
+    said = {
+        "input_ref": "file:///i",
+        "route": "r",
+        "prompt_id": "p",
+        "prompt_version": "1",
+        "model_provider": "m",
+        "model_name": "n",
+        "model_policy": "o",
+        "raw_output_ref": "file:///o",
+    }
+    trace = llm_run_trace(one_run(event("step_finished", **said)))
+    assert isinstance(trace, LlmRunTrace)
+    assert trace.run_id == run_id(1)

@@ -1,0 +1,284 @@
+"""The worker without Kafka, on a log in memory: nothing is lost over crashes, and commits go on moving."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from causeline.schemas import wire
+from causeline.schemas.events import Record
+from causeline.streams.acknowledge import OffsetJump
+from causeline.streams.done_map import DoneMap
+from causeline.streams.joiner import REACH_HEADER, Incoming, Joiner, Outgoing
+from causeline.streams.settings import Limits
+from tests.unit.streams.build import SCHEMAS, batch, event, run_id, whole_run
+
+SECOND = 1_000_000
+
+
+@dataclass
+class Log:
+    """One partition of the events topic, the topics written to, and workers that come and go."""
+
+    values: list[bytes | None] = field(default_factory=list)
+    published: list[Outgoing] = field(default_factory=list)
+    committed: int = 0
+    now_us: int = 0
+    use_done_map: bool = True
+    undelivered: list[Outgoing] = field(default_factory=list)
+    joiner: Joiner | None = None
+    read_to: int = 0
+
+    def start(self, limits: Limits) -> Joiner:
+        """A worker begins where the last one had committed, with the done-map made from what was published."""
+        self.undelivered = []
+        joiner = self.joiner = Joiner(
+            limits=limits,
+            schemas=SCHEMAS,
+            publish=self.undelivered.append,
+            clock=lambda: self.now_us,
+            prefix="test",
+        )
+        lasts = {run["run_id"]: run["last_offset"] for run in self.runs() if run["last_offset"] >= self.committed}
+        joiner.open_partition(0, self.committed, DoneMap(lasts) if self.use_done_map else DoneMap())
+        self.read_to = self.committed
+        return joiner
+
+    def read(self, count: int) -> None:
+        """The worker takes in the next messages."""
+        assert self.joiner is not None
+        stop = min(self.read_to + count, len(self.values))
+        incoming = [
+            Incoming(0, offset, self.values[offset], _Ack(self, offset)) for offset in range(self.read_to, stop)
+        ]
+        self.read_to = stop
+        if incoming:
+            self.joiner.handle(incoming)
+
+    def deliver(self, count: int | None = None) -> None:
+        """The broker takes what was published, in order."""
+        for _ in range(len(self.undelivered) if count is None else min(count, len(self.undelivered))):
+            outgoing = self.undelivered.pop(0)
+            self.published.append(outgoing)
+            outgoing.delivered()
+
+    def turn(self, messages: int = 10**6) -> None:
+        assert self.joiner is not None
+        self.read(messages)
+        self.joiner.close_due()
+        self.deliver()
+
+    def of(self, topic: str) -> list[Outgoing]:
+        return [each for each in self.published if each.topic.name == topic]
+
+    def runs(self) -> list[dict[str, Any]]:
+        return [
+            dict(record)
+            for each in self.of("runs")
+            for record in wire.decode_items(wire.read_block(each.value, "run-batch", SCHEMAS))
+        ]
+
+    def late_ids(self) -> list[object]:
+        return [
+            record["event_id"]
+            for each in self.of("late")
+            for record in wire.decode_items(wire.read_block(each.value, "trace-batch", SCHEMAS))
+        ]
+
+
+@dataclass
+class _Ack:
+    log: Log
+    offset: int
+
+    def ack(self) -> None:
+        assert self.offset == self.log.committed, "acknowledged out of order"
+        self.log.committed += 1
+
+
+def log_of(*batches: Sequence[Record], **options: Any) -> Log:
+    return Log(values=[batch(records) for records in batches], **options)
+
+
+def test_a_message_is_acknowledged_once_its_runs_are_delivered_and_not_before() -> None:
+    log = log_of(whole_run(1))
+    joiner = log.start(Limits())
+    log.read(1)
+    joiner.close_due()
+    assert log.committed == 0
+    log.deliver()
+    assert log.committed == 1
+    assert [run["run_id"] for run in log.runs()] == [run_id(1)]
+
+
+def test_an_open_run_holds_its_message_and_all_after_it() -> None:
+    log = log_of([event("run_started")], whole_run(2))
+    log.start(Limits())
+    log.turn()
+    assert (log.committed, [run["run_id"] for run in log.runs()]) == (0, [run_id(2)])
+    log.now_us = 60 * SECOND
+    log.turn()
+    assert log.committed == 2
+
+
+STRADDLING = whole_run(1)
+HOLDER = whole_run(2)
+
+
+def straddling_log(*, use_done_map: bool) -> Log:
+    """Run 1 lies in messages 0 and 1; run 2 begins in message 1, and is open when the worker dies."""
+    log = log_of(STRADDLING[:2], [*STRADDLING[2:], *HOLDER[:2]], HOLDER[2:], use_done_map=use_done_map)
+    log.start(Limits())
+    log.turn(messages=2)
+    assert log.committed == 1, "message 0 is acknowledged, message 1 is held by run 2"
+    log.start(Limits())
+    log.turn()
+    return log
+
+
+def test_a_published_run_that_straddles_the_committed_offset_is_skipped_after_a_restart() -> None:
+    log = straddling_log(use_done_map=True)
+    assert log.committed == len(log.values)
+    assert sorted(run["run_id"] for run in log.runs()) == [run_id(1), run_id(2)]
+    assert log.late_ids() == []
+
+
+def test_without_the_done_map_such_a_run_freezes_the_commits() -> None:
+    log = straddling_log(use_done_map=False)
+    assert log.committed == 1, "the rest of run 1 holds message 1 though run 2 is published"
+
+
+def test_an_event_of_a_published_run_is_late_and_acknowledged_when_that_is_told() -> None:
+    extra = event("review_recorded", seq=9)
+    log = log_of(whole_run(1), [extra, event("run_started", run=3)], [extra])
+    joiner = log.start(Limits())
+    log.turn(messages=1)
+    joiner.partitions[0].done.record(run_id(1), 0)  # as if an earlier message still held the first
+    log.turn(messages=1)
+    assert log.late_ids() == [extra["event_id"]]
+
+
+def test_a_review_of_a_run_that_is_not_open_is_late_at_once() -> None:
+    log = log_of([event("review_recorded")])
+    log.start(Limits())
+    log.turn()
+    assert (log.committed, len(log.late_ids()), log.runs()) == (1, 1, [])
+
+
+def test_a_review_that_comes_with_its_run_is_part_of_it() -> None:
+    log = log_of([event("review_recorded", seq=0, emitter="desk"), *whole_run(1)])
+    log.start(Limits())
+    log.turn()
+    assert [len(run["reviews"]) for run in log.runs()] == [1]
+
+
+def test_a_fragment_without_a_start_is_late_when_it_closes() -> None:
+    log = log_of(whole_run(1)[1:])
+    log.start(Limits(grace_s=2))
+    log.turn()
+    assert (log.committed, log.late_ids()) == (0, [])
+    log.now_us = 2 * SECOND
+    log.turn()
+    assert (log.committed, len(log.late_ids()), log.runs()) == (1, 4, [])
+
+
+def test_what_cannot_be_read_is_a_dead_letter_and_its_neighbours_are_joined() -> None:
+    log = log_of(whole_run(1), whole_run(2))
+    log.values[1:1] = [b"\x00garbage", None]
+    log.start(Limits())
+    log.turn()
+    assert log.committed == 4
+    letters = [wire.decode_datum(each.value, "dead-letter", SCHEMAS) for each in log.of("dead")]
+    assert [(letter["offset"], letter["reason"], letter["value"]) for letter in letters] == [
+        (1, "unknown_schema", b"\x00garbage"),
+        (2, "empty", b""),
+    ]
+    assert len(log.runs()) == 2
+
+
+def test_a_dead_letter_holds_its_message_until_it_is_delivered() -> None:
+    log = Log(values=[b"junk"])
+    log.start(Limits())
+    log.read(1)
+    assert log.committed == 0
+    log.deliver()
+    assert log.committed == 1
+
+
+def test_a_gap_is_told_while_its_run_is_open_and_is_the_same_however_often() -> None:
+    check = event("evidence_checked", seq=1)
+    log = log_of([event("run_started"), check])
+    log.start(Limits())
+    log.read(1)
+    log.deliver()
+    log.start(Limits())
+    log.read(1)
+    log.deliver()
+    gaps = [wire.decode_datum(each.value, "gap", SCHEMAS) for each in log.of("gaps")]
+    assert [gap["kind"] for gap in gaps] == ["missing_citation"] * 2
+    assert len({gap["gap_id"] for gap in gaps}) == 1
+    assert log.of("gaps")[0].key == run_id(1).encode()
+    assert log.runs() == []
+
+
+def test_a_delivery_that_comes_after_a_rebalance_acknowledges_nothing() -> None:
+    log = log_of(whole_run(1))
+    joiner = log.start(Limits())
+    log.read(1)
+    joiner.close_due()
+    joiner.forget()
+    joiner.open_partition(0, 0, DoneMap())
+    log.deliver()
+    assert log.committed == 0
+
+
+def test_a_hole_in_the_offsets_is_a_fault() -> None:
+    log = log_of(whole_run(1), whole_run(2))
+    log.start(Limits())
+    log.read_to = 1
+    with pytest.raises(OffsetJump, match="Offset 1 came where 0 was due"):
+        log.read(1)
+
+
+def test_every_batch_of_runs_says_how_far_its_partition_was_counted() -> None:
+    log = log_of(whole_run(1), [event("run_started", run=2)])
+    log.start(Limits())
+    log.turn()
+    assert log.of("runs")[0].headers == ((REACH_HEADER, b"1"),)
+
+
+def interleaved(numbers: Sequence[int], order: Sequence[int]) -> list[Record]:
+    queues = {number: whole_run(number) for number in numbers}
+    events = []
+    for pick in order:
+        alive = [number for number in numbers if queues[number]]
+        events.append(queues[alive[pick % len(alive)]].pop(0))
+    return events
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_crashes_lose_nothing_and_commits_reach_the_end(data: st.DataObject) -> None:
+    numbers = list(range(1, data.draw(st.integers(2, 8)) + 1))
+    total = 5 * len(numbers)
+    events = interleaved(numbers, data.draw(st.lists(st.integers(0, 7), min_size=total, max_size=total)))
+    size = data.draw(st.integers(1, 6))
+    log = log_of(*(events[at : at + size] for at in range(0, total, size)))
+    log.start(Limits())
+    for _ in range(data.draw(st.integers(1, 12))):
+        log.read(data.draw(st.integers(0, 4)))
+        if data.draw(st.booleans()):
+            assert log.joiner is not None
+            log.joiner.close_due()
+        log.deliver(data.draw(st.integers(0, 2)))
+        if data.draw(st.booleans()):
+            log.start(Limits())
+    log.start(Limits())
+    log.turn()
+    assert log.committed == len(log.values)
+    assert {run["run_id"] for run in log.runs()} == {run_id(number) for number in numbers}
+    assert {run["verdict"] for run in log.runs()} == {"complete"}
+    assert log.late_ids() == []
