@@ -227,6 +227,7 @@ def test_an_answer_carries_clickhouses_headers(http: httpx.Client) -> None:
         ("SELEC 1", 400, "62"),
         ("", 400, "62"),
         ("SELECT 1; SELECT 2", 400, "62"),
+        ("\u00e9\u00e9", 400, "62"),
         ("SELECT throwIf(1)", 500, "395"),
         ("INSERT INTO no_such_table FORMAT JSONEachRow\n{}", 404, "60"),
         ("SELECT 1 FORMAT NoSuchFormat", 404, "73"),

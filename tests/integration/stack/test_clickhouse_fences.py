@@ -70,6 +70,8 @@ def _client(endpoint: ClickHouseEndpoint) -> httpx.Client:
         ("SELECT 'file' AS file", "file\n"),
         ("SHOW TABLES LIKE 't'", "t\n"),
         ("EXISTS TABLE t", "1\n"),
+        ("SELECT u.s FROM t JOIN t AS u ON t.a = u.a ORDER BY u.s LIMIT 1", "one\n"),
+        ("SELECT sum(number) FROM numbers(4)", "6\n"),
     ],
 )
 def test_the_reader_reads(lanes: Lanes, sql: str, answer: str) -> None:
@@ -155,6 +157,20 @@ def _file_readers(path: Path) -> list[str]:
         f"SELECT a FROM t GROUP BY a HAVING length(file('{path}')) > 0",
         f"SELECT * FROM numbers(length(file('{path}')))",
         f"SELECT 1 LIMIT length(file('{path}'))",
+        f"SELECT t.a FROM t JOIN t AS u ON t.s = u.s AND length(file('{path}')) > 0",
+        f"SELECT t.a FROM t JOIN t AS u ON t.s = u.s AND (WITH file('{path}') AS x SELECT length(x)) > 0",
+        f"SELECT a FROM t ARRAY JOIN [file('{path}')] AS x",
+        f"SELECT a FROM t PREWHERE length(file('{path}')) > 0",
+        f"SELECT a FROM t LIMIT 1 BY file('{path}')",
+        f"SELECT a FROM t ORDER BY a WITH FILL INTERPOLATE (a AS length(file('{path}')))",
+        f"SELECT sum(a) OVER (PARTITION BY file('{path}')) FROM t",
+        f"SELECT * REPLACE (file('{path}') AS s) FROM t",
+        f"SELECT * FROM view(SELECT file('{path}'))",
+        f"SELECT * FROM (EXPLAIN SELECT file('{path}'))",
+        f"SELECT * FROM format(LineAsString, file('{path}'))",
+        f"SELECT b FROM values('a String, b String DEFAULT file(\\'{path}\\')', ('x', 'y'))",
+        f"SELECT * FROM sqlite('{path}', 't')",
+        f"SELECT 1 FORMAT Template SETTINGS format_template_row = '{path}'",
         f"SELECT * FROM executable('cat {path}', 'TSV', 'a String')",
     ]
 
@@ -167,6 +183,19 @@ def test_the_reader_reads_no_file_in_any_way_known(lanes: Lanes) -> None:
             assert answer.status_code >= 400, f"{sql}: {answer.text}"
             assert _SECRET not in answer.text
             assert "GRANT" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "name", ["format_template_row", "format_template_resultset", "format_schema", "output_format_schema"]
+)
+def test_no_setting_of_the_readers_names_a_file(lanes: Lanes, name: str) -> None:
+    answer = lanes.reader.post("/", content="SELECT 1", params={name: str(lanes.inside)})
+    assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (500, "164")
+
+
+@pytest.mark.parametrize("sql", ["SELECT query FROM system.processes", "SELECT * FROM merge('system', 'processes')"])
+def test_the_reader_does_not_see_what_others_ask(lanes: Lanes, sql: str) -> None:
+    assert lanes.reader.post("/", content=sql).status_code >= 400
 
 
 def test_the_reader_writes_no_file(lanes: Lanes) -> None:

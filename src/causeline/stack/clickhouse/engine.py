@@ -278,6 +278,8 @@ def _translated() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise EngineError.from_engine(str(error)) from None
+    except UnicodeDecodeError as error:  # the message quotes bytes that are not UTF-8
+        raise EngineError.from_engine(bytes(error.object).decode("utf-8", "replace")) from None
 
 
 def _bytes(sql: str) -> bytes:

@@ -2,8 +2,11 @@
 
 The engine's own `readonly` is not enough: the scalar function file() passes it, and so does INTO OUTFILE. So, in this
 order: one statement that the engine's parser calls read-only (`require_read_only`); of a kind that cannot smuggle an
-expression in; without file() in its query tree, where aliases, lambdas and APPLY have been resolved (`admit`); run
-with a role that sees our database only, `readonly=1` and limits (`restrict`). Landlock holds the process as a whole.
+expression in; without file() and foreign table functions in its query tree (`admit`); run with a role that sees our
+database only, `readonly=1` and limits (`restrict`). Landlock holds the process as a whole.
+
+The tree is asked for twice. As it was written it shows every call by name, before anything is evaluated; resolved it
+shows what aliases, lambdas and APPLY come to, but no longer a call that was folded into a constant.
 """
 
 import re
@@ -18,13 +21,19 @@ from causeline.stack.clickhouse.settings import ServerSettings
 from causeline.stack.clickhouse.statement import Kind, Statement, TokenKind, tokens
 
 _LISTING: Final = frozenset({b"SHOW", b"DESCRIBE", b"DESC", b"EXISTS"})
-_FORBIDDEN_FUNCTION = re.compile(
-    r"function_name: (file|getServerSetting|getMacro|catboost\w*|executable\w*)\b", re.IGNORECASE
+_FORBIDDEN = re.compile(
+    r"\bfunction_name: (file|getServerSetting|getMacro|catboost\w*)\b|\b(?:table_name|identifier): (system\.processes)\b",
+    re.IGNORECASE,
 )
-# Settings that only shape the result; the rest are the server's business.
+_TABLE_FUNCTION = re.compile(r"\btable_function_name: (\w+)")
+_READER_TABLE_FUNCTIONS: Final = frozenset(
+    {"numbers", "numbers_mt", "zeros", "generateSeries", "generate_series", "view"}
+)
+# Settings that only shape the result; the rest are the server's business. Those of format_template_… and
+# format_schema… name files to read, output_format_schema one to write.
 _OWN_SETTINGS = re.compile(
-    r"output_format_\w+|format_\w+|date_time_output_format|session_timezone|join_use_nulls|extremes|max_block_size"
-    r"|limit|offset|readonly|log_comment|result_overflow_mode|max_threads|use_query_cache|http_\w+"
+    r"output_format_(?!schema)\w+|format_(?:csv|tsv|custom|display)_\w+|date_time_output_format|session_timezone"
+    r"|join_use_nulls|extremes|max_block_size|limit|offset|result_overflow_mode|max_threads"
 )
 _LOWERABLE: Final = frozenset({"max_execution_time", "max_memory_usage", "max_result_rows"})
 
@@ -43,13 +52,21 @@ def admit(connection: Connection, statement: Statement, sql: str) -> None:
     if statement.writes_file:
         raise _refused("INTO OUTFILE is not for readers")
     if statement.kind is Kind.QUERY:
-        tree = connection.run(f"EXPLAIN QUERY TREE\n{sql}", "TabSeparatedRaw").decode("utf-8", "replace")
-        if found := _FORBIDDEN_FUNCTION.search(tree):
-            raise _refused(f"The function {found[1]} is not for readers")
+        for passes in (0, 1):
+            tree = connection.run(f"EXPLAIN QUERY TREE run_passes = {passes}\n{sql}", "TabSeparatedRaw")
+            _admit_tree(tree.decode("utf-8", "replace"))
     elif statement.first_word not in _LISTING:
         raise _refused("Readers may SELECT, SHOW, DESCRIBE and ask EXISTS, nothing else")
     elif any(token.kind is TokenKind.MARK and token.upper in {b"(", b"{"} for token in tokens(statement.sql)):
         raise _refused(f"{statement.first_word.decode()} with an expression is not for readers")
+
+
+def _admit_tree(tree: str) -> None:
+    if found := _FORBIDDEN.search(tree):
+        raise _refused(f"{found[1] or found[2]} is not for readers")
+    for name in _TABLE_FUNCTION.findall(tree):
+        if name not in _READER_TABLE_FUNCTIONS:
+            raise _refused(f"The table function {name} is not for readers")
 
 
 def restrict(

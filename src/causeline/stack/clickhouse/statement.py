@@ -158,7 +158,7 @@ def _insert_with_format(
 
 def _end_of_settings(sql: bytes, format_end: int, stream: Iterator[Token]) -> int | None:
     """Behind `SETTINGS name = value, …` on FORMAT's own line; None if that is not there: then it is data."""
-    if not sql[format_end : format_end + 64].lstrip(b" \t")[:8].upper() == b"SETTINGS":
+    if sql[format_end : format_end + 64].lstrip(b" \t")[:8].upper() != b"SETTINGS":
         return None
     next(stream)
     end: int | None = None
