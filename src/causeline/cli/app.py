@@ -1,5 +1,6 @@
 """The commands, gathered into one app."""
 
+import logging
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
@@ -31,6 +32,9 @@ app = typer.Typer(
 @app.callback()
 def causeline() -> None:
     """Turn a bad answer of an AI workflow into an inspectable chain of causes."""
+    # What clients complain about is raised, and told once; services log it besides.
+    for client in ("clickhouse_connect", "urllib3"):
+        logging.getLogger(client).addHandler(logging.NullHandler())
 
 
 def show_version(json_output: Json = False) -> None:

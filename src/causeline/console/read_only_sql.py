@@ -4,13 +4,16 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from clickhouse_connect.driver.client import Client
+
 from causeline.console.store import translated
 from causeline.schemas.connections import ClickHouseConnection
-from causeline.schemas.errors import UsageError
+from causeline.schemas.errors import CheckFailed, Unreachable, UsageError
 from causeline.sinks.clickhouse import clickhouse_client
 
 _TOKENS = re.compile(
@@ -97,14 +100,41 @@ def parse_parameters(pairs: Iterable[str]) -> dict[str, str]:
     return parameters
 
 
-def ask(connection: ClickHouseConnection, text: str, parameters: Mapping[str, str], bounds: Bounds) -> Answer:
-    """The answer to the one statement in `text`; raises UsageError when it does not read."""
+def ask(
+    connection: ClickHouseConnection,
+    text: str,
+    parameters: Mapping[str, str],
+    bounds: Bounds,
+    now_s: Callable[[], float] = time.monotonic,
+) -> Answer:
+    """The answer to the one statement in `text`; raises UsageError when it does not read, CheckFailed past a bound."""
     statement = one_statement(text)
     _require_used(statement, parameters)
-    with clickhouse_client(connection, timeout_s=bounds.seconds + 5) as client, translated(connection):
-        result = client.query(statement, parameters=dict(parameters), settings=bounds.settings())
-        rows = [tuple(row) for row in result.result_rows]
-    return Answer(tuple(result.column_names), tuple(rows[: bounds.rows]), more=len(rows) > bounds.rows)
+    began = now_s()
+    try:
+        # A second more than the server has: its own answer, that time is up, says more than silence.
+        with clickhouse_client(connection, timeout_s=bounds.seconds + 1) as client, translated(connection):
+            return _ask(client, statement, parameters, bounds)
+    except Unreachable as error:
+        if now_s() - began < bounds.seconds:
+            raise
+        raise CheckFailed(
+            f"The answer takes longer than {bounds.seconds:g} s.", hint="Ask for less, or see --timeout."
+        ) from error
+
+
+def _ask(client: Client, statement: str, parameters: Mapping[str, str], bounds: Bounds) -> Answer:
+    fixed = client.server_settings.get("readonly")
+    # Whoever may not change settings is held to their own limits by the server; the rows are bounded here as well.
+    settings = None if fixed is not None and fixed.readonly else bounds.settings()
+    rows: list[tuple[object, ...]] = []
+    with client.query_row_block_stream(statement, parameters=dict(parameters), settings=settings) as blocks:
+        columns = tuple(blocks.source.column_names)
+        for block in blocks:
+            rows.extend(tuple(row) for row in block)
+            if len(rows) > bounds.rows:
+                break
+    return Answer(columns, tuple(rows[: bounds.rows]), more=len(rows) > bounds.rows)
 
 
 def _require_used(statement: str, parameters: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from causeline.sinks.clickhouse import clickhouse_client, code_and_name, in_our_
 _STACK = re.compile(r"\bStack trace:.*", re.DOTALL)
 _PREFIX = re.compile(r"^.*?DB::Exception:\s*", re.DOTALL)
 _VERSION = re.compile(r"\s*\((?:official build|version [^)]*)\)+", re.IGNORECASE)
+_ADDRESS = re.compile(r"\s*\(for url [^)]*\)")
 _MAX_SENTENCE = 600
 
 _UNKNOWN_TABLE = 60
@@ -81,6 +82,8 @@ def _explained(error: Exception, connection: ClickHouseConnection) -> CauselineE
 
 def sentence(name: str, text: str) -> str:
     """The name and the message of a ClickHouse error, on one line, without its version and its stack."""
-    message = _VERSION.sub("", _STACK.sub("", _PREFIX.sub("", text))).replace(f"({name})", "")
+    for pattern in (_PREFIX, _STACK, _ADDRESS, _VERSION):
+        text = pattern.sub("", text)
+    message = text.replace(f"({name})", "")
     message = " ".join(message.split()).rstrip(" .,:")
     return f"{name}: {message[:_MAX_SENTENCE]}{'…' if len(message) > _MAX_SENTENCE else '.'}"

@@ -1,0 +1,107 @@
+"""The console's questions, asked of a real engine."""
+
+from dataclasses import replace
+
+import pytest
+
+from causeline.console import queries
+from causeline.console.run_filter import Order, RunFilter
+from causeline.console.store import ClickHouseStore
+from causeline.schemas.errors import MalformedId, NotFound
+from causeline.schemas.run import Run
+from tests.unit.console.samples import START, clean_run, failed_run
+
+_START_US = int(START.timestamp() * 1_000_000)
+CLEAN, FAILED = clean_run(1), failed_run(2)
+
+
+def ids(runs: list[Run]) -> set[str]:
+    return {run.run_id for run in runs}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        RunFilter(workflows=("policy",)),
+        RunFilter(projects=("demo",), verdicts=("partial", "unfinished")),
+        RunFilter(statuses=("error",)),
+        RunFilter(has_gap=True),
+        RunFilter(gap_kinds=("source_conflict", "weak_provenance")),
+        RunFilter(has_fallback=True),
+        RunFilter(fallback_kinds=("retry",)),
+        RunFilter(id_text=FAILED.run_id[-6:], projects=("demo",)),
+        RunFilter(id_text=f"{FAILED.run_id[:8]}-{FAILED.run_id[8:].upper()}"),
+        RunFilter(workflows=("policy",), states=("answered",), routes=("standard",), models=("acme-large",)),
+        RunFilter(workflows=("policy",), prompt_versions=("7",), since_us=_START_US, until_us=_START_US + 1),
+        RunFilter(workflows=("policy",), labels={"demo": "one", "tenant": "a"}),
+    ],
+)
+def test_every_filter_finds_the_failed_run_alone(store: ClickHouseStore, wanted: RunFilter) -> None:
+    assert ids(queries.find_runs(store, wanted)) == {FAILED.run_id}
+    assert queries.count_runs(store, wanted) == 1
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        RunFilter(since_us=_START_US + 1),
+        RunFilter(until_us=_START_US),
+        RunFilter(routes=("standard' OR 1=1 --",)),
+        RunFilter(workflows=("",)),
+        RunFilter(labels={"tenant": "b"}),
+        RunFilter(gap_kinds=("missing_citation",)),
+        RunFilter(fallback_kinds=("stop",)),
+    ],
+)
+def test_a_filter_that_nothing_meets_finds_nothing(store: ClickHouseStore, wanted: RunFilter) -> None:
+    assert queries.find_runs(store, wanted) == []
+    assert queries.count_runs(store, wanted) == 0
+
+
+def test_a_list_is_bounded_and_always_in_the_same_order(store: ClickHouseStore) -> None:
+    first = queries.find_runs(store, RunFilter(), limit=10)
+    assert len(first) == 10
+    assert first == queries.find_runs(store, RunFilter(), limit=10)
+    oldest = queries.find_runs(store, RunFilter(), order=Order.OLDEST)
+    newest = queries.find_runs(store, RunFilter(), order=Order.NEWEST)
+    assert [run.run_id for run in oldest] == [run.run_id for run in reversed(newest)]
+    assert queries.count_runs(store, RunFilter()) == 32
+
+
+@pytest.mark.parametrize("order", list(Order))
+def test_every_order_is_one_the_engine_knows(store: ClickHouseStore, order: Order) -> None:
+    assert len(queries.find_runs(store, RunFilter(), order=order)) == 32
+
+
+def test_a_run_comes_back_as_it_was_stored(store: ClickHouseStore) -> None:
+    assert queries.run_by_id(store, FAILED.run_id) == FAILED
+    assert queries.run_by_id(store, CLEAN.run_id.upper()) == CLEAN
+
+
+def test_a_run_is_found_by_how_its_id_begins(store: ClickHouseStore) -> None:
+    assert queries.run_by_id(store, FAILED.run_id[:16]).run_id == FAILED.run_id
+
+
+def test_a_beginning_shared_by_several_names_some_of_them(store: ClickHouseStore) -> None:
+    with pytest.raises(NotFound, match=r"Several runs begin with 0198c1: .*, …") as raised:
+        queries.run_by_id(store, "0198c1")
+    assert raised.value.hint == "Give more of the id."
+
+
+def test_an_unknown_run_and_a_malformed_id_are_different_errors(store: ClickHouseStore) -> None:
+    with pytest.raises(NotFound, match="No run has the id"):
+        queries.run_by_id(store, "f" * 32)
+    with pytest.raises(MalformedId, match="'nope' is no part of a run id"):
+        queries.run_by_id(store, "nope")
+
+
+def test_many_runs_are_fetched_by_their_ids(store: ClickHouseStore) -> None:
+    wanted = [CLEAN.run_id, FAILED.run_id, "f" * 32]
+    assert queries.runs_by_id(store, wanted) == {CLEAN.run_id: CLEAN, FAILED.run_id: FAILED}
+
+
+def test_counts_are_of_every_view(store: ClickHouseStore) -> None:
+    found = queries.counts(store)
+    assert found.runs == 32
+    assert found.steps == sum(len(run.steps) for run in (CLEAN, FAILED)) + 30 * len(CLEAN.steps)
+    assert replace(found, runs=0, steps=0) == queries.Counts(0, 0, 0, 0, 0, 0)
