@@ -50,7 +50,8 @@ def run_batches(runs: pl.DataFrame, source_partition: int, schemas: Schemas) -> 
 
 def _run_batch(runs: pl.DataFrame, source_partition: int, schemas: Schemas) -> bytes:
     container = io.BytesIO()
-    runs.write_avro(container, compression="uncompressed")
+    # polars' Avro writer wants the same chunks in every column, and one is simplest
+    runs.rechunk().write_avro(container, compression="uncompressed")
     header = wire.encode_long(source_partition)
     return wire.batch_of_blocks(schemas.write_id(RUNS.subject), header, wire.container_blocks(container.getvalue()))
 

@@ -8,6 +8,8 @@ from causeline.streams.distinct import RUN
 from causeline.streams.shapes import nested_columns
 
 _MEASURES = ("cost_usd", "input_tokens", "output_tokens", "retry_count")
+_PARENT = pl.when(pl.col("parent_step_id") != pl.col("step_id")).then("parent_step_id").alias("step_id")
+"""The enclosing step; one that names itself has none."""
 _MAX_DEPTH = 64
 """Measures are followed up the tree of steps so far; parents that go in a circle end there too."""
 
@@ -38,7 +40,7 @@ def steps_of(events: pl.DataFrame) -> pl.DataFrame:
 
 def _placed(rows: pl.DataFrame) -> pl.DataFrame:
     """In order, with what follows from the other fields and from the other steps of the run."""
-    parents = rows.select(RUN, pl.col("parent_step_id").alias("step_id")).drop_nulls().unique()
+    parents = rows.select(RUN, _PARENT).drop_nulls().unique()
     return (
         rows.sort(RUN, "started_at", "_seq", "step_id", nulls_last=True)
         .join(
@@ -109,12 +111,12 @@ def _without_sums_of_parents(steps: pl.DataFrame, name: str) -> pl.DataFrame:
     if steps.filter(says & ~pl.col("_leaf")).is_empty():
         return steps
     tree = steps.select(RUN, "step_id", "parent_step_id")
-    above = steps.filter(says).select(RUN, pl.col("parent_step_id").alias("step_id")).drop_nulls().unique()
+    above = steps.filter(says).select(RUN, _PARENT).drop_nulls().unique()
     marked = above
     for _ in range(_MAX_DEPTH):
         above = (
             tree.join(above, on=[RUN, "step_id"], how="semi")
-            .select(RUN, pl.col("parent_step_id").alias("step_id"))
+            .select(RUN, _PARENT)
             .drop_nulls()
             .unique()
             .join(marked, on=[RUN, "step_id"], how="anti")
