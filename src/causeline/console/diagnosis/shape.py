@@ -1,0 +1,182 @@
+"""Question 3: did the model produce the wrong shape?"""
+
+from collections.abc import Iterator
+
+from causeline.console.diagnosis.finding import about_step, listed, run_fact, step_fact
+from causeline.console.diagnosis.model import Finding, Health, Question
+from causeline.console.diagnosis.record import Record, error_path, named
+from causeline.schemas import measures
+from causeline.schemas.run import Step
+from causeline.schemas.vocabulary import Status, StepKind, Verdict
+
+_Q = Question.SHAPE
+
+
+def findings(record: Record) -> Iterator[Finding]:
+    """What the record says against the shape of the answer, and against those who check it."""
+    yield from _asked(record)
+    yield from _calls(record)
+    yield from _invalid(record)
+    yield from _unchecked(record)
+    yield from _left_out(record)
+
+
+def _asked(record: Record) -> Iterator[Finding]:
+    required = {path for path, rule in record.rules.evidence.items() if rule.required}
+    for step in record.last_of_each(StepKind.PROMPT):
+        asks = record.items(step, measures.PROMPT_ASKS)
+        lacking = required - asks if asks is not None else frozenset()
+        if lacking:
+            yield about_step(
+                step,
+                rule="prompt_omits",
+                question=_Q,
+                health=Health.FAILED if lacking & record.troubled else Health.SUSPECT,
+                headline=f"The prompt does not ask for {listed(lacking)}, which the policy requires.",
+                fix=f"Prompt {step.prompt_id or step.step_name} version {step.prompt_version or '(never recorded)'}.",
+                facts=(step_fact(step, measures.PROMPT_ASKS), step_fact(step, "prompt_version")),
+                fields=lacking,
+            )
+
+
+def _calls(record: Record) -> Iterator[Finding]:
+    last = {step.full_name: step for step in record.last_of_each(StepKind.MODEL_CALL, StepKind.TOOL)}
+    for step in record.steps(StepKind.MODEL_CALL, StepKind.TOOL):
+        final = last[step.full_name] is step
+        if step.status == Status.ERROR:
+            yield about_step(
+                step,
+                rule="call_error",
+                question=_Q,
+                health=Health.FAILED if final else Health.SUSPECT,
+                headline=(
+                    f"{_who(step)} failed with {step.error_type or 'an error'}{'' if final else ', and was asked again'}."
+                ),
+                fix=_provider_fix(step),
+                facts=(step_fact(step, "status"), step_fact(step, "error_type"), step_fact(step, "model_name")),
+            )
+        elif step.refusal:
+            yield about_step(
+                step,
+                rule="refusal",
+                question=_Q,
+                health=Health.FAILED if final else Health.SUSPECT,
+                headline=f"{_who(step)} refused to answer.",
+                fix=f"{_prompt(step)}, or the policy that chose the model.",
+                facts=(step_fact(step, "refusal"),),
+            )
+        elif step.labels.get(measures.FINISH_REASON) == "length":
+            yield about_step(
+                step,
+                rule="cut_off",
+                question=_Q,
+                health=Health.SUSPECT,
+                headline=f"{_who(step)} was cut off before it had finished.",
+                fix="The limit on output tokens, or a shorter task.",
+                facts=(step_fact(step, measures.FINISH_REASON),),
+            )
+
+
+def _invalid(record: Record) -> Iterator[Finding]:
+    last = {step.full_name: step for step in record.last_of_each(StepKind.VALIDATE)}
+    for step in record.steps(StepKind.VALIDATE):
+        if not step.validation_errors:
+            continue
+        final = last[step.full_name] is step
+        paths = {path for error in step.validation_errors if (path := error_path(error))}
+        author = _author(record, step)
+        yield about_step(
+            author,
+            rule="wrong_shape" if final else "mended_shape",
+            question=_Q,
+            health=Health.FAILED if final else Health.SUSPECT,
+            headline=(
+                f"The answer of {_who(author)} has the wrong shape{f' at {listed(paths)}' if paths else ''}"
+                f"{'' if final else ', which a later attempt mended'}."
+            ),
+            fix=(f"{_prompt(author)} or schema {step.schema_version or '(version never recorded)'}."),
+            facts=(step_fact(step, "validation_errors", ", ".join(step.validation_errors[:5])),),
+            fields=paths,
+        )
+
+
+def _author(record: Record, validation: Step) -> Step:
+    """The step whose output was validated: the one that made what the validation read, else the call before it."""
+    calls = [
+        step
+        for step in record.steps(StepKind.MODEL_CALL, StepKind.TOOL, StepKind.PARSE)
+        if step.started_at is None or validation.started_at is None or step.started_at <= validation.started_at
+    ]
+    makers = [step for step in calls if step.raw_output_ref and step.raw_output_ref == validation.input_ref]
+    models = [step for step in calls if step.step_kind == StepKind.MODEL_CALL]
+    return (makers or models or calls or [validation])[-1]
+
+
+def _unchecked(record: Record) -> Iterator[Finding]:
+    required = {path for path, rule in record.rules.evidence.items() if rule.required}
+    for step in record.last_of_each(StepKind.VALIDATE):
+        if step.status == Status.SKIPPED:
+            yield about_step(
+                step,
+                rule="validation_skipped",
+                question=_Q,
+                health=Health.FAILED,
+                headline=f"The answer was not validated: {step.step_name} was skipped.",
+                fix=f"Validation step {step.full_name}, schema {step.schema_version or '(version never recorded)'}.",
+                facts=(step_fact(step, "status"),),
+            )
+            continue
+        checked = record.items(step, measures.VALIDATED)
+        lacking = required - checked if checked is not None else frozenset()
+        if lacking:
+            yield about_step(
+                step,
+                rule="not_validated",
+                question=_Q,
+                health=Health.FAILED if lacking & record.troubled else Health.SUSPECT,
+                headline=f"The validation does not look at {listed(lacking)}, which the policy requires.",
+                fix=f"Schema {step.schema_version or '(version never recorded)'} of step {step.full_name}.",
+                facts=(step_fact(step, measures.VALIDATED), step_fact(step, "schema_version")),
+                fields=lacking,
+            )
+
+
+def _left_out(record: Record) -> Iterator[Finding]:
+    run = record.run
+    if run.verdict != Verdict.COMPLETE or run.final_state in ("stopped", "failed"):
+        return
+    taken = (
+        set(named(run.steps))
+        | {f"{StepKind.EVIDENCE}" for _ in run.evidence}
+        | {f"{StepKind.REVIEW}" for _ in run.reviews}
+    )
+    for expected in record.rules.expect:
+        if expected.step not in taken:
+            kind = StepKind(expected.step.partition(":")[0])
+            yield Finding(
+                rule="step_left_out",
+                question=_Q,
+                health=Health.FAILED,
+                boundary=kind,
+                headline=f"The step {expected.step} never ran, and every run of {run.workflow} should take it.",
+                fix=f"The workflow's call of {expected.step}, or the policy's list of expected steps.",
+                facts=(run_fact(run, "verdict"),),
+            )
+
+
+def _prompt(step: Step) -> str:
+    return f"Prompt {step.prompt_id or '(never recorded)'} version {step.prompt_version or '(never recorded)'}"
+
+
+def _who(step: Step) -> str:
+    if step.step_kind != StepKind.MODEL_CALL:
+        return f"Step {step.full_name}"
+    return f"Model {step.model_name or '(never recorded)'} in {step.step_name}"
+
+
+def _provider_fix(step: Step) -> str:
+    if step.step_kind != StepKind.MODEL_CALL:
+        return f"What {step.full_name} calls, and how it retries."
+    return (
+        f"Provider {step.model_provider or '(never recorded)'}: quota, time-out and retry policy of {step.full_name}."
+    )

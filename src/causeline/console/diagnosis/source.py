@@ -1,0 +1,188 @@
+"""Question 1: did the model see the right source?"""
+
+from collections.abc import Iterator
+
+from causeline.console.diagnosis.finding import about_step, evidence_fact, listed, step_fact
+from causeline.console.diagnosis.model import Finding, Health, Question
+from causeline.console.diagnosis.record import Record, base
+from causeline.schemas import measures
+from causeline.schemas.run import Step
+from causeline.schemas.vocabulary import Status, StepKind
+
+_Q = Question.SOURCE
+
+
+def findings(record: Record) -> Iterator[Finding]:
+    """What the record says against the source."""
+    yield from _parse(record)
+    yield from _masked(record)
+    yield from _retrieved(record)
+    yield from _context(record)
+    yield from _cited(record)
+
+
+def _parse(record: Record) -> Iterator[Finding]:
+    for step in record.last_of_each(StepKind.PARSE):
+        if step.status == Status.ERROR:
+            yield about_step(
+                step,
+                rule="parse_error",
+                question=_Q,
+                health=Health.FAILED,
+                headline=f"{step.step_name} could not be parsed: {step.error_type or 'an error'}.",
+                fix=f"Parser {step.parser_version or '(version never recorded)'}, step {step.full_name}.",
+                facts=(step_fact(step, "status"), step_fact(step, "error_type")),
+            )
+            continue
+        yield from _pages(record, step)
+        quality = record.measure(step, measures.PARSE_QUALITY)
+        if quality is not None and quality < record.rules.parse_quality_floor:
+            yield about_step(
+                step,
+                rule="parse_quality",
+                question=_Q,
+                health=Health.SUSPECT,
+                headline=(
+                    f"The document was parsed badly: quality {quality:.2f}, "
+                    f"and {record.rules.parse_quality_floor:g} is asked."
+                ),
+                fix=f"Parser {step.parser_version or '(version never recorded)'}: a better scan, OCR or layout model.",
+                facts=(step_fact(step, measures.PARSE_QUALITY),),
+            )
+    yield from _shared_artifact(record)
+
+
+def _pages(record: Record, step: Step) -> Iterator[Finding]:
+    pages = record.measure(step, measures.PARSE_PAGES)
+    read = record.measure(step, measures.PARSE_PAGES_READ)
+    if pages is not None and read is not None and read < pages:
+        yield about_step(
+            step,
+            rule="pages_lost",
+            question=_Q,
+            health=Health.SUSPECT,
+            headline=f"The parser lost pages: {read:.0f} of {pages:.0f} were read.",
+            fix=f"Parser {step.parser_version or '(version never recorded)'}, step {step.full_name}: read every page.",
+            facts=(step_fact(step, measures.PARSE_PAGES), step_fact(step, measures.PARSE_PAGES_READ)),
+        )
+
+
+def _shared_artifact(record: Record) -> Iterator[Finding]:
+    owners: dict[str, Step] = {}
+    for step in record.steps(StepKind.PARSE):
+        made = step.parsed_artifact_ref
+        if made is None or step.input_ref is None:
+            continue
+        first = owners.setdefault(base(made), step)
+        if first.input_ref is not None and base(first.input_ref) != base(step.input_ref):
+            yield about_step(
+                step,
+                rule="shared_artifact",
+                question=_Q,
+                health=Health.SUSPECT,
+                headline=f"Two inputs have one parsed artifact: {first.step_name} and {step.step_name}.",
+                fix="The parser's cache key: it must depend on the whole input.",
+                facts=(step_fact(step, "input_ref"), step_fact(step, "parsed_artifact_ref")),
+            )
+
+
+def _masked(record: Record) -> Iterator[Finding]:
+    for step in record.steps(StepKind.MASK):
+        if step.status == Status.ERROR:
+            yield about_step(
+                step,
+                rule="mask_error",
+                question=_Q,
+                health=Health.FAILED,
+                headline=f"Masking ended in {step.error_type or 'an error'}, so nothing safe could be shown.",
+                fix=f"Masking rules of step {step.full_name}.",
+                facts=(step_fact(step, "error_type"),),
+            )
+        taken = {name.removeprefix(measures.MASKED) for name in step.labels if name.startswith(measures.MASKED)}
+        hidden: dict[str, set[str]] = {}
+        for path in record.troubled:
+            rule = record.rules.evidence.get(path)
+            for kind in taken.intersection(rule.masked_as if rule else ()):
+                hidden.setdefault(kind, set()).add(path)
+        for kind, paths in sorted(hidden.items()):
+            yield about_step(
+                step,
+                rule="masked_source",
+                question=_Q,
+                health=Health.FAILED,
+                headline=f"Masking removed the source of {listed(paths)}: entities of type {kind} were taken out.",
+                fix=f"Masking rule for {kind} in step {step.full_name}: let it through for {record.run.workflow}.",
+                facts=(step_fact(step, f"{measures.MASKED}{kind}"),),
+                fields=paths,
+            )
+
+
+def _retrieved(record: Record) -> Iterator[Finding]:
+    for step in record.last_of_each(StepKind.RETRIEVE):
+        path = step.labels.get(measures.RETRIEVE_FIELD)
+        matches = record.measure(step, measures.RETRIEVE_MATCHES)
+        shown = record.measure(step, measures.RETRIEVE_SHOWN)
+        top = record.measure(step, measures.RETRIEVE_TOP_SCORE)
+        facts = [step_fact(step, name) for name in sorted(step.labels) if name.startswith("retrieve.")]
+        troubled = path in record.troubled if path else False
+        says = None
+        if step.status == Status.ERROR:
+            says, troubled = f"Retrieval ended in {step.error_type or 'an error'}", True
+        elif matches == 0 or (shown == 0 and matches is None):
+            says = "Nothing was found"
+        elif matches is not None and shown is not None and shown < matches:
+            says = f"Only {shown:.0f} of {matches:.0f} matching chunks were shown to the model"
+        elif top is not None and top < record.rules.standard(path).support_floor:
+            says = f"The best chunk found fits badly (score {top:.2f})"
+        if says is not None:
+            yield about_step(
+                step,
+                rule="retrieval",
+                question=_Q,
+                health=Health.FAILED if troubled else Health.SUSPECT,
+                headline=f"{says}{f' for {path}' if path else ''}.",
+                fix=f"Retrieval step {step.full_name}: query, index, and how many chunks are kept.",
+                facts=facts,
+                fields=(path,) if path else (),
+            )
+
+
+def _context(record: Record) -> Iterator[Finding]:
+    if not record.rules.context_expected:
+        return
+    for step in record.last_of_each(StepKind.MODEL_CALL):
+        if not step.context_refs and step.input_ref is None:
+            yield about_step(
+                step,
+                rule="empty_context",
+                question=_Q,
+                health=Health.FAILED,
+                headline=f"The model was asked without any source: {step.step_name} had no context.",
+                fix=f"Context selection before {step.full_name}.",
+                facts=(step_fact(step, "context_refs", "none"),),
+                boundary=StepKind.PROMPT,
+            )
+
+
+def _cited(record: Record) -> Iterator[Finding]:
+    calls = record.steps(StepKind.MODEL_CALL)
+    shown = {ref for step in calls for ref in step.context_refs}
+    if not shown:
+        return
+    whole = {base(ref) for ref in shown if "#" not in ref}
+    for path, state in record.fields.items():
+        strange = [ref for ref in state.last.evidence_refs if ref not in shown and base(ref) not in whole]
+        if strange and len(strange) == len(state.last.evidence_refs):
+            yield about_step(
+                calls[-1],
+                rule="cited_unseen",
+                question=_Q,
+                health=Health.FAILED,
+                headline=f"The source cited for {path} was never shown to the model.",
+                fix=(
+                    f"Citations in prompt {calls[-1].prompt_id or '(never recorded)'} "
+                    f"version {calls[-1].prompt_version or '(never recorded)'}: cite from the context only."
+                ),
+                facts=(evidence_fact(state.last, "evidence_refs"),),
+                fields=(path,),
+            )
