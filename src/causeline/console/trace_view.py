@@ -66,7 +66,7 @@ def _steps(map_: TraceMap, *, full: bool) -> Iterator[RenderableType]:
 
 def _indent(step: MapStep) -> str:
     depth = step.place.depth
-    return "  " * depth if 2 * depth <= _MAX_INDENT else " " * (_MAX_INDENT - 6) + f"[{depth}]".rjust(6)
+    return "  " * depth if 2 * depth <= _MAX_INDENT else f"{f'[{depth}]':>{_MAX_INDENT - 1}} "
 
 
 def _step_line(step: MapStep, whole_us: int) -> Text:
