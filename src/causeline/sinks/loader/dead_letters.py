@@ -24,6 +24,7 @@ _ENVELOPE_BYTES = 16 * 1024
 """More than everything but the original value can take in a dead letter."""
 _MAX_VALUE_BYTES = MAX_MESSAGE_BYTES - _ENVELOPE_BYTES
 _DELIVERY_TIMEOUT_S = 30.0
+_NO_INT = 1 << 31
 
 _WINDOW = 5
 """The flood gate remembers this many times as many messages as it needs."""
@@ -91,6 +92,8 @@ class KafkaDeadLetters:
                 "compression.type": "zstd",
                 "message.max.bytes": MAX_MESSAGE_BYTES,
                 "delivery.timeout.ms": round(_DELIVERY_TIMEOUT_S * 1000),
+                "reconnect.backoff.ms": 500,
+                "log_level": 0,
             }
         )
 
@@ -145,7 +148,8 @@ def dead_letter(bad: BadMessage, observed_at: int) -> dict[str, object]:
         "offset": origin.offset,
         "reason": bad.reason.value,
         "detail": detail,
-        "schema_id": bad.schema_id,
+        # The framing has 32 unsigned bits, the record 31: a larger id is nonsense, and stands in the value.
+        "schema_id": bad.schema_id if bad.schema_id is not None and bad.schema_id < _NO_INT else None,
         "key": None if origin.key is None else origin.key[:_MAX_KEY_BYTES],
         "value": bad.value[:_MAX_VALUE_BYTES],
         "produced_at": origin.produced_at,

@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -21,14 +22,16 @@ from causeline.sinks.loader.routes import Route, routes
 from causeline.sinks.loader.sending import ClickHouseSender
 from causeline.sinks.loader.settings import LoaderSettings
 
+_SAME_COMPLAINT_S = 30.0
+
 _log = logging.getLogger(__name__)
 
 
 def run_loader(settings: LoaderSettings, kind: type[Loader] = Loader) -> int:
     """Load until SIGTERM or SIGINT, then insert what is buffered; 0 when it ended so.
 
-    Logs `ready` once it has partitions. `kind` is the class of the loop. Raises Unreachable, NotFound when tables are missing, FloodOfDeadLetters. Call
-    it from the main thread, which alone may handle signals.
+    Logs `ready` once it has partitions; `kind` is the class of the loop. Raises Unreachable, NotFound when tables are
+    missing, FloodOfDeadLetters. Call it from the main thread, which alone may handle signals.
     """
     _quiet_client()
     found = routes(settings.topic_prefix)
@@ -53,13 +56,18 @@ def run_loader(settings: LoaderSettings, kind: type[Loader] = Loader) -> int:
 
 def consumer_config(settings: LoaderSettings) -> dict[str, object]:
     """librdkafka's settings for the loader: nothing is committed by itself, and what it reads ahead is bounded."""
+    session_ms = round(settings.session_timeout_s * 1000)
+    named = {} if settings.instance is None else {"group.instance.id": settings.instance}
     return {
+        **named,
         **settings.kafka.client_config(),
         "group.id": settings.group,
         "client.id": "causeline-loader",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
+        "session.timeout.ms": session_ms,
+        "heartbeat.interval.ms": session_ms // 10,
         "partition.assignment.strategy": "cooperative-sticky",
         "queued.max.messages.kbytes": 32 * 1024,
         "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
@@ -67,8 +75,11 @@ def consumer_config(settings: LoaderSettings) -> dict[str, object]:
         # Topics made after the loader was started are found this soon.
         "topic.metadata.refresh.interval.ms": 10_000,
         "allow.auto.create.topics": False,
+        "reconnect.backoff.ms": 500,
+        # Its own lines on stderr; what goes wrong is told by the callbacks.
+        "log_level": 0,
         "on_commit": _on_commit,
-        "error_cb": _on_error,
+        "error_cb": _Complaints().hear,
     }
 
 
@@ -84,8 +95,18 @@ def _on_commit(error: KafkaError | None, places: list[TopicPartition]) -> None:
         _log.warning("offsets of %d partitions not committed: %s", len(places), error.str())
 
 
-def _on_error(error: KafkaError) -> None:
-    _log.warning("Kafka: %s", error.str())
+class _Complaints:
+    """Tells what librdkafka complains of: each new kind at once, the same again only now and then."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}
+
+    def hear(self, error: KafkaError) -> None:
+        """Called by the consumer, in the thread that reads."""
+        now = time.monotonic()
+        if now - self._told.get(error.name(), -_SAME_COMPLAINT_S) >= _SAME_COMPLAINT_S:
+            self._told[error.name()] = now
+            _log.warning("Kafka: %s", error.str())
 
 
 def _require_tables(settings: LoaderSettings, client: Client, found: Mapping[str, Route]) -> None:

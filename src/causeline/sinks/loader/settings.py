@@ -29,6 +29,10 @@ class LoaderSettings(BaseSettings):
 
     group_id: str | None = Field(default=None, min_length=1)
     """Consumer group; by default the topic prefix and `.loader`. Loaders of one group share the partitions."""
+    instance: str | None = Field(default=None, min_length=1)
+    """A stable name of this loader, unique in its group: restarted soon enough, it takes up its own partitions."""
+    session_timeout_s: float = Field(default=10, ge=6)
+    """A loader silent for so long loses its partitions to the others."""
     max_block_rows: int = Field(default=100_000, ge=1, le=1_000_000)
     """Rows of one insert at most. One larger message still goes as one insert."""
     max_block_bytes: int = Field(default=16 * 1024 * 1024, ge=1)

@@ -65,23 +65,21 @@ def sift(unit: Unit, table: Table, schemas: Schemas) -> Iterator[Unit | BadMessa
     """
     schema = unit.block.schema
     try:
-        record = wire.decode_datum(unit.value, table.subject, schemas)
+        items = (
+            wire.decode_items(unit.block)
+            if schema.item is not None
+            else [wire.decode_datum(unit.value, table.subject, schemas)]
+        )
     except UnreadableMessage as error:
         yield BadMessage(unit.origin, unit.value, error.reason, error.message, schema.schema_id, unit.item)
         return
-    items_field = str(schema.plain["fields"][-1]["name"]) if schema.item is not None else None
-    items = record[items_field] if items_field is not None else [record]
-    if not isinstance(items, list):
-        raise TypeError(f"{schema.subject} is not a batch")
     rules = RowRules.of(table, schema)
     faults = [rules.broken_by(item) for item in items]
     if not any(faults):
         yield unit
-    elif items_field is None or len(items) == 1:
-        yield _breaks_rule(unit, faults[0])
-    else:
-        for part, fault in zip(split(unit, schemas), faults, strict=True):
-            yield part if fault is None else _breaks_rule(part, fault)
+        return
+    for part, fault in zip(split(unit, schemas), faults, strict=True):
+        yield part if fault is None else _breaks_rule(part, fault)
 
 
 def split(unit: Unit, schemas: Schemas) -> Sequence[Unit]:
@@ -113,7 +111,7 @@ def refused(unit: Unit, name: str) -> BadMessage:
     )
 
 
-def _breaks_rule(unit: Unit, field: str | None) -> BadMessage:
+def _breaks_rule(unit: Unit, field: str) -> BadMessage:
     return BadMessage(
         unit.origin,
         unit.value,
