@@ -1,0 +1,159 @@
+"""Topics of a test's own on the real broker, worker processes on them, and what the broker says of both."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from causeline.schemas import wire
+from causeline.schemas.connections import KafkaConnection
+from causeline.schemas.events import Record
+from causeline.schemas.registry import Schemas
+from causeline.schemas.topics import TOPICS
+from causeline.stack.waiting import wait_until
+
+PARTITIONS = 2
+SCHEMAS = Schemas()
+_MAIN = """
+import logging, sys
+from causeline.schemas.errors import CauselineError
+from causeline.streams.worker import WorkerSettings, run_worker
+logging.basicConfig(level="INFO", stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+try:
+    sys.exit(run_worker(WorkerSettings()))
+except CauselineError as error:
+    sys.stderr.write(f"error: {error}")
+    sys.exit(error.exit_code)
+"""
+
+
+@dataclass
+class WorkerProcess:
+    """A worker of its own process."""
+
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text("utf-8")
+
+    def wait_for_line(self, text: str) -> None:
+        wait_until(lambda: text in self.log, timeout_s=30, what=f"the worker to say {text!r}: {self.log[-2000:]}")
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+class Cluster:
+    """The topics of one test."""
+
+    def __init__(self, kafka: KafkaConnection, folder: Path) -> None:
+        self.kafka = kafka
+        self.prefix = f"test-{uuid.uuid4().hex[:12]}"
+        self.group = f"{self.prefix}-worker"
+        self._folder = folder
+        self._workers = 0
+        admin = AdminClient({**kafka.client_config(), "logger": logging.getLogger("kafka")})
+        topics = [NewTopic(topic.full_name(self.prefix), PARTITIONS, 1, config=topic.config()) for topic in TOPICS]
+        for made in admin.create_topics(topics).values():
+            made.result(timeout=30)
+        self._producer = Producer({**kafka.client_config(), "enable.idempotence": True, "linger.ms": 5})
+        self._consumer = Consumer(
+            {**kafka.client_config(), "group.id": self.group, "enable.auto.commit": False, "enable.partition.eof": True}
+        )
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def name(self, topic: str) -> str:
+        return f"{self.prefix}.{topic}"
+
+    def publish(self, partition: int, *values: bytes | None, topic: str = "events") -> None:
+        for value in values:
+            self._producer.produce(self.name(topic), value, partition=partition)
+        assert self._producer.flush(30) == 0
+
+    @contextmanager
+    def worker(self, *, instance: str | None = None, **settings: object) -> Iterator[WorkerProcess]:
+        """A worker that is ready, if only for the group's next rebalance."""
+        self._workers += 1
+        log_file = self._folder / f"worker-{self._workers}.log"
+        environment = {
+            **os.environ,
+            "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "CAUSELINE_TOPIC_PREFIX": self.prefix,
+            "CAUSELINE_WORKER_GROUP": self.group,
+            "CAUSELINE_WORKER_SESSION_TIMEOUT_S": "6",
+            **{f"CAUSELINE_WORKER_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        if instance is not None:
+            environment["CAUSELINE_WORKER_INSTANCE"] = instance
+        with log_file.open("wb") as log:
+            process = subprocess.Popen([sys.executable, "-c", _MAIN], env=environment, stderr=log)
+        worker = WorkerProcess(process, log_file)
+        try:
+            worker.wait_for_line("ready: ")
+            yield worker
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(30)
+
+    # --- what the broker says
+
+    def ends(self, topic: str = "events") -> list[int]:
+        return [
+            self._consumer.get_watermark_offsets(TopicPartition(self.name(topic), number), timeout=10)[1]
+            for number in range(PARTITIONS)
+        ]
+
+    def committed(self) -> list[int]:
+        asked = [TopicPartition(self.name("events"), number) for number in range(PARTITIONS)]
+        return [max(0, each.offset) for each in self._consumer.committed(asked, timeout=10)]
+
+    def wait_until_drained(self, timeout_s: float = 40) -> None:
+        wait_until(
+            lambda: self.committed() == self.ends(),
+            timeout_s=timeout_s,
+            what=f"the committed offsets to reach the ends of {self.name('events')}",
+            interval_s=0.2,
+        )
+
+    def messages(self, topic: str) -> list[Message]:
+        """All that stands on a topic."""
+        found: list[Message] = []
+        for partition, end in enumerate(self.ends(topic)):
+            if end == 0:
+                continue
+            self._consumer.assign([TopicPartition(self.name(topic), partition, 0)])
+            while True:
+                message = self._consumer.poll(10)
+                assert message is not None, f"{topic} cannot be read to its end"
+                if message.error():
+                    break
+                found.append(message)
+            self._consumer.unassign()
+        return found
+
+    def runs(self) -> list[Record]:
+        """All runs that were published, however often."""
+        return [
+            record
+            for message in self.messages("runs")
+            for record in wire.decode_items(wire.read_block(message.value(), "run-batch", SCHEMAS))
+        ]
+
+
+def run_ids(runs: Sequence[Record]) -> list[str]:
+    return sorted(str(run["run_id"]) for run in runs)
