@@ -10,6 +10,7 @@ from causeline.schemas.run import Step
 from causeline.schemas.vocabulary import Status, StepKind, Verdict
 
 _Q = Question.SHAPE
+_AGAIN = {True: ", and was asked again", False: ""}
 
 
 def findings(record: Record) -> Iterator[Finding]:
@@ -49,9 +50,7 @@ def _calls(record: Record) -> Iterator[Finding]:
                 rule="call_error",
                 question=_Q,
                 health=Health.FAILED if final else Health.SUSPECT,
-                headline=(
-                    f"{_who(step)} failed with {step.error_type or 'an error'}{'' if final else ', and was asked again'}."
-                ),
+                headline=f"{_who(step)} failed with {step.error_type or 'an error'}{_AGAIN[not final]}.",
                 fix=_provider_fix(step),
                 facts=(step_fact(step, "status"), step_fact(step, "error_type"), step_fact(step, "model_name")),
             )
