@@ -1,6 +1,5 @@
 """Topics of a test's own on the real broker, worker processes on them, and what the broker says of both."""
 
-import logging
 import os
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from causeline.schemas import wire
 from causeline.schemas.connections import KafkaConnection
@@ -64,13 +63,19 @@ class Cluster:
         self.group = f"{self.prefix}-worker"
         self._folder = folder
         self._workers = 0
-        admin = AdminClient({**kafka.client_config(), "logger": logging.getLogger("kafka")})
+        admin = AdminClient({**kafka.client_config(), "log_level": 0})
         topics = [NewTopic(topic.full_name(self.prefix), PARTITIONS, 1, config=topic.config()) for topic in TOPICS]
         for made in admin.create_topics(topics).values():
             made.result(timeout=30)
-        self._producer = Producer({**kafka.client_config(), "enable.idempotence": True, "linger.ms": 5})
+        self._producer = Producer({**kafka.client_config(), "enable.idempotence": True, "log_level": 0})
         self._consumer = Consumer(
-            {**kafka.client_config(), "group.id": self.group, "enable.auto.commit": False, "enable.partition.eof": True}
+            {
+                **kafka.client_config(),
+                "group.id": self.group,
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "log_level": 0,
+            }
         )
 
     def close(self) -> None:

@@ -117,6 +117,7 @@ def test_a_run_that_straddles_the_committed_offset_does_not_freeze_the_commits(c
         cluster.wait_until_drained(timeout_s=20)
         assert "partition 0 from offset 1 on, 1 runs known as published" in worker.log
     assert run_ids(cluster.runs()) == [run_id(1), run_id(2)], "and run 1 is published once"
+    assert cluster.messages("late") == [], "nor is its rest taken for a run without a start"
 
 
 def test_a_flood_of_unreadable_messages_stops_the_worker_and_says_why(cluster: Cluster) -> None:

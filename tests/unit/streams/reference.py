@@ -248,4 +248,4 @@ def _findings(events: Sequence[Event]) -> Run:
 
 def _picked(event: Event, array: str, sources: Mapping[str, str]) -> Run:
     picked = {name: event.get(sources.get(name, name)) for name in nested_columns(array)}
-    return {name: list(value) if name in LISTS else value for name, value in picked.items()}
+    return {name: list(value or ()) if name in LISTS else value for name, value in picked.items()}

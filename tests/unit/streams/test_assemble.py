@@ -137,7 +137,7 @@ def test_no_events_give_no_runs() -> None:
 
 
 def test_a_run_with_all_it_needs_is_an_llm_run_trace() -> None:
-    said = {
+    said: dict[str, Any] = {
         "input_ref": "file:///i",
         "route": "r",
         "prompt_id": "p",

@@ -1,6 +1,7 @@
 """When a run is closed, and why; a run's life by a clock that the test holds."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -172,7 +173,7 @@ def test_however_events_are_split_over_messages_the_runs_are_the_same(events: Se
     assembler = Assembler(Limits(grace_s=1000, idle_timeout_s=1, max_open_s=1000))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=4)))
     bounds = [0, *cuts, len(events)]
-    batches = [events[a:b] for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
+    batches = [events[a:b] for a, b in pairwise(bounds) if a < b]
     for offset, each in enumerate(batches):
         assembler.add(frame(each, first_offset=offset), now_us=0)
     closed = assembler.close(SECOND)

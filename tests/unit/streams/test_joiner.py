@@ -146,9 +146,12 @@ def test_a_published_run_that_straddles_the_committed_offset_is_skipped_after_a_
     assert log.late_ids() == []
 
 
-def test_without_the_done_map_such_a_run_freezes_the_commits() -> None:
+def test_without_the_done_map_such_a_run_would_hold_the_commits_and_then_be_late() -> None:
     log = straddling_log(use_done_map=False)
     assert log.committed == 1, "the rest of run 1 holds message 1 though run 2 is published"
+    log.now_us = 60 * SECOND
+    log.turn()
+    assert len(log.late_ids()) == 3
 
 
 def test_an_event_of_a_published_run_is_late_and_acknowledged_when_that_is_told() -> None:
