@@ -30,3 +30,11 @@ def clickhouse() -> Iterator[ClickHouseConnection]:
     endpoints = up(StackSettings(ephemeral=True), services_of=engine_only)
     yield endpoints.clickhouse()
     down(endpoints.state_dir)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Endpoints]:
+    """The whole stack, shared by the session: worker, loader and console, on the default topics and database."""
+    endpoints = up(StackSettings(ephemeral=True))
+    yield endpoints
+    down(endpoints.state_dir)

@@ -1,0 +1,1 @@
+"""Benchmarks: each beside its peer or its limit in the same run. `python -m benchmarks.NAME [--json] [--quick]`."""

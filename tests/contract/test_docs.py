@@ -1,0 +1,36 @@
+"""Documentation that cannot drift: what the code names, the pages name."""
+
+from pathlib import Path
+
+import pytest
+
+from causeline.schemas import measures
+from causeline.schemas.topics import TOPICS
+from causeline.schemas.vocabulary import StepKind
+
+DOCS = Path(__file__).parents[2] / "docs"
+MEASURES = sorted(value for name, value in vars(measures).items() if name.isupper())
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_every_measure_is_described(measure: str) -> None:
+    assert f"`{measure}" in (DOCS / "trace-contract.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("kind", sorted(set(StepKind) - {StepKind.CUSTOM, StepKind.OUTPUT}))
+def test_every_boundary_is_described(kind: StepKind) -> None:
+    assert kind.value in (DOCS / "trace-contract.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_every_topic_is_in_the_architecture(topic: object) -> None:
+    assert f"`causeline.{getattr(topic, 'name', '')}`" in (DOCS / "architecture.md").read_text("utf-8")
+
+
+def test_every_decision_has_its_three_parts() -> None:
+    pages = sorted((DOCS / "adr").glob("[0-9]*.md"))
+    assert pages
+    for number, page in enumerate(pages, 1):
+        assert page.name.startswith(f"{number:04d}-")
+        text = page.read_text("utf-8")
+        assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Consequence")), page.name
