@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from causeline.producers.artifacts import ArtifactStore
-    from causeline.producers.runs import Decision, Run, Step, current_run, current_step
+    from causeline.producers.context import current_run, current_step
+    from causeline.producers.runs import Decision, Run
+    from causeline.producers.steps import Step
     from causeline.producers.tracer import Tracer
     from causeline.schemas.errors import CauselineError
 
@@ -32,10 +34,10 @@ _HOMES = {
     "CauselineError": "causeline.schemas.errors",
     "Decision": "causeline.producers.runs",
     "Run": "causeline.producers.runs",
-    "Step": "causeline.producers.runs",
+    "Step": "causeline.producers.steps",
     "Tracer": "causeline.producers.tracer",
-    "current_run": "causeline.producers.runs",
-    "current_step": "causeline.producers.runs",
+    "current_run": "causeline.producers.context",
+    "current_step": "causeline.producers.context",
 }
 
 

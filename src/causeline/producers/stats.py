@@ -4,7 +4,7 @@ import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _LAST_REASONS = 10
 
@@ -22,33 +22,41 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Counters since the emitter was made. An event is invalid, dropped, or accepted; accepted ones end up delivered
-    or lost, and are waiting until then."""
+    """Counters since the emitter was made. An event is invalid, too large, withheld by its mask, dropped, or accepted;
+    accepted ones end up delivered or lost, and are waiting until then."""
 
     accepted: int = 0
     delivered: int = 0
     lost: int = 0
     """Given up after the delivery time-out and its retries."""
     dropped: int = 0
-    """Refused because the buffer was full."""
+    """Refused because the buffer was full or the emitter closed."""
     invalid: int = 0
     """Broke the contract; the hole in the run's numbers says so too."""
+    too_large: int = 0
+    """Larger than one event may be."""
     mask_failed: int = 0
     """The masking hook raised or gave nothing, so nothing was published."""
     waiting: int = 0
+    in_flight: int = 0
+    """Those of the waiting that are handed to the Kafka client."""
     batches: int = 0
+    """Delivered."""
+    open_runs: int = 0
+    """Runs begun and not ended."""
     last_error: str | None = None
-    last_invalid: tuple[str, ...] = field(default=())
+    last_invalid: tuple[str, ...] = ()
+    """The last reasons why an event was not published; never its content."""
 
 
 class Counters:
-    """The counters behind `Stats`."""
+    """The counters behind `Stats`. Its lock may be taken again by a finaliser or signal handler of the same thread."""
 
     def __init__(self, log: logging.Logger, now_s: Callable[[], float]) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._counts: Counter[str] = Counter()
         self._reasons: deque[str] = deque(maxlen=_LAST_REASONS)
-        self._last_error: str | None = None
+        self.last_error: str | None = None
         self._complaints = RateLimitedLog(log, now_s)
 
     def add(self, name: str, change: int = 1) -> None:
@@ -56,20 +64,20 @@ class Counters:
         with self._lock:
             self._counts[name] += change
 
-    def invalid(self, reason: str) -> None:
-        """Count an event that breaks the contract; at most one line a minute tells of it."""
+    def unpublished(self, name: str, reason: str) -> None:
+        """Count, under `name`, an event that could not be published; at most one line a minute tells of it."""
         with self._lock:
-            self._counts["invalid"] += 1
+            self._counts[name] += 1
             self._reasons.append(reason)
-        self._complaints.complain("invalid", "An event was not published: %s", reason)
+        self._complaints.warn(name, "An event was not published: %s", reason)
 
     def fault(self, kind: str, message: str) -> None:
         """Remember a fault of the way to the broker; at most one line a minute tells of it."""
-        self._last_error = message
-        self._complaints.complain(kind, "%s", message)
+        self.last_error = message
+        self._complaints.warn(kind, "%s", message)
 
-    def snapshot(self, accepted: int, dropped: int) -> Stats:
-        """The counters as they stand, with those two that the emitter's own lock guards."""
+    def snapshot(self, *, accepted: int, dropped: int, in_flight: int) -> Stats:
+        """The counters as they stand, with those that the emitter's own lock guards."""
         with self._lock:
             counts, reasons = dict(self._counts), tuple(self._reasons)
         waiting = accepted - counts.get("delivered", 0) - counts.get("lost", 0)
@@ -77,7 +85,8 @@ class Counters:
             accepted=accepted,
             dropped=dropped,
             waiting=waiting,
-            last_error=self._last_error,
+            in_flight=in_flight,
+            last_error=self.last_error,
             last_invalid=reasons,
             **counts,
         )
@@ -94,7 +103,7 @@ class RateLimitedLog:
         self._said: dict[str, float] = {}
         self._kept_back: dict[str, int] = {}
 
-    def complain(self, kind: str, message: str, *arguments: object) -> None:
+    def warn(self, kind: str, message: str, *arguments: object) -> None:
         """Log a warning, unless one of its kind was logged within the last minute."""
         now = self._now_s()
         if now - self._said.get(kind, -self._INTERVAL_S) < self._INTERVAL_S:

@@ -16,23 +16,25 @@ Nothing here waits for the network, and nothing raises into the application: an 
 counted, logged at most once a minute and visible in `tracer.stats()`.
 """
 
-import asyncio
-import functools
+import itertools
+import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
-from weakref import WeakSet
+from typing import Any, ParamSpec, TypeVar
 
 from causeline.producers import propagation
+from causeline.producers.context import current_run
+from causeline.producers.decorators import traced
 from causeline.producers.emitter import Emitter
-from causeline.producers.runs import Run, current_run, review_fields
+from causeline.producers.runs import Run, review_fields
 from causeline.producers.stats import Left, Stats
+from causeline.producers.steps import Step
 from causeline.schemas import ids
 from causeline.schemas.clock import Clock, system_clock
-from causeline.schemas.policy import DEFAULT_POLICY, Policy
+from causeline.schemas.policy import DEFAULT_POLICY, Policy, Rules
 from causeline.schemas.policy_file import read_policy
-from causeline.schemas.vocabulary import EventType, ReviewOutcome, StepKind
+from causeline.schemas.vocabulary import EvalOutcome, EventType, ReviewOutcome, StepKind
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +42,9 @@ T = TypeVar("T")
 Mask = Callable[[EventType, Mapping[str, Any]], Mapping[str, Any] | None]
 """Sees every event's fields before they are written; gives what may be published, or None for nothing."""
 
+_LOG = logging.getLogger(__name__)
 _TIMESTAMP_DIGITS = 12
+_MAX_TAKEN_UP = 10_000
 
 
 class Tracer:
@@ -67,7 +71,7 @@ class Tracer:
         self.policy = policy or _policy_from_environment()
         self._clock = clock
         self._mask = mask
-        self._open: WeakSet[Run] = WeakSet()
+        self._taken_up: dict[str, itertools.count[int]] = {}
 
     @classmethod
     def disabled(cls) -> "Tracer":
@@ -87,19 +91,19 @@ class Tracer:
         clock: Clock | None = None,
     ) -> Run:
         """A new run. With a `traceparent` it is the run of that trace, else it has an id of its own or `run_id`."""
-        remote = propagation.parse_traceparent(traceparent) if traceparent else None
-        run = Run(
+        remote = propagation.parse_traceparent(traceparent)
+        given = remote[0] if remote else run_id
+        return Run(
             self,
-            run_id=remote[0] if remote else run_id or ids.new_run_id(),
+            run_id=given or ids.new_run_id(),
             workflow=workflow,
             project=self.project,
             clock=clock or self._clock,
-            rules=self.policy.rules(workflow),
+            rules=self._rules(workflow),
             parent_step_id=remote[1] if remote else None,
             begins={"input_ref": input_ref, "labels": labels},
+            only_here=given is None,
         )
-        self._open.add(run)
-        return run
 
     def continue_run(
         self, headers: Mapping[str, str], *, workflow: str | None = None, clock: Clock | None = None
@@ -118,9 +122,12 @@ class Tracer:
             workflow=name,
             project=remote.project or self.project,
             clock=clock or self._clock,
-            rules=self.policy.rules(name),
+            rules=self._rules(name),
             run_started_at=remote.run_started_at or _start_in_id(remote.run_id),
-            parent_step_id=remote.parent_step_id,
+            parent_step_id=None
+            if remote.parent_step_id == propagation.root_of(remote.run_id)
+            else remote.parent_step_id,
+            only_here=False,
         )
 
     def record_review(
@@ -140,7 +147,13 @@ class Tracer:
         return self._record(EventType.REVIEW_RECORDED, run_id, workflow, run_started_at, said)
 
     def record_eval(
-        self, run_id: str, workflow: str, case_id: str, outcome: str | None = None, *, run_started_at: int | None = None
+        self,
+        run_id: str,
+        workflow: str,
+        case_id: str,
+        outcome: EvalOutcome | str | None = None,
+        *,
+        run_started_at: int | None = None,
     ) -> bool:
         """Say that a run that is over answers an eval case, or became one; False when it was not taken."""
         said = {"eval_case_id": case_id, "eval_outcome": outcome}
@@ -155,32 +168,30 @@ class Tracer:
             workflow=workflow,
             project=self.project,
             clock=self._clock,
-            rules=self.policy.rules(workflow),
+            rules=self._rules(workflow),
             run_started_at=run_started_at or _start_in_id(run_id) or self._clock(),
+            only_here=False,
         )
-        return run._emit(kind, self._clock(), said)  # noqa: SLF001 - the tracer is the runs' maker
+        return run.say(kind, self._clock(), said)
 
     # --- decorators
 
     def workflow(self, name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-        """Make each call of a function, sync or async, a run."""
-
-        def decorate(function: Callable[P, T]) -> Callable[P, T]:
-            return _wrapped(function, lambda: self.run(name))
-
-        return decorate
+        """Make each call of a function a run: sync, async, or a generator of either kind."""
+        return traced(lambda: self.run(name))
 
     def step(self, kind: StepKind | str, name: str | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
-        """Make each call of a function, sync or async, a step of its run; outside a run it is not traced."""
+        """Make each call of a function a step of its run, whatever kind of function it is; outside a run it is not
+        traced. Without a `name` the step has the function's."""
 
         def decorate(function: Callable[P, T]) -> Callable[P, T]:
-            step_name = name or function.__name__
+            step_name = name or str(getattr(function, "__name__", kind))
 
-            def begin() -> Any:
+            def begin() -> Step | None:
                 run = current_run()
-                return _Untraced() if run is None else run.step(kind, step_name)
+                return None if run is None else run.step(kind, step_name)
 
-            return _wrapped(function, begin)
+            return traced(begin)(function)
 
         return decorate
 
@@ -195,18 +206,21 @@ class Tracer:
         """What has become of the events so far."""
         return Stats() if self.emitter is None else self.emitter.stats()
 
-    @property
-    def open_runs(self) -> int:
-        """Runs begun here and not ended."""
-        return len(self._open)
-
     def flush(self, timeout_s: float | None = None) -> Left:
         """Wait until all is delivered, at most `timeout_s`; gives what is left."""
         return Left() if self.emitter is None else self.emitter.flush(timeout_s)
 
     def close(self, timeout_s: float | None = None) -> Left:
-        """Flush and stop; gives what is left. The end of the process does it too."""
-        return Left() if self.emitter is None else self.emitter.close(timeout_s)
+        """Flush and stop; gives what is left. The end of the process does it too.
+
+        Runs that were begun and not ended are logged; in the record they will be `unfinished`.
+        """
+        if self.emitter is None:
+            return Left()
+        left = self.emitter.close(timeout_s)
+        if open_runs := self.emitter.stats().open_runs:
+            _LOG.warning("%d runs were begun and not ended when the tracer closed.", open_runs)
+        return left
 
     def __enter__(self) -> "Tracer":
         return self
@@ -214,9 +228,7 @@ class Tracer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def forget(self, run: Run) -> None:
-        """A run has ended."""
-        self._open.discard(run)
+    # --- for runs
 
     def masked(self, kind: EventType, said: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """What the masking hook lets through; None, and counted, when it fails: no result, no event."""
@@ -224,42 +236,40 @@ class Tracer:
             return said
         try:
             masked = self._mask(kind, said)
-        except Exception:  # noqa: BLE001 - it fails closed, and the application goes on
-            masked = None
-        if masked is None and self.emitter is not None:
-            self.emitter.count_mask_failed()
-        return masked
-
-
-class _Untraced:
-    def __enter__(self) -> None:
+            reason = "the masking hook gave nothing to publish"
+        except Exception as error:  # noqa: BLE001 - it fails closed, and the application goes on
+            masked, reason = None, f"the masking hook raised {type(error).__name__}"
+        if isinstance(masked, Mapping):
+            return masked
+        if self.emitter is not None:
+            self.emitter.count_mask_failed(f"{kind}: {reason}.")
         return None
 
-    def __exit__(self, *_: object) -> None:
-        return None
+    def count_open_runs(self, change: int) -> None:
+        """A run began (1) or ended (-1)."""
+        if self.emitter is not None:
+            self.emitter.count_open_runs(change)
 
+    def writer_name(self, run_id: str, emitter_id: str, *, only_here: bool) -> str:
+        """Under which emitter id the events of one `Run` object are numbered.
 
-def _wrapped(function: Callable[P, T], begin: Callable[[], Any]) -> Callable[P, T]:
-    if asyncio.iscoroutinefunction(function):
+        A run that may be taken up more than once in a process has a name of its own each time, so that no two events
+        of it have one number.
+        """
+        if only_here:
+            return emitter_id
+        if len(self._taken_up) >= _MAX_TAKEN_UP:
+            self._taken_up.clear()
+        return f"{emitter_id}+{next(self._taken_up.setdefault(run_id, itertools.count(1)))}"
 
-        @functools.wraps(function)
-        async def traced_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with begin():
-                return await cast("Callable[P, Awaitable[Any]]", function)(*args, **kwargs)
-
-        return cast("Callable[P, T]", traced_async)
-
-    @functools.wraps(function)
-    def traced(*args: P.args, **kwargs: P.kwargs) -> T:
-        with begin():
-            return function(*args, **kwargs)
-
-    return traced
+    def _rules(self, workflow: object) -> Rules:
+        # A workflow that is no text breaks the contract, which shows with its first event; here it must not raise.
+        return self.policy.rules(workflow if isinstance(workflow, str) else "")
 
 
 def _start_in_id(run_id: str) -> int | None:
     """The start that a UUIDv7 carries, microseconds; None for other ids."""
-    if not ids.is_run_id(run_id) or run_id[_TIMESTAMP_DIGITS] != "7":
+    if not isinstance(run_id, str) or not ids.is_run_id(run_id) or run_id[_TIMESTAMP_DIGITS] != "7":
         return None
     return int(run_id[:_TIMESTAMP_DIGITS], 16) * 1000
 

@@ -1,16 +1,15 @@
 """The way to the broker: one interface, with Kafka behind it; unit tests put a recording one in its place."""
 
+import ctypes
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from causeline.producers.settings import EmitterSettings
 from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
-
-_LOG = logging.getLogger(__name__)
 
 Delivered = Callable[[str | None], None]
 """Told once for each batch: None when the broker has it, else the error in a sentence."""
@@ -21,22 +20,25 @@ class QueueFull(Exception):
 
 
 class Transport(Protocol):
-    """Called by the emitter's own thread only, except for `close`."""
+    """Made and called by the emitter's own thread only."""
 
     def partitions(self, timeout_s: float) -> int | None:
         """How many partitions the topic has, or None when that cannot be learnt now. May block for the time-out."""
 
     def send(self, partition: int, value: bytes, delivered: Delivered) -> None:
-        """Hand over a value; never blocks. Raises QueueFull. `delivered` is called from `poll`."""
+        """Hand over a value; never blocks. Raises QueueFull. `delivered` may be called at once, or from `poll`."""
 
     def poll(self, timeout_s: float) -> None:
         """Deliver reports; may block for the time-out."""
 
     def close(self) -> None:
-        """Forget what is still under way."""
+        """Give up what is still under way, without waiting for the broker."""
 
-    def fault(self) -> str | None:
-        """What is wrong with the way to the broker, and the way out; None when nothing is known to be."""
+    def abandon(self) -> None:
+        """Called in a forked child on its parent's transport: never use nor destroy it."""
+
+    def take_fault(self) -> str | None:
+        """What has gone wrong on the way to the broker since the last call, and the way out; None when nothing has."""
 
 
 class KafkaTransport:
@@ -46,67 +48,121 @@ class KafkaTransport:
         self._topic = topic
         self._bootstrap = kafka.bootstrap_servers
         self._fault: str | None = None
-        self._producer = Producer(
-            {
-                **kafka.client_config(),
-                "client.id": "causeline-emitter",
-                "enable.idempotence": True,
-                "acks": "all",
-                "linger.ms": 5,
-                "compression.type": settings.compression,
-                "message.max.bytes": MAX_MESSAGE_BYTES,
-                "delivery.timeout.ms": int(settings.delivery_timeout_s * 1000),
-                "queue.buffering.max.kbytes": max(1024, 2 * settings.buffer_bytes // 1024),
-                "error_cb": self._on_error,
-                "log_level": 0,
-            },
-            logger=logging.getLogger("causeline.librdkafka"),
-        )
+        self._broken = False
+        self._config: dict[str, Any] = {
+            **kafka.client_config(),
+            "client.id": "causeline-emitter",
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": 5,
+            "compression.type": settings.compression,
+            "message.max.bytes": MAX_MESSAGE_BYTES,
+            "delivery.timeout.ms": int(settings.delivery_timeout_s * 1000),
+            "queue.buffering.max.kbytes": max(1024, 2 * settings.buffer_bytes // 1024),
+            "error_cb": self._on_error,
+            "log_level": 0,
+        }
+        self._producer = self._new_producer()
+
+    def _new_producer(self) -> Producer:
+        return Producer(self._config, logger=logging.getLogger("causeline.librdkafka"))
 
     def partitions(self, timeout_s: float) -> int | None:
-        """How many partitions the topic has; None, with `fault` saying why, when that cannot be learnt now."""
+        """How many partitions the topic has; None, with the fault saying why, when that cannot be learnt now."""
         try:
             topic = self._producer.list_topics(self._topic, timeout=timeout_s).topics.get(self._topic)
         except KafkaException as error:
-            self._fault = self._unreachable(error.args[0])
+            self._fault = self._explain(error.args[0])
             return None
-        if topic is None or topic.error is not None or not topic.partitions:
-            self._fault = f"The topic {self._topic} does not exist; `causeline topics apply` makes it."
+        if topic is None or (topic.error is None and not topic.partitions):
+            self._fault = self._missing_topic()
             return None
-        self._fault = None
+        if topic.error is not None:
+            self._fault = self._explain(topic.error)
+            return None
         return len(topic.partitions)
 
     def send(self, partition: int, value: bytes, delivered: Delivered) -> None:
         """Hand over a value; raises QueueFull."""
+        if self._broken:
+            self._replace_producer()
 
         def report(error: KafkaError | None, _message: Any) -> None:
-            delivered(None if error is None else f"A batch was not delivered: {error.str()}.")
+            delivered(None if error is None else self._explain(error))
 
         try:
             self._producer.produce(self._topic, value, partition=partition, on_delivery=report)
         except BufferError:
             raise QueueFull from None
         except KafkaException as error:
-            delivered(f"A batch was refused: {error.args[0].str()}.")
+            self._broken = self._broken or error.args[0].fatal()
+            delivered(self._explain(error.args[0]))
 
     def poll(self, timeout_s: float) -> None:
         """Deliver reports."""
         self._producer.poll(timeout_s)
 
     def close(self) -> None:
-        """Forget what is still under way."""
+        """Give up what is still under way, without waiting for the broker."""
         self._producer.purge()
-        self._producer.poll(0)
+        self._producer.flush(0.2)  # the purged batches are reported at once; this only hands on the reports
 
-    def fault(self) -> str | None:
-        """What is wrong with the way to the broker."""
-        return self._fault
+    def abandon(self) -> None:
+        """Keep the parent's producer for ever: to destroy it would wait for threads that a fork does not copy."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
+
+    def take_fault(self) -> str | None:
+        """What has gone wrong since the last call."""
+        fault, self._fault = self._fault, None
+        return fault
 
     def _on_error(self, error: KafkaError) -> None:
-        self._fault = self._unreachable(error)
+        self._broken = self._broken or error.fatal()
+        self._fault = self._explain(error)
 
-    def _unreachable(self, error: KafkaError) -> str:
-        return (
-            f"Kafka at {self._bootstrap} does not answer ({error.name()}); "
-            "is it up, and is CAUSELINE_KAFKA_BOOTSTRAP_SERVERS right?"
-        )
+    def _replace_producer(self) -> None:
+        # After a fatal error an idempotent producer refuses all work for good.
+        self._broken = False
+        self.close()
+        self._producer = self._new_producer()
+
+    def _explain(self, error: KafkaError) -> str:
+        code = error.code()
+        if code in _NO_TOPIC:
+            return self._missing_topic()
+        if code in _UNREACHABLE:
+            return (
+                f"Kafka at {self._bootstrap} does not answer ({error.name()}); "
+                "is it up, and is CAUSELINE_KAFKA_BOOTSTRAP_SERVERS right?"
+            )
+        way_out = _WAYS_OUT.get(code, "`causeline topics apply` shows whether the broker can be used")
+        return f"Kafka does not take events for {self._topic} ({error.name()}); {way_out}."
+
+    def _missing_topic(self) -> str:
+        return f"The topic {self._topic} does not exist; `causeline topics apply` makes it."
+
+
+_NO_TOPIC: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})  # noqa: SLF001 - public name
+_UNREACHABLE: Final = frozenset(
+    {
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        KafkaError._RESOLVE,  # noqa: SLF001
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
+        KafkaError.REQUEST_TIMED_OUT,
+    }
+)
+_LOG_IN: Final = "check CAUSELINE_KAFKA_SECURITY_PROTOCOL and CAUSELINE_KAFKA_SASL_…"
+_WAYS_OUT: Final = {
+    KafkaError._AUTHENTICATION: _LOG_IN,  # noqa: SLF001
+    KafkaError.SASL_AUTHENTICATION_FAILED: _LOG_IN,
+    KafkaError._SSL: "check CAUSELINE_KAFKA_SECURITY_PROTOCOL and CAUSELINE_KAFKA_SSL_…",  # noqa: SLF001
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "this client needs the right to write to it",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "this client needs the right of idempotent writing",
+    KafkaError.MSG_SIZE_TOO_LARGE: "`causeline topics apply` gives it the size that batches need",
+    KafkaError._UNKNOWN_PARTITION: "it has lost partitions, and later events go by its new number",  # noqa: SLF001
+    KafkaError._PURGE_QUEUE: "the emitter closed before it was sent",  # noqa: SLF001
+    KafkaError._PURGE_INFLIGHT: "the emitter closed before the broker had it",  # noqa: SLF001
+    KafkaError.NOT_ENOUGH_REPLICAS: "too few of its replicas are up",
+}

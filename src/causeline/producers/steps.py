@@ -1,0 +1,112 @@
+"""A step of a run, as the application holds it.
+
+It ends `ok` unless it is told otherwise; an exception that leaves it makes it `error` with the exception's class, never
+its message, and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from causeline.producers import context
+from causeline.producers import fields as f
+from causeline.schemas import ids
+from causeline.schemas.vocabulary import EventType, Status, StepKind
+
+if TYPE_CHECKING:
+    from causeline.producers.runs import Run
+
+_MAX_NAME = 256
+
+
+class Step:
+    """One step of a run. Made by the run's methods; a context manager, sync and async."""
+
+    __slots__ = ("_announce", "_fields", "_parent", "_token", "kind", "name", "run", "started_at", "step_id")
+
+    def __init__(
+        self, run: Run, kind: StepKind | str, name: str, fields: dict[str, Any], *, announce: bool = False
+    ) -> None:
+        self.run = run
+        self.kind = kind
+        self.name = name
+        self.step_id = ids.new_step_id()
+        self.started_at = 0
+        self._fields = fields
+        self._announce = announce
+        self._parent: str | None = None
+        self._token: Token[Step | None] | None = None
+
+    def set(self, **fields: Unpack[f.StepFields]) -> Self:
+        """Say more of the step; a later word replaces an earlier one, labels are added."""
+        more: dict[str, Any] = dict(fields)
+        before, after = self._fields.get("labels"), more.get("labels")
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            more["labels"] = {**before, **after}
+        self._fields.update(more)
+        return self
+
+    def label(self, labels: Mapping[str, object]) -> Self:
+        """Add labels, as text."""
+        return self.set(labels={key: _as_text(value) for key, value in labels.items()})
+
+    def __enter__(self) -> Self:
+        self.started_at = self.run.clock()
+        self._parent = self.run.parent_of(context.STEP.get())
+        self._token = context.STEP.set(self)
+        if self._announce:
+            self.run.say(EventType.STEP_STARTED, self.started_at, self._identity())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            context.leave(context.STEP, self._token)
+            self._token = None
+        said = self._identity()
+        said["status"] = Status.OK
+        said.update(self._fields)
+        if is_failure(kind):
+            said["status"] = Status.ERROR
+            said.setdefault("error_type", class_name(kind))
+        self.run.step_over(self, self.run.clock(), said)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "step_id": self.step_id,
+            "parent_step_id": self._parent,
+            "step_kind": self.kind,
+            "step_name": self.name,
+            "started_at": self.started_at,
+        }
+
+
+def is_failure(kind: type[BaseException] | None) -> bool:
+    """Whether an exception ends a run or a step as an error; that a consumer wants no more items does not."""
+    return kind is not None and not issubclass(kind, GeneratorExit)
+
+
+def class_name(kind: type[BaseException] | None) -> str | None:
+    """The name of an exception's class."""
+    return None if kind is None else cut(kind.__name__, _MAX_NAME)
+
+
+def cut(text: object, most: int) -> str:
+    """`text` as the contract can take it, for what must not fail."""
+    return str(text)[:most].encode("utf-8", "replace").decode() or "?"
+
+
+def _as_text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
