@@ -1,0 +1,260 @@
+"""A run's first cause is the earliest boundary that its later faults can follow from, told from the record alone."""
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from causeline.console.diagnosis import Diagnosis, DriftAlert, Health, Question, diagnose
+from causeline.console.why_view import as_json, first_line, markdown, render
+from causeline.schemas.policy_file import parse_policy
+from causeline.schemas.run import Eval, Evidence, Review, Run, Step
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+POLICY = parse_policy("""
+version = 1
+[workflow.claim]
+routes = ["auto", "manual"]
+confidence_floor = 0.7
+parse_quality_floor = 0.8
+context_expected = true
+expect = [{ step = "validate" }]
+[workflow.claim.evidence."$.total"]
+threshold = 0.8
+masked_as = ["MONEY"]
+[workflow.claim.evidence."$.date"]
+""")
+
+
+def _step(kind: str, name: str, place: int, **said: Any) -> Step:
+    begun = START + timedelta(seconds=place)
+    labels = said.pop("labels", {})
+    return Step(
+        step_id=f"{place:016x}",
+        step_kind=kind,
+        step_name=name,
+        status=said.pop("status", "ok"),
+        started_at=begun,
+        finished_at=begun + timedelta(milliseconds=5),
+        labels=labels,
+        **said,
+    )
+
+
+GOOD_STEPS = {
+    "parse": _step(
+        "parse", "pages", 1, input_ref="a:in", parsed_artifact_ref="a:parsed", parser_version="2",
+        labels={"parse.quality": "0.95", "parse.pages": "3", "parse.pages_read": "3"},
+    ),
+    "mask": _step("mask", "pii", 2, input_ref="a:parsed", parsed_artifact_ref="a:masked",
+                  labels={"masked.PERSON": "2"}),
+    "route": _step("route", "kind", 3, input_ref="a:masked", route="auto", route_reason="total", route_confidence=0.9,
+                   route_policy_version="4", labels={"route.taken": "auto"}),
+    "retrieve": _step("retrieve", "total", 4, input_ref="a:masked", context_refs=("a:chunk#1",),
+                      labels={"retrieve.field": "$.total", "retrieve.matches": "1", "retrieve.shown": "1"}),
+    "prompt": _step("prompt", "extract", 5, context_refs=("a:chunk#1",), raw_output_ref="a:prompt", prompt_id="extract",
+                    prompt_version="7", labels={"prompt.asks": "$.total,$.date"}),
+    "model": _step("model_call", "extract", 6, input_ref="a:prompt", context_refs=("a:chunk#1",),
+                   raw_output_ref="a:out", prompt_id="extract", prompt_version="7", model_name="m", model_provider="p"),
+    "validate": _step("validate", "schema", 7, input_ref="a:out", schema_version="3",
+                      labels={"validate.checked": "$.total,$.date"}),
+}  # fmt: skip
+TOTAL = Evidence(event_id="e1", field_path="$.total", evidence_required=True, provenance_score=0.95,
+                 evidence_refs=("a:chunk#1",))  # fmt: skip
+DATE = Evidence(event_id="e2", field_path="$.date", evidence_required=True, provenance_score=0.95,
+                evidence_refs=("a:chunk#1",))  # fmt: skip
+GOOD = Run(
+    run_id="f" * 32, workflow="claim", verdict="complete", final_state="answered", started_at=START,
+    steps=tuple(GOOD_STEPS.values()), evidence=(TOTAL, DATE),
+)  # fmt: skip
+MISSING = replace(TOTAL, evidence_refs=(), provenance_score=None, next_step="search")
+
+
+def _with(evidence: tuple[Evidence, ...] = (TOTAL, DATE), **steps: Step | None) -> Run:
+    changed = {**GOOD_STEPS, **steps}
+    return replace(GOOD, steps=tuple(step for step in changed.values() if step is not None), evidence=evidence)
+
+
+def _labelled(name: str, **labels: str) -> Step:
+    step = GOOD_STEPS[name]
+    return replace(step, labels={**step.labels, **{key.replace("__", "."): value for key, value in labels.items()}})
+
+
+def _found(run: Run) -> Diagnosis:
+    return diagnose(run, POLICY, drift=())
+
+
+def test_a_run_with_nothing_wrong_has_no_cause_and_says_why_it_is_well() -> None:
+    found = _found(GOOD)
+
+    assert found.causes == ()
+    assert [answer.health for answer in found.answers] == [Health.OK] * 6
+    assert all(answer.because for answer in found.answers)
+    assert first_line(found) == "Nothing is wrong as far as the record goes."
+
+
+BLANK_OVERRIDE = Review(event_id="r", outcome="overridden", field_path="$.total")
+CASES: dict[str, tuple[Run, str, str, str]] = {
+    "parse ended in error": (
+        _with((MISSING, DATE), parse=replace(GOOD_STEPS["parse"], status="error", error_type="Unreadable")),
+        "parse", "parse_error", "Unreadable",
+    ),
+    "pages were lost and a value has no source": (
+        _with((MISSING, DATE), parse=_labelled("parse", parse__pages_read="2"),
+              retrieve=_labelled("retrieve", retrieve__matches="0", retrieve__shown="0")),
+        "parse", "pages_lost", "2 of 3",
+    ),
+    "the scan was bad and a value has no source": (
+        _with((MISSING, DATE), parse=_labelled("parse", parse__quality="0.4"),
+              retrieve=_labelled("retrieve", retrieve__matches="0", retrieve__shown="0")),
+        "parse", "parse_quality", "0.40",
+    ),
+    "masking took the fact": (
+        _with((MISSING, DATE), mask=_labelled("mask", masked__MONEY="1")), "mask", "masked_source", "MONEY",
+    ),
+    "retrieval cut the chunk": (
+        _with((MISSING, DATE), retrieve=_labelled("retrieve", retrieve__matches="4")),
+        "retrieve", "retrieval", "1 of 4",
+    ),
+    "the model was asked without a source": (
+        _with((MISSING, DATE), model=replace(GOOD_STEPS["model"], context_refs=(), input_ref=None)),
+        "prompt", "empty_context", "without any source",
+    ),
+    "the model cited what it was never shown": (
+        _with((replace(TOTAL, evidence_refs=("a:other#9",), provenance_score=0.1), DATE)),
+        "model_call", "cited_unseen", "$.total",
+    ),
+    "the route is not allowed": (
+        _with(route=replace(GOOD_STEPS["route"], route="express", labels={})), "route", "route_not_allowed", "express",
+    ),
+    "another branch was entered": (
+        _with(route=_labelled("route", route__taken="manual")), "route", "branch_differs", "manual",
+    ),
+    "the prompt does not ask for the field": (
+        _with((MISSING, DATE), prompt=_labelled("prompt", prompt__asks="$.date")), "prompt", "prompt_omits", "$.total",
+    ),
+    "the provider failed": (
+        _with((), model=replace(GOOD_STEPS["model"], status="error", error_type="RateLimited")),
+        "model_call", "call_error", "RateLimited",
+    ),
+    "the model refused": (
+        _with((), model=replace(GOOD_STEPS["model"], refusal=True)), "model_call", "refusal", "refused",
+    ),
+    "the answer has the wrong shape": (
+        _with(validate=replace(GOOD_STEPS["validate"], status="error", validation_errors=("type:$.total",))),
+        "model_call", "wrong_shape", "$.total",
+    ),
+    "the validation does not look": (
+        replace(_with(validate=_labelled("validate", validate__checked="$.date")), reviews=(
+            Review(event_id="r", outcome="overridden", field_path="$.total", override_ref="a:o"),)),
+        "validate", "not_validated", "$.total",
+    ),
+    "the validation never ran": (_with(validate=None), "validate", "step_left_out", "never ran"),
+    "a value is unsupported and was answered": (
+        _with((replace(TOTAL, provenance_score=0.1), DATE)), "evidence", "gap_unsupported_field", "all the same",
+    ),
+    "a correction was lost": (
+        replace(GOOD, reviews=(BLANK_OVERRIDE,), evals=(Eval(event_id="v", case_id="c"),)),
+        "review", "correction_lost", "not recorded",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_first_cause_is_the_planted_one(case: str) -> None:
+    run, boundary, rule, says = CASES[case]
+    found = _found(run)
+
+    assert found.first_cause is not None
+    assert (found.first_cause.finding.boundary, found.first_cause.finding.rule) == (boundary, rule)
+    assert says in first_line(found)
+    assert found.first_cause.finding.fix
+    assert found.first_cause.finding.facts
+
+
+def test_what_follows_is_listed_with_its_tie() -> None:
+    cause = _found(CASES["masking took the fact"][0]).first_cause
+
+    assert cause is not None
+    assert [(item.finding.boundary, item.link.kind, item.link.value) for item in cause.consequences] == [
+        ("evidence", "field", "$.total"),
+        ("fallback", "field", "$.total"),
+    ]
+
+
+def test_two_faults_without_a_tie_are_two_causes() -> None:
+    run = _with(
+        (MISSING, DATE),
+        mask=_labelled("mask", masked__MONEY="1"),
+        validate=replace(GOOD_STEPS["validate"], status="error", validation_errors=("type:$.date",)),
+    )
+
+    assert [cause.finding.rule for cause in _found(run).causes] == ["masked_source", "wrong_shape"]
+
+
+def test_a_reviewer_who_overrides_the_route_tells_where_to_look() -> None:
+    review = Review(event_id="r", outcome="overridden", field_path="$.route", override_ref="a:o")
+    found = _found(replace(GOOD, reviews=(review,)))
+
+    assert found.first_cause is not None
+    assert found.first_cause.finding.rule == "route_overridden"
+    assert [item.finding.rule for item in found.first_cause.consequences] == ["no_eval_case"]
+
+
+def test_a_gap_that_the_workflow_heeded_is_no_failure() -> None:
+    checks = (MISSING, replace(MISSING, event_id="e3", next_step="retry"), DATE)
+    heeded = replace(_with(checks), final_state="partial")
+
+    assert _found(heeded).answers[3].health is Health.SUSPECT
+
+
+def test_a_workflow_that_went_another_way_than_its_policy_is_a_finding() -> None:
+    run = _with((replace(MISSING, next_step="partial_output"), DATE))
+    rules = {finding.rule for finding in _found(run).answers[3].findings}
+
+    assert "decision_ignored" in rules
+
+
+def test_absence_is_unknown_and_says_how_to_record_it() -> None:
+    bare = Run(run_id="f" * 32, workflow="claim", verdict="partial", events_lost=2, final_state="stopped",
+               missing_anchors=("model_call.prompt_version",))  # fmt: skip
+    found = diagnose(bare, POLICY)
+
+    assert [answer.health for answer in found.answers] == [Health.UNKNOWN] * 6
+    assert first_line(found) == "Too little was recorded to tell what happened."
+    assert any("prompt_version was never recorded: run.model_call(" in text for text in found.answers[2].unknown)
+    assert all("2 events were lost" in answer.unknown[0] for answer in found.answers[:5])
+
+
+def test_drift_is_answered_from_the_open_alerts_of_the_runs_slice() -> None:
+    alert = DriftAlert("a1", "route", {"system_fingerprint": "fp2"}, headline="Routes moved.")
+    within = replace(GOOD, system_fingerprint="fp2")
+
+    assert diagnose(within, POLICY, [alert]).answers[5].health is Health.FAILED
+    assert diagnose(GOOD, POLICY, [alert]).answers[5].health is Health.OK
+    assert diagnose(within, POLICY, [replace(alert, open=False)]).answers[5].health is Health.SUSPECT
+    assert diagnose(GOOD, POLICY).answers[5].question is Question.DRIFT
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_shown_everywhere_and_hides_nothing_dangerous(case: str) -> None:
+    run = replace(CASES[case][0], workflow="cl\x1b[31maim", steps=CASES[case][0].steps)
+    found = diagnose(run, POLICY)
+
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    for part in render(found):
+        console.print(part)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert first_line(found) in text
+    assert "\\x1b[31m" in text
+    assert "\x1b" not in text + markdown(found)
+    assert as_json(found)["summary"] == first_line(found)
+
+
+def test_a_run_of_many_steps_is_diagnosed_within_bounds() -> None:
+    steps = tuple(_step("tool", f"t{n % 50}", n, status="error" if n % 2 else "ok") for n in range(2_000))
+
+    assert len(_found(replace(GOOD, steps=steps)).causes) <= 2_000
