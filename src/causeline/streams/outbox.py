@@ -51,7 +51,8 @@ class Outbox:
                 "queue.buffering.max.kbytes": 512 * 1024,
                 "partitioner": "murmur2_random",
                 "error_cb": self._on_client_error,
-            }
+            },
+            logger=log,
         )
         self.in_flight_bytes = 0
         """Bytes published and not delivered; read and written on the event loop only."""

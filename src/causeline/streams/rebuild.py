@@ -41,7 +41,8 @@ class RunsReader:
                 "enable.auto.offset.store": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
-            }
+            },
+            logger=log,
         )
 
     def close(self) -> None:

@@ -85,6 +85,7 @@ class Worker:
         self._inbox_due: asyncio.TimerHandle | None = None
         self._handling_s = 0.0
         self._ready = False
+        self._rebalances = 0
         self._judged = (0, 0)
         now = time.monotonic()
         self._vitals = Vitals(beat_at=now, moved_at=now)
@@ -164,6 +165,7 @@ class Worker:
 
     def _drop_all(self) -> None:
         """Every rebalance takes everything away and gives it anew: nothing may outlive it."""
+        self._rebalances += 1
         self._inbox.clear()
         self._inbox_bytes = 0
         self._generations.clear()
@@ -176,9 +178,10 @@ class Worker:
             return  # of before a rebalance: it is delivered again
         if self._generations.get(message.partition, -1) != generation:
             self._handle_inbox()
+            rebalances = self._rebalances
             done = await asyncio.to_thread(self._reader.done_map, message.partition, message.offset)
-            if generation != self._app.consumer_generation_id:
-                return
+            if rebalances != self._rebalances:
+                return  # taken away in the meantime
             self._generations[message.partition] = generation
             self._joiner.open_partition(message.partition, message.offset, done)
             log.info(
