@@ -1,7 +1,8 @@
 """What a row must be to be stored: one set of rules, asked in SQL at full speed and in Python for the one bad record.
 
 Ids of runs and events must be ids and times must be times, for the tables are keyed and partitioned by them; text must
-be UTF-8. Everything else that an event's contract asks for is the stream workers' to judge.
+be UTF-8, but for what a run's steps and findings say, whose writer is ours. Everything else that an event's contract
+asks for is the stream workers' to judge.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from causeline.sinks.tables import Table
 _ID_FIELDS = frozenset({"run_id", "event_id"})
 _LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 _NO_ID = "0" * 32
+_PAIRS = "Array(Tuple(key String, value String))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class RowRules:
     times: tuple[str, ...]
     texts: tuple[str, ...]
     text_lists: tuple[str, ...]
+    pair_lists: tuple[str, ...]
 
     @classmethod
     def of(cls, table: Table, schema: SchemaVersion) -> "RowRules":
@@ -37,6 +40,7 @@ class RowRules:
             times=tuple(name for name, kind in kinds.items() if kind.startswith("DateTime64")),
             texts=tuple(name for name in texts if name not in _ID_FIELDS),
             text_lists=tuple(name for name, kind in kinds.items() if kind == "Array(String)"),
+            pair_lists=tuple(name for name, kind in kinds.items() if kind == _PAIRS),
         )
 
     def sql(self) -> str:
@@ -50,6 +54,7 @@ class RowRules:
                 ),
                 *(f"ifNull(isValidUTF8({name}), 1)" for name in self.texts),
                 *(f"arrayAll(item -> isValidUTF8(item), {name})" for name in self.text_lists),
+                *(f"arrayAll(pair -> isValidUTF8(pair.1) AND isValidUTF8(pair.2), {name})" for name in self.pair_lists),
             )
         )
 

@@ -1,8 +1,7 @@
 """Sending an insert: once, over HTTP, with what came of it in two words."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from causeline.sinks.clickhouse import code_and_name
@@ -32,13 +31,21 @@ class Sender(Protocol):
         ...
 
 
+class RawInserts(Protocol):
+    """The one method that is used of a clickhouse-connect client."""
+
+    def raw_insert(self, table: str, *, insert_block: bytes, settings: dict[str, Any]) -> object:
+        """Posts the block under the settings; raises ClickHouseError."""
+        ...
+
+
 class ClickHouseSender:
     """Sends through clickhouse-connect: the body is the statement and its data, so its raw insert is given no table.
 
     The client sends again by itself after a connection that the server closed; the token makes that harmless.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: RawInserts) -> None:
         self._client = client
 
     def send(self, insert: Insert) -> None:

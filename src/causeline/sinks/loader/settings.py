@@ -17,12 +17,20 @@ class LoaderSettings(BaseSettings):
     """Variables: `CAUSELINE_LOADER_…`, beside those of Kafka, ClickHouse and `CAUSELINE_TOPIC_PREFIX`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, extra="forbid", frozen=True, populate_by_name=True, env_ignore_empty=True
+        env_prefix=_PREFIX,
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
     )
 
     kafka: KafkaConnection = Field(default_factory=KafkaConnection.from_environment)
+    """Where the topics are; by default as `CAUSELINE_KAFKA_…` says."""
     clickhouse: ClickHouseConnection = Field(default_factory=ClickHouseConnection.from_environment)
+    """Where the tables are; by default as `CAUSELINE_CLICKHOUSE_…` says."""
     topic_prefix: str = Field(default=DEFAULT_PREFIX, validation_alias="CAUSELINE_TOPIC_PREFIX", min_length=1)
+    """What the topics' names start with."""
 
     registry_url: str | None = Field(default=None, validation_alias="CAUSELINE_REGISTRY_URL")
     """A Confluent-compatible registry whose schema ids are accepted beside the bundled ones."""
