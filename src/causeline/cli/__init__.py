@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 the command ran and the answer is no; 2 the command line i
 4 this machine lacks something; 5 a fault of ours; 130 interrupted; 141 the reader of a pipe went away.
 """
 
+import io
 import sys
 
 
@@ -16,4 +17,7 @@ def main() -> None:
         sys.exit(4)
     from causeline.cli.app import app  # noqa: PLC0415 - needs typer
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # where the terminal lacks a character, its escape is better than none
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="causeline")

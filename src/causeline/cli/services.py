@@ -1,6 +1,8 @@
-"""`worker`, `load`, `serve` and `migrate`: the parts that a supervisor, or a container, runs."""
+"""`worker`, `load`, `serve`, `migrate` and `health`: the parts that a supervisor, or a container, runs."""
 
+import asyncio
 import logging
+import os
 import sys
 import time
 from functools import partial
@@ -10,6 +12,7 @@ import typer
 
 from causeline.cli import connections, output
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, Log, LogLevel, StateDir, TopicPrefix, examples
+from causeline.schemas.errors import CheckFailed
 from causeline.schemas.topics import DEFAULT_PREFIX
 
 
@@ -112,8 +115,31 @@ def serve(
     raise typer.Exit(run_server(ServeSettings.of(host=host, port=port)))
 
 
+def health(state_dir: StateDir = None, json_output: Json = False) -> None:
+    """Tell whether the services that this environment names answer; ends with 1 where one does not.
+
+    Kafka and ClickHouse where their variables, or a local stack, name them, and the console where CAUSELINE_SERVE_PORT
+    does: what a container's health check asks.
+    """
+    from causeline.console.health import Health, console_probe, probes_from_environment  # noqa: PLC0415
+
+    connections.settle(state_dir=state_dir)
+    probes = probes_from_environment()
+    if port := os.environ.get("CAUSELINE_SERVE_PORT"):
+        probes["console"] = console_probe(int(port))
+    answers = asyncio.run(Health(probes).reachable())
+    if json_output:
+        output.print_json(answers)
+    else:
+        for name, answer in answers.items():
+            output.say(f"{name}: {'answers' if answer else 'does not answer'}")
+    if not all(answers.values()):
+        raise CheckFailed("Not everything answers.", hint="causeline status")
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
+    app.command(epilog=examples("causeline health", "causeline health --json"))(health)
     app.command(epilog=examples("causeline worker", "causeline worker --kafka broker:9092 --log-level debug"))(worker)
     app.command(
         epilog=examples("causeline load", "causeline load --clickhouse-url http://loader@clickhouse:8123/causeline")

@@ -9,7 +9,7 @@ import typer
 
 from causeline.cli import connections, output
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, StateDir, TopicPrefix, examples
-from causeline.cli.topics import admin_client, unreachable
+from causeline.cli.topics import LOOK_UP_TIMEOUT_S, admin_client, unreachable
 from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import CauselineError, CheckFailed, Unreachable
 from causeline.schemas.topics import DEFAULT_PREFIX, TOPICS
@@ -67,7 +67,7 @@ def read_lags(connection: KafkaConnection, prefix: str) -> list[Lag]:
     ours = {topic.full_name(prefix) for topic in TOPICS}
     admin = admin_client(connection)
     try:
-        known = admin.list_topics(timeout=_TIMEOUT_S).topics
+        known = admin.list_topics(timeout=LOOK_UP_TIMEOUT_S).topics
         places = [(name, number) for name in sorted(ours & known.keys()) for number in known[name].partitions]
         ends = _ends(admin, places)
         groups = [each.group_id for each in admin.list_consumer_groups(request_timeout=_TIMEOUT_S).result().valid]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
 _TIMEOUT_S = 15.0
+LOOK_UP_TIMEOUT_S = 5.0
+"""How long the first answer of a broker may take."""
 
 # --- what to do, decided without a broker
 
@@ -103,7 +105,7 @@ def read(admin: "AdminClient", prefix: str) -> dict[str, Found]:
 
     ours = {topic.full_name(prefix) for topic in TOPICS}
     try:
-        known = admin.list_topics(timeout=_TIMEOUT_S).topics
+        known = admin.list_topics(timeout=LOOK_UP_TIMEOUT_S).topics
         there = {name: len(known[name].partitions) for name in ours & known.keys() if known[name].error is None}
         if not there:
             return {}

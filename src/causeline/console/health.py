@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
@@ -42,6 +43,21 @@ async def _ask(probe: Probe) -> bool:
         return False
 
 
+def probes_from_environment() -> dict[str, Probe]:
+    """A probe for each service that the environment names: Kafka, ClickHouse, and the console where one is served."""
+    probes: dict[str, Probe] = {}
+    if os.environ.get("CAUSELINE_KAFKA_BOOTSTRAP_SERVERS"):
+        probes["kafka"] = kafka_probe(KafkaConnection.from_environment())
+    if os.environ.get("CAUSELINE_CLICKHOUSE_URL"):
+        probes["clickhouse"] = clickhouse_probe(ClickHouseConnection.from_environment())
+    return probes
+
+
+def console_probe(port: int) -> Probe:
+    """Whether the console on this machine answers /healthz."""
+    return _http_probe(f"http://127.0.0.1:{port}/healthz")
+
+
 def kafka_probe(connection: KafkaConnection) -> Probe:
     """Whether one of the bootstrap servers accepts a connection."""
     servers = [server.rpartition(":") for server in connection.bootstrap_servers.split(",")]
@@ -62,8 +78,10 @@ def clickhouse_probe(connection: ClickHouseConnection) -> Probe:
     """Whether ClickHouse answers /ping."""
     scheme = "https" if connection.secure else "http"
     host = f"[{connection.host}]" if ":" in connection.host else connection.host
-    url = f"{scheme}://{host}:{connection.port}/ping"
+    return _http_probe(f"{scheme}://{host}:{connection.port}/ping")
 
+
+def _http_probe(url: str) -> Probe:
     def ping() -> bool:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http(s), as validated
             return bool(answer.status == 200)

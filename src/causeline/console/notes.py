@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from causeline.console.answers import LiveGap
+from causeline.console.waterfall import NOTED
 from causeline.console.words import count, listed, number
 from causeline.schemas.run import Evidence, Fallback, Run, RunGap, Step
 
@@ -30,11 +31,13 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What of a run belongs to which step, gathered once."""
+    """What of a run belongs to which step, or to a moment of its own, gathered once."""
 
     run: Run
-    evidence: Mapping[str | None, Sequence[Evidence]]
-    fallbacks: Mapping[str | None, Sequence[Fallback]]
+    evidence: Mapping[str, Sequence[Evidence]]
+    """By the step's id; by the event's own where its step is not in the record."""
+    fallbacks: Mapping[str, Sequence[Fallback]]
+    """As `evidence`."""
     gaps: Mapping[str, RunGap]
     live: Mapping[str, LiveGap]
     anchors: Mapping[str, Sequence[str]]
@@ -43,12 +46,13 @@ class Context:
     @classmethod
     def of(cls, run: Run, live_gaps: Sequence[LiveGap]) -> "Context":
         """The context of a run."""
-        evidence: dict[str | None, list[Evidence]] = {}
+        known = {step.step_id for step in run.steps}
+        evidence: dict[str, list[Evidence]] = {}
         for each in run.evidence:
-            evidence.setdefault(each.step_id, []).append(each)
-        fallbacks: dict[str | None, list[Fallback]] = {}
+            evidence.setdefault(each.step_id if each.step_id in known else each.event_id, []).append(each)
+        fallbacks: dict[str, list[Fallback]] = {}
         for taken in run.fallbacks:
-            fallbacks.setdefault(taken.step_id, []).append(taken)
+            fallbacks.setdefault(taken.step_id if taken.step_id in known else taken.event_id, []).append(taken)
         anchors: dict[str, list[str]] = {}
         for anchor in run.missing_anchors:
             kind, _, field = anchor.partition(".")
@@ -82,7 +86,7 @@ def step_notes(step: Step, context: Context) -> list[Note]:
 def is_notable(step: Step, context: Context) -> bool:
     """Whether a reader who looks for what went wrong must see this step."""
     return (
-        step.status != "ok"
+        step.status not in {"ok", NOTED}
         or bool(step.validation_errors)
         or bool(step.refusal)
         or step.step_id in context.fallbacks

@@ -10,10 +10,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from causeline.console.gate import LOOPBACK_NAMES, Gate
-from causeline.console.health import Health, Probe, clickhouse_probe, kafka_probe
+from causeline.console.health import Health, probes_from_environment
 from causeline.console.registry_api import install_errors, registry_routes
 from causeline.console.settings import ServeSettings
-from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
 from causeline.schemas.errors import EnvironmentFault
 from causeline.schemas.topics import DEFAULT_PREFIX
 
@@ -38,16 +37,6 @@ def create_app(settings: ServeSettings, health: Health, topic_prefix: str = DEFA
     hosts = LOOPBACK_NAMES | set(settings.allowed_hosts) if settings.is_loopback else settings.allowed_hosts
     app.add_middleware(Gate, allowed_hosts=hosts, token=settings.secret())
     return app
-
-
-def probes_from_environment() -> dict[str, Probe]:
-    """A probe for each service that the environment names."""
-    probes: dict[str, Probe] = {}
-    if os.environ.get("CAUSELINE_KAFKA_BOOTSTRAP_SERVERS"):
-        probes["kafka"] = kafka_probe(KafkaConnection.from_environment())
-    if os.environ.get("CAUSELINE_CLICKHOUSE_URL"):
-        probes["clickhouse"] = clickhouse_probe(ClickHouseConnection.from_environment())
-    return probes
 
 
 def run_server(settings: ServeSettings) -> int:

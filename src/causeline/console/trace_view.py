@@ -11,12 +11,12 @@ from causeline.console.notes import Note, Tone
 from causeline.console.run_findings import Finding
 from causeline.console.safe_text import shortened, visible
 from causeline.console.trace_map import Fact, MapStep, TraceMap
-from causeline.console.waterfall import Hidden, bar
+from causeline.console.waterfall import NOTED, Hidden, bar
 from causeline.console.words import count, dollars, duration
 
 _STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.DOUBTFUL: "yellow", Tone.BAD: "red"}
 _MARKS = {Tone.PLAIN: "·", Tone.GOOD: "✓", Tone.DOUBTFUL: "!", Tone.BAD: "✗"}
-_STATUS = {"ok": ("ok", "green"), "error": ("ERROR", "bold red"), "skipped": ("skipped", "yellow")}
+_STATUS = {"ok": ("ok", "green"), "error": ("ERROR", "bold red"), "skipped": ("skipped", "yellow"), NOTED: ("", "")}
 _BAR_WIDTH = 24
 _NAME_WIDTH = 34
 _LABEL_WIDTH = 9
@@ -54,6 +54,8 @@ def _steps(map_: TraceMap, *, full: bool) -> Iterator[RenderableType]:
         yield Text("No step was recorded.", style="yellow")
         return
     shown = sum(1 for each in map_.steps if isinstance(each, MapStep))
+    noted = sum(1 for each in map_.steps if isinstance(each, MapStep) and each.place.step.status == NOTED)
+    shown -= noted
     hidden = f", {map_.hidden_steps:,d} not shown (--full shows more)" if map_.hidden_steps else ""
     yield Text(f"Steps: {count(shown + map_.hidden_steps, 'step')} over {duration(map_.span_us)}{hidden}", style="bold")
     for each in map_.steps:
@@ -75,9 +77,9 @@ def _step_line(step: MapStep, whole_us: int) -> Text:
     name = shortened(f"{_indent(step)}{visible(record.full_name)}", width).ljust(width)
     status, style = _STATUS.get(record.status or "", (visible(record.status or "no end"), "yellow"))
     line = Text("  ")
-    line.append(name, style="bold" if record.status == "ok" else f"bold {style}")
+    line.append(name, style="bold" if record.status in {"ok", NOTED} else f"bold {style}")
     line.append(f" {bar(place.offset_us, record.duration_us, whole_us, _BAR_WIDTH)} ", style="cyan")
-    line.append(duration(record.duration_us).rjust(9))
+    line.append(("" if record.status == NOTED else duration(record.duration_us)).rjust(9))
     line.append(f"  {status}", style=style)
     extras = [visible(record.error_type) if record.error_type else "", dollars(record.cost_usd)]
     if record.input_tokens is not None or record.output_tokens is not None:

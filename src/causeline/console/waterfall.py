@@ -14,6 +14,9 @@ from causeline.schemas.run import Run, Step
 
 _FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
 
+NOTED = "noted"
+"""The status of what is no step of its own, only a moment in the run."""
+
 
 class Odd(StrEnum):
     """What is strange about a step's place."""
@@ -42,9 +45,40 @@ class Hidden:
     steps: int
 
 
+def moments(run: Run) -> tuple[Step, ...]:
+    """What was checked, or done instead, outside of any recorded step: each as a step of no length, at its moment.
+
+    Its step id is the event's; its status is `NOTED`, because nobody said how it ended.
+    """
+    known = {step.step_id for step in run.steps}
+    evidence = (
+        _moment(each.event_id, "evidence", each.field_path, each.occurred_at)
+        for each in run.evidence
+        if each.step_id not in known
+    )
+    fallbacks = (
+        _moment(each.event_id, "fallback", each.kind, each.occurred_at)
+        for each in run.fallbacks
+        if each.step_id not in known
+    )
+    return (*evidence, *fallbacks)
+
+
+def _moment(event_id: str, kind: str, name: str | None, at: datetime | None) -> Step:
+    return Step(
+        step_id=event_id,
+        step_kind=kind,
+        step_name=name or "",
+        status=NOTED,
+        started_at=at,
+        finished_at=at,
+        duration_us=0,
+    )
+
+
 def placed_steps(run: Run) -> list[Placed]:
-    """Every step once, each after the one that encloses it, siblings by start."""
-    steps = sorted(run.steps, key=lambda step: step.started_at or _FAR_FUTURE)
+    """Every step and moment once, each after the step that encloses it, siblings by start."""
+    steps = sorted((*run.steps, *moments(run)), key=lambda step: step.started_at or _FAR_FUTURE)
     known = {step.step_id for step in steps}
     children: dict[str, list[int]] = {}
     roots: list[int] = []

@@ -6,8 +6,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causeline.console.waterfall import Hidden, Odd, Placed, bar, bounded, placed_steps, span_us
-from causeline.schemas.run import Run, Step
+from causeline.console.waterfall import NOTED, Hidden, Odd, Placed, bar, bounded, placed_steps, span_us
+from causeline.schemas.run import Evidence, Fallback, Run, Step
 from tests.unit.console.samples import START, clean_run, step
 
 
@@ -98,3 +98,20 @@ def test_a_bar_stands_where_the_step_ran() -> None:
 
 def test_a_span_is_never_empty() -> None:
     assert span_us(Run(), []) == 1
+
+
+def test_evidence_and_fallbacks_outside_of_any_step_stand_at_their_moment() -> None:
+    run = clean_run(
+        steps=(named(0), named(9)),
+        evidence=(
+            Evidence(event_id="e" * 32, step_id="f" * 16, field_path="$.a", occurred_at=START + timedelta(seconds=0.5)),
+            Evidence(event_id="d" * 32, step_id=named(0).step_id, field_path="$.b", occurred_at=START),
+        ),
+        fallbacks=(Fallback(event_id="c" * 32, kind="retry", occurred_at=START + timedelta(seconds=0.6)),),
+    )
+    assert [(place.step.full_name, place.step.status) for place in placed_steps(run)] == [
+        ("tool:tool_0", "ok"),
+        ("evidence:$.a", NOTED),
+        ("fallback:retry", NOTED),
+        ("tool:tool_9", "ok"),
+    ]
