@@ -1,7 +1,6 @@
 """The Faust app: what it takes to read batches safely with it, in one place.
 
-Each setting that is not Faust's default is there because its default was seen to lose, freeze or double something:
-the table is in docs/adr.
+Each setting that is not Faust's default is there because its default was seen to lose, freeze or double something.
 """
 
 import ssl
@@ -33,23 +32,23 @@ def build_app(settings: WorkerSettings, *, data_folder: str) -> faust.App:
         settings.group,
         broker=_brokers(settings.kafka),
         broker_credentials=_credentials(settings.kafka),
-        key_serializer="raw",
+        key_serializer="raw",  # a decoding error inside Faust would acknowledge the message
         value_serializer="raw",
         store="memory://",
         datadir=data_folder,
         autodiscover=False,
-        web_enabled=False,
-        topic_disable_leader=True,
+        web_enabled=False,  # said again below: the App's own default may win
+        topic_disable_leader=True,  # no topics of Faust's own
         topic_allow_declare=False,
         consumer_auto_offset_reset="earliest",
-        stream_wait_empty=False,
-        broker_commit_interval=1.0,
+        stream_wait_empty=False,  # else a rebalance, and SIGTERM, wait for open runs
+        broker_commit_interval=1.0,  # what was acknowledged since is lost at a rebalance
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=HEARTBEAT_S,
         broker_rebalance_timeout=max(15.0, 1.5 * settings.session_timeout_s),
         consumer_group_instance_id=settings.instance,
-        table_standby_replicas=0,
-        stream_buffer_maxsize=64,
+        table_standby_replicas=0,  # else Faust's own assignor comes in, which spreads partitions unevenly
+        stream_buffer_maxsize=64,  # Faust fetches on however much is unacknowledged
         broker_max_poll_records=200,
     )
     app.conf.web_enabled = False

@@ -1,14 +1,19 @@
 """The worker's settings, and among them the assembler's limits."""
 
+import os
 from dataclasses import dataclass
+from typing import Self
 
-from pydantic import AliasChoices, Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from causeline.schemas.connections import KafkaConnection
+from causeline.schemas.errors import UsageError
 from causeline.schemas.topics import DEFAULT_PREFIX
 
 _PREFIX_VARIABLE = "CAUSELINE_TOPIC_PREFIX"
+_VARIABLES = "CAUSELINE_WORKER_"
+_ELSEWHERE = frozenset({"kafka", "topic_prefix", "registry_url"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +56,14 @@ class WorkerSettings(BaseSettings):
     The connection is that of `CAUSELINE_KAFKA_…`, the topics' prefix that of `CAUSELINE_TOPIC_PREFIX`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CAUSELINE_WORKER_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_VARIABLES, extra="forbid", frozen=True, populate_by_name=True)
 
     kafka: KafkaConnection = Field(default_factory=KafkaConnection.from_environment)
-    topic_prefix: str = Field(default=DEFAULT_PREFIX, validation_alias=AliasChoices("topic_prefix", _PREFIX_VARIABLE))
-    registry_url: str | None = Field(
-        default=None, validation_alias=AliasChoices("registry_url", "CAUSELINE_REGISTRY_URL")
+    topic_prefix: str = Field(default=DEFAULT_PREFIX, validation_alias=_PREFIX_VARIABLE)
+    registry_url: str | None = Field(default=None, validation_alias="CAUSELINE_REGISTRY_URL")
+    group_id: str | None = Field(
+        default=None, min_length=1, description="The consumer group that shares the work; else PREFIX.worker."
     )
-    group: str = Field(default="causeline-worker", min_length=1, description="The consumer group that shares the work.")
     instance: str | None = Field(
         default=None, description="A stable name of this worker, unique in its group: a restart then moves nothing."
     )
@@ -78,6 +83,26 @@ class WorkerSettings(BaseSettings):
     max_dead_ratio: float = Field(
         default=0.5, gt=0, le=1, description="With a larger share of unreadable messages the worker ends and says so."
     )
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """From the environment; raises UsageError naming the variable that is wrong or that nothing reads."""
+        known = {_VARIABLES + name.upper() for name in cls.model_fields if name not in _ELSEWHERE}
+        for variable in os.environ:
+            if variable.startswith(_VARIABLES) and variable not in known:
+                raise UsageError(f"{variable} is not a setting.", hint=f"Settings: {', '.join(sorted(known))}.")
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            field = ".".join(str(part) for part in first["loc"]).upper()
+            variable = field if field.startswith("CAUSELINE_") else _VARIABLES + field
+            raise UsageError(f"{variable}: {first['msg']}.", hint="docs/operations.md lists every setting.") from None
+
+    @property
+    def group(self) -> str:
+        """The consumer group's name."""
+        return self.group_id or f"{self.topic_prefix}.worker"
 
     @property
     def limits(self) -> Limits:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
@@ -26,7 +27,7 @@ _MAIN = """
 import logging, sys
 from causeline.schemas.errors import CauselineError
 from causeline.streams.worker import WorkerSettings, run_worker
-logging.basicConfig(level="INFO", stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+logging.basicConfig(level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 try:
     sys.exit(run_worker(WorkerSettings()))
 except CauselineError as error:
@@ -49,6 +50,11 @@ class WorkerProcess:
     def wait_for_line(self, text: str) -> None:
         wait_until(lambda: text in self.log, timeout_s=30, what=f"the worker to say {text!r}: {self.log[-2000:]}")
 
+    def listening_ports(self) -> list[int]:
+        """The ports that the process has open."""
+        sockets = psutil.Process(self.process.pid).net_connections(kind="tcp")
+        return [each.laddr.port for each in sockets if each.status == psutil.CONN_LISTEN]
+
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
         return self.process.wait(30)
@@ -60,7 +66,7 @@ class Cluster:
     def __init__(self, kafka: KafkaConnection, folder: Path) -> None:
         self.kafka = kafka
         self.prefix = f"test-{uuid.uuid4().hex[:12]}"
-        self.group = f"{self.prefix}-worker"
+        self.group = f"{self.prefix}.worker"
         self._folder = folder
         self._workers = 0
         admin = AdminClient({**kafka.client_config(), "log_level": 0})
@@ -98,7 +104,6 @@ class Cluster:
             **os.environ,
             "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "CAUSELINE_TOPIC_PREFIX": self.prefix,
-            "CAUSELINE_WORKER_GROUP": self.group,
             "CAUSELINE_WORKER_SESSION_TIMEOUT_S": "6",
             **{f"CAUSELINE_WORKER_{name.upper()}": str(value) for name, value in settings.items()},
         }

@@ -51,6 +51,7 @@ def test_interleaved_runs_are_joined_and_what_cannot_be_read_is_told(cluster: Cl
             cluster.publish(partition, *values[:40], broken, None, *values[40:])
         cluster.publish(0, batch([late]), batch([event("evidence_checked", run=9001), *whole_run(9001)]))
         cluster.wait_until_drained()
+        assert worker.listening_ports() == []
         assert worker.end(signal.SIGTERM) == 0
     runs = cluster.runs()
     assert run_ids(runs) == sorted([run_id(number) for number in range(1, 601)] + [run_id(9001)])

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
+from causeline.schemas.errors import UsageError
 from causeline.streams.acknowledge import Acknowledger, OffsetJump
 from causeline.streams.coverage import Coverage
 from causeline.streams.done_map import DoneMap, Standing
@@ -137,8 +137,20 @@ def test_a_setting_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> N
     settings = WorkerSettings()
     assert (settings.limits.idle_timeout_us, settings.topic_prefix) == (7_000_000, "mine")
     assert settings.kafka.bootstrap_servers == "broker:1"
+    assert settings.group == "mine.worker", "two stacks on one broker are two groups"
 
 
-def test_an_unknown_setting_is_refused() -> None:
-    with pytest.raises(ValidationError):
-        WorkerSettings.model_validate({"gracee_s": 1})
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("CAUSELINE_WORKER_GRACEE_S", "1", "CAUSELINE_WORKER_GRACEE_S is not a setting."),
+        ("CAUSELINE_WORKER_IDLE_TIMEOUT_S", "-1", "CAUSELINE_WORKER_IDLE_TIMEOUT_S: Input should be greater than 0."),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError) as error:
+        WorkerSettings.from_environment()
+    assert error.value.message == says
