@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,7 +34,7 @@ class _Blobs(Protocol):
 
     def read(self, address: str) -> bytes: ...
 
-    def has(self, address: str) -> bool: ...
+    def size(self, address: str) -> int | None: ...
 
 
 class ArtifactStore:
@@ -46,15 +47,24 @@ class ArtifactStore:
     def open(cls, where: str | os.PathLike[str]) -> "ArtifactStore":
         """The store in a directory or under an fsspec URL; raises UsageError or EnvironmentFault."""
         text = os.fspath(where)
+        if not text:
+            raise UsageError("No place for artifacts is named.", hint="Set CAUSELINE_ARTIFACTS to a directory or URL.")
         if "://" in text and not text.startswith("file://"):
             return cls(_UrlBlobs(text))
         return cls(_DirectoryBlobs(Path(text.removeprefix("file://"))))
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "ArtifactStore":
+        """The store that CAUSELINE_ARTIFACTS names, else `artifacts` in CAUSELINE_STATE_DIR (default `.causeline`)."""
+        variables = os.environ if environment is None else environment
+        state = Path(variables.get("CAUSELINE_STATE_DIR") or ".causeline")
+        return cls.open(variables.get("CAUSELINE_ARTIFACTS") or state / "artifacts")
 
     def put(self, data: bytes) -> str:
         """Store `data` and give its reference. Raises EnvironmentFault or Unreachable when it cannot be written."""
         digest = hashlib.sha256(data).hexdigest()
         address = f"sha256/{digest[:2]}/{digest[2:]}"
-        if not self._blobs.has(address):
+        if self._blobs.size(address) != len(data):  # absent, or cut short by a crash of the machine
             self._blobs.write(address, data)
         return self._blobs.prefix + address
 
@@ -68,7 +78,7 @@ class ArtifactStore:
 
     def exists(self, ref: str) -> bool:
         """Whether a reference can be resolved. Raises UsageError for what is none of this store's."""
-        return self._blobs.has(self._address(ref))
+        return self._blobs.size(self._address(ref)) is not None
 
     def _address(self, ref: str) -> str:
         base = ref.partition("#")[0]
@@ -86,14 +96,14 @@ class _DirectoryBlobs:
     prefix = _LOCAL
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self._made: set[str] = set()
+        self._root = root.absolute()
 
     def write(self, address: str, data: bytes) -> None:
         target = self._root / address
         aside = target.with_name(f".{target.name[:16]}.{secrets.token_hex(4)}")
         try:
-            self._make_folder(target.parent)
+            for folder in (self._root, target.parent.parent, target.parent):
+                folder.mkdir(mode=0o700, parents=folder == self._root, exist_ok=True)
             with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(data)
             aside.replace(target)
@@ -113,29 +123,35 @@ class _DirectoryBlobs:
         except OSError as error:
             raise EnvironmentFault(f"The artifact {address} cannot be read: {error.strerror}.") from error
 
-    def has(self, address: str) -> bool:
-        return (self._root / address).exists()
-
-    def _make_folder(self, folder: Path) -> None:
-        if folder.name not in self._made:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._made.add(folder.name)
+    def size(self, address: str) -> int | None:
+        try:
+            return (self._root / address).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise EnvironmentFault(f"The artifact {address} cannot be read: {error.strerror}.") from error
 
 
 class _UrlBlobs:
     """Objects under an fsspec URL."""
 
     def __init__(self, url: str) -> None:
+        scheme = url.partition("://")[0]
+        if "@" in url or "?" in url or "::" in url:
+            raise UsageError(
+                "An artifact URL with a password, a query or a chain would stand in every reference.",
+                hint="Give bucket and prefix only, and credentials as the store's own client reads them.",
+            )
         try:
             import fsspec  # noqa: PLC0415 - optional extra
         except ImportError as error:
             raise EnvironmentFault(
-                f"Artifacts under {url.partition('://')[0]}:// need fsspec.", hint="pip install 'causeline[artifacts]'"
+                f"Artifacts under {scheme}:// need fsspec.", hint="pip install 'causeline[artifacts]'"
             ) from error
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as error:
-            raise UsageError(f"{url!r} is no place for artifacts: {error}.") from error
+            raise UsageError(f"Artifacts cannot be kept under {scheme}://: {error}.") from error
         self.prefix = url.rstrip("/") + "/"
 
     def write(self, address: str, data: bytes) -> None:
@@ -144,14 +160,19 @@ class _UrlBlobs:
     def read(self, address: str) -> bytes:
         return bytes(self._guard(self._files.cat_file, address))
 
-    def has(self, address: str) -> bool:
-        return bool(self._guard(self._files.exists, address))
+    def size(self, address: str) -> int | None:
+        try:
+            return int(self._guard(self._files.size, address))
+        except NotFound:
+            return None
 
     def _guard(self, act: Any, address: str) -> Any:
-        path = f"{self._root}/{address}"
         try:
-            return act(path)
+            return act(f"{self._root}/{address}")
         except FileNotFoundError:
             raise NotFound(f"There is no artifact {address}.") from None
-        except OSError as error:
-            raise Unreachable(f"The artifact store does not answer: {type(error).__name__}.") from error
+        except Exception as error:  # stores' clients raise errors of no common base
+            raise Unreachable(
+                f"The artifact store does not answer: {type(error).__name__}.",
+                hint="Check CAUSELINE_ARTIFACTS and the store's credentials.",
+            ) from error

@@ -210,7 +210,7 @@ class Emitter:
                 return
 
     def _report(self, batch: Batch, error: str | None) -> None:
-        again = error is not None and batch.attempts < self.settings.delivery_attempts and not self._buffer.closed
+        again = error is not None and batch.attempts < self.settings.delivery_attempts and not self._buffer.stopped
         if error is not None and not self._buffer.stopped:
             self._counters.fault("delivery", error)
             batch.due_at_s = self._now_s() + _RETRY_S * batch.attempts

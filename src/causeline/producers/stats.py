@@ -69,12 +69,12 @@ class Counters:
         with self._lock:
             self._counts[name] += 1
             self._reasons.append(reason)
-        self._complaints.warn(name, "An event was not published: %s", reason)
+        self._complaints.complain(name, "An event was not published: %s", reason)
 
     def fault(self, kind: str, message: str) -> None:
         """Remember a fault of the way to the broker; at most one line a minute tells of it."""
         self.last_error = message
-        self._complaints.warn(kind, "%s", message)
+        self._complaints.complain(kind, "%s", message)
 
     def snapshot(self, *, accepted: int, dropped: int, in_flight: int) -> Stats:
         """The counters as they stand, with those that the emitter's own lock guards."""
@@ -103,7 +103,7 @@ class RateLimitedLog:
         self._said: dict[str, float] = {}
         self._kept_back: dict[str, int] = {}
 
-    def warn(self, kind: str, message: str, *arguments: object) -> None:
+    def complain(self, kind: str, message: str, *arguments: object) -> None:
         """Log a warning, unless one of its kind was logged within the last minute."""
         now = self._now_s()
         if now - self._said.get(kind, -self._INTERVAL_S) < self._INTERVAL_S:

@@ -85,5 +85,5 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_url_of_no_kind_is_a_sentence() -> None:
-    with pytest.raises(UsageError, match="no place for artifacts"):
+    with pytest.raises(UsageError, match="cannot be kept under nonsense://"):
         ArtifactStore.open("nonsense://x")

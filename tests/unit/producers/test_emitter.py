@@ -1,209 +1,403 @@
-"""The emitter gathers, bounds, retries and counts; its caller never waits."""
+"""The emitter gathers, bounds, sends, sends again and counts; its caller never waits."""
 
+import itertools
 import logging
-import os
 import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from causeline.producers.batches import Gatherer
 from causeline.producers.emitter import Emitter
-from causeline.producers.stats import Left, RateLimitedLog
-from causeline.schemas import ids, wire
+from causeline.producers.settings import EmitterSettings
+from causeline.producers.stats import Counters, Left
+from causeline.producers.transport import Delivered
+from causeline.schemas import ids
+from causeline.schemas.encode import RunWriter
+from causeline.schemas.events import EVENT_MODELS, StepFinished, TraceEvent, from_record
 from causeline.schemas.partition import partition_of
-from causeline.schemas.registry import Schemas
-from tests.unit.producers.recording import RecordingTransport, emitter_over
+from causeline.schemas.vocabulary import EventType, Status, StepKind
+from causeline.stack.waiting import wait_until
+from tests.unit.producers.recording import QUICK, RecordingTransport, decode, emitting
+from tests.unit.schemas import strategies
 
-ITEM = b"x" * 100
-
-
-def _emit(emitter: Emitter, count: int, run_id: str | None = None) -> list[str]:
-    event_ids = [ids.new_event_id() for _ in range(count)]
-    for event_id in event_ids:
-        emitter.emit(run_id or ids.new_run_id(), event_id, ITEM)
-    return event_ids
+RUN = "a" * 32
 
 
-def test_events_of_a_run_go_to_its_partition_in_order() -> None:
-    transport = RecordingTransport(partitions=8)
-    gathered = Gatherer(batch_events=1000, batch_bytes=10**6, batch_age_s=1)
-    gathered.partitions_are(8, 0)
-    run_ids = [ids.new_run_id() for _ in range(50)]
-    for n in range(10):
-        for run_id in run_ids:
-            gathered.add(run_id, f"{run_id}{n}", ITEM, 0)
-
-    for batch in gathered.take_all():
-        assert {partition_of(event_id[:32], 8) for event_id in batch.event_ids} == {batch.partition}
-        for run_id in run_ids:
-            numbers = [event_id[32:] for event_id in batch.event_ids if event_id.startswith(run_id)]
-            assert numbers == sorted(numbers)
-    assert transport.sent == []
+def item(run_id: str = RUN, seq: int = 0, **fields: object) -> tuple[str, str, bytes]:
+    writer = RunWriter(run_id=run_id, project="p", workflow="w", emitter_id="e", run_started_at=1)
+    event_id = ids.new_event_id()
+    encoded = writer.encode(EventType.RUN_STARTED, event_id=event_id, seq=seq, occurred_at=2, fields=fields)
+    return run_id, event_id, encoded
 
 
-@pytest.mark.parametrize(("events", "size", "batches"), [(10, 10**6, 10), (1000, 1024, 10), (1000, 10**6, 1)])
-def test_a_batch_closes_when_it_is_many_or_large(events: int, size: int, batches: int) -> None:
-    gathered = Gatherer(batch_events=events, batch_bytes=size, batch_age_s=60)
-    gathered.partitions_are(1, 0)
-
-    full = [batch for n in range(100) if (batch := gathered.add("a" * 32, str(n), ITEM, 0))]
-
-    assert len(full + gathered.take_all()) == batches
+def has_sent(transport: RecordingTransport, batches: int) -> bool:
+    return len(transport.sent) == batches
 
 
-def test_a_batch_closes_when_it_is_old_and_not_before() -> None:
-    gathered = Gatherer(batch_events=1000, batch_bytes=10**6, batch_age_s=0.05)
-    gathered.partitions_are(1, 0)
-    gathered.add("a" * 32, "1", ITEM, 10.0)
+def test_each_event_arrives_once_in_the_partition_of_its_run_and_in_order() -> None:
+    transport = RecordingTransport(partitions=7)
+    runs = [ids.new_run_id() for _ in range(20)]
+    with emitting(transport) as emitter:
+        for seq, run_id in itertools.product(range(30), runs):
+            assert emitter.emit(*item(run_id, seq))
+        assert not emitter.flush()
+    for partition, value in transport.sent:
+        assert {partition_of(str(record["run_id"]), 7) for record in decode(value)} == {partition}
+    for run_id in runs:
+        assert [event["seq"] for event in transport.events() if event["run_id"] == run_id] == list(range(30))
 
-    assert gathered.next_due_s() == pytest.approx(10.05)
-    assert gathered.take_old(10.049) == []
-    assert len(gathered.take_old(10.051)) == 1
-    assert gathered.next_due_s() is None
 
-
-def test_what_is_emitted_is_delivered_once_and_told_by_batch() -> None:
-    told: list[str] = []
+@settings(max_examples=60, deadline=None)
+@given(st.lists(strategies.events(), min_size=1, max_size=12))
+def test_what_is_emitted_is_what_is_read(events: list[TraceEvent]) -> None:
     transport = RecordingTransport()
-    emitter = emitter_over(transport, on_delivered=told.extend)
-
-    event_ids = _emit(emitter, 1000)
-
-    assert not emitter.close(5)
-    assert sorted(told) == sorted(event_ids)
-    assert sum(wire.read_block(value, "trace-batch", Schemas()).count for _, value in transport.sent) == 1000
-    stats = emitter.stats()
-    assert (stats.accepted, stats.delivered, stats.waiting, stats.lost) == (1000, 1000, 0, 0)
-    assert transport.closed
+    with emitting(transport) as emitter:
+        assert all(emitter.emit_event(event) for event in events)
+    read = [from_record(record) for record in transport.events()]
+    assert sorted(read, key=repr) == sorted(events, key=repr)
 
 
-def test_a_batch_that_fails_is_sent_again_and_then_given_up() -> None:
-    transport = RecordingTransport(partitions=1, fail_first=2)
-    emitter = emitter_over(transport, delivery_attempts=3)
-    _emit(emitter, 10)
-    assert not emitter.close(5)
-    assert emitter.stats().delivered == 10
-
-    hopeless = emitter_over(RecordingTransport(partitions=1, fail_first=3), delivery_attempts=3)
-    _emit(hopeless, 10)
-    assert not hopeless.flush(5)
-    stats = hopeless.stats()
-    assert (stats.delivered, stats.lost, stats.waiting) == (0, 10, 0)
-    assert stats.last_error == "A batch was not delivered: planted."
-    hopeless.close()
+@pytest.mark.parametrize("kind", EventType)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_every_type_of_event_comes_back_equal(kind: EventType, data: st.DataObject) -> None:
+    event = data.draw(strategies.events(kind))
+    transport = RecordingTransport()
+    with emitting(transport) as emitter:
+        emitter.emit_event(event)
+    (read,) = transport.events()
+    assert type(from_record(read)) is EVENT_MODELS[kind]
+    assert from_record(read) == event
 
 
-def test_a_full_transport_is_waited_for_by_the_thread_and_not_by_the_caller() -> None:
-    transport = RecordingTransport(partitions=1, room=1)
-    emitter = emitter_over(transport, batch_events=1)
+def test_a_batch_is_closed_by_its_number_of_events() -> None:
+    transport = RecordingTransport(partitions=1)
+    patient = EmitterSettings(batch_events=10, batch_age_s=60)
+    with emitting(transport, patient) as emitter:
+        emitter.emit(*item())
+        wait_until(lambda: transport.sent, timeout_s=10, what="the number of partitions to be known")
+        for seq in range(25):
+            emitter.emit(*item(seq=seq))
+        wait_until(lambda: len(transport.sent) >= 3, timeout_s=10, what="full batches to be sent")
+        assert [len(decode(value)) for _, value in transport.sent] == [1, 10, 10]
 
-    _emit(emitter, 50)
 
-    assert not emitter.close(5)
-    assert len(transport.sent) == 50
+def test_a_batch_is_closed_by_its_size() -> None:
+    transport = RecordingTransport(partitions=1)
+    patient = EmitterSettings(batch_bytes=1024, batch_age_s=60)
+    with emitting(transport, patient) as emitter:
+        emitter.emit(*item())
+        wait_until(lambda: transport.sent, timeout_s=10, what="the number of partitions to be known")
+        emitter.emit(*item(input_ref="r" * 2000))
+        wait_until(lambda: len(transport.sent) == 2, timeout_s=10, what="the large batch to be sent")
+
+
+def test_a_batch_is_closed_by_its_age() -> None:
+    transport = RecordingTransport()
+    with emitting(transport) as emitter:
+        for sent in range(3):
+            emitter.emit(*item())
+            wait_until(partial(has_sent, transport, sent + 1), timeout_s=10, what="a lone event to be sent")
+
+
+def test_events_wait_for_the_number_of_partitions() -> None:
+    transport = RecordingTransport(partitions=None)
+    with emitting(transport) as emitter:
+        for seq in range(600):
+            assert emitter.emit(*item(seq=seq))
+        wait_until(lambda: emitter.stats().last_error, timeout_s=10, what="the missing topic to be told")
+        assert emitter.stats().last_error == "The topic does not exist; `causeline topics apply` makes it."
+        assert emitter.flush(0.01) == Left(events=600, batches=1)
+        transport.count = 4
+        assert not emitter.flush()
+    assert [event["seq"] for event in transport.events()] == list(range(600))
+
+
+class Stalled(RecordingTransport):
+    """Hangs in every call until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def partitions(self, timeout_s: float) -> int | None:
+        self.go.wait(30)
+        return super().partitions(timeout_s)
+
+    def send(self, partition: int, value: bytes, delivered: Delivered) -> None:
+        self.go.wait(30)
+        super().send(partition, value, delivered)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["looking-up", "sending"])
+def test_the_caller_does_not_wait_for_a_hanging_broker(known: bool) -> None:
+    transport = Stalled()
+    with emitting(transport) as emitter:
+        if known:
+            transport.go.set()
+            emitter.emit(*item())
+            assert not emitter.flush()
+            transport.go.clear()
+        prepared = [item() for _ in range(2000)]
+        started = time.monotonic()
+        for each in prepared:
+            emitter.emit(*each)
+        assert time.monotonic() - started < 2
+        transport.go.set()
+        assert not emitter.flush()
+        assert len(transport.events()) == 2000 + known
 
 
 def test_a_full_buffer_drops_the_newest_and_counts_it() -> None:
-    transport = RecordingTransport(partitions=None)
-    emitter = emitter_over(transport, buffer_events=10)
+    transport = RecordingTransport()
+    transport.answers.clear()
+    with emitting(transport, EmitterSettings(buffer_events=5)) as emitter:
+        assert [emitter.emit(*item(seq=seq)) for seq in range(8)] == [True] * 5 + [False] * 3
+        assert emitter.stats().dropped == 3
+        assert emitter.stats().waiting == 5
+        transport.answers.set()
+        assert not emitter.flush(10)
+        assert emitter.emit(*item(seq=9)), "there is room again"
+    assert [event["seq"] for event in transport.events()] == [0, 1, 2, 3, 4, 9]
 
-    _emit(emitter, 15)
 
-    stats = emitter.stats()
-    assert (stats.accepted, stats.dropped, stats.waiting) == (10, 5, 10)
-    transport.count = 4
-    assert not emitter.close(5)
-    assert emitter.stats().delivered == 10
+def test_a_buffer_is_full_by_its_bytes_too() -> None:
+    transport = RecordingTransport()
+    transport.answers.clear()
+    large = item(input_ref="r" * 2000)
+    with emitting(transport, EmitterSettings(buffer_bytes=3 * len(large[2]))) as emitter:
+        assert [emitter.emit(*large) for _ in range(4)] == [True, True, True, False]
 
 
-def test_bytes_are_bounded_too() -> None:
-    emitter = emitter_over(RecordingTransport(partitions=None), buffer_bytes=1024)
+def test_what_finds_the_buffer_full_is_offered_to_the_spool() -> None:
+    class Shelf:
+        def __init__(self) -> None:
+            self.kept: list[str] = []
 
-    _emit(emitter, 15)
+        def put(self, run_id: str, event_id: str, item: bytes) -> bool:
+            self.kept.append(event_id)
+            return len(self.kept) == 1
 
-    assert emitter.stats().accepted == 10
+    shelf, transport = Shelf(), RecordingTransport(None)
+    emitter = Emitter(EmitterSettings(buffer_events=1), transport=lambda: transport, spool=shelf)
+    first, second, third = item(), item(), item()
+    assert [emitter.emit(*each) for each in (first, second, third)] == [True, True, False]
+    assert shelf.kept == [second[1], third[1]]
+    assert emitter.stats().dropped == 1
     emitter.close(0)
 
 
-def test_close_says_what_is_left_and_logs_the_way_out(caplog: pytest.LogCaptureFixture) -> None:
-    emitter = emitter_over(RecordingTransport(partitions=None))
-    _emit(emitter, 7)
-
-    with caplog.at_level(logging.WARNING):
-        assert emitter.flush(0.3) != Left()
-        left = emitter.close(0)
-
-    assert (left.events, left.batches) == (7, 1)
-    assert "7 events" in caplog.text
-    assert "causeline topics apply" in caplog.text
-    assert emitter.emit("a" * 32, "b" * 32, ITEM) is False
-    assert emitter.close(0) == Left()
+def test_a_failed_batch_is_sent_again() -> None:
+    transport = RecordingTransport()
+    transport.errors = ["The broker was away."]
+    with emitting(transport) as emitter:
+        emitter.emit(*item())
+        assert not emitter.flush(10)
+        stats = emitter.stats()
+    assert (stats.delivered, stats.lost, stats.last_error) == (1, 0, "The broker was away.")
+    assert len(transport.events()) == 1
 
 
-def test_a_hook_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(_: object) -> None:
-        raise RuntimeError("planted")
+def test_a_batch_that_fails_for_good_is_counted_as_lost() -> None:
+    transport = RecordingTransport()
+    transport.errors = ["The broker was away."] * 2
+    told: list[str] = []
+    twice = QUICK.model_copy(update={"delivery_attempts": 2})
+    emitter = Emitter(twice, transport=lambda: transport, on_delivered=told.extend)
+    lost, kept = item(), item()
+    emitter.emit(*lost)
+    assert not emitter.flush(10), "what is given up is not left"
+    emitter.emit(*kept)
+    assert not emitter.close(10)
+    stats = emitter.stats()
+    assert (stats.accepted, stats.delivered, stats.lost, stats.waiting) == (2, 1, 1, 0)
+    assert told == [kept[1]]
 
-    emitter = emitter_over(RecordingTransport(), on_delivered=broken)
-    _emit(emitter, 10)
 
-    with caplog.at_level(logging.ERROR):
-        assert not emitter.close(5)
-    assert emitter.stats().delivered == 10
-    assert "on_delivered hook failed" in caplog.text
+def test_a_hook_that_fails_does_not_stop_emission(caplog: pytest.LogCaptureFixture) -> None:
+    def hook(_event_ids: Sequence[str]) -> None:
+        raise OSError("the ledger's disk is full")
+
+    transport = RecordingTransport()
+    emitter = Emitter(QUICK, transport=lambda: transport, on_delivered=hook)
+    for _ in range(2):
+        emitter.emit(*item())
+        assert not emitter.flush(10)
+    emitter.close()
+    assert emitter.stats().delivered == 2
+    assert "The on_delivered hook failed." in caplog.messages
+
+
+def test_a_client_that_cannot_be_made_is_told_and_tried_again() -> None:
+    transport = RecordingTransport()
+    attempts = itertools.count()
+
+    def make() -> RecordingTransport:
+        if next(attempts) == 0:
+            raise ValueError("ssl.ca.location: no such file")
+        return transport
+
+    emitter = Emitter(QUICK, transport=make)
+    emitter.emit(*item())
+    wait_until(lambda: emitter.stats().last_error, timeout_s=10, what="the fault to be told")
+    assert emitter.stats().last_error == "The Kafka client cannot be used: ssl.ca.location: no such file."
+    assert not emitter.close(10)
+    assert emitter.stats().delivered == 1
+
+
+def test_a_client_that_raises_loses_no_count() -> None:
+    class Raising(RecordingTransport):
+        def send(self, partition: int, value: bytes, delivered: Delivered) -> None:
+            raise RuntimeError("no handle")
+
+    transport = Raising()
+    with emitting(transport, QUICK.model_copy(update={"delivery_attempts": 1})) as emitter:
+        emitter.emit(*item())
+        assert not emitter.flush(10)
+        assert emitter.stats().lost == 1
+        assert emitter.stats().last_error == "A batch could not be handed to the Kafka client: no handle."
+
+
+def test_a_full_client_is_waited_for() -> None:
+    transport = RecordingTransport()
+    transport.room = 1
+    with emitting(transport, EmitterSettings(batch_events=1)) as emitter:
+        for seq in range(50):
+            emitter.emit(*item(ids.new_run_id(), seq))
+        assert not emitter.flush(10)
+    assert len(transport.events()) == 50
+
+
+def test_flush_says_what_is_left_and_close_logs_it(caplog: pytest.LogCaptureFixture) -> None:
+    transport = RecordingTransport(partitions=1)
+    transport.answers.clear()
+    emitter = Emitter(QUICK, transport=lambda: transport)
+    for _ in range(3):
+        emitter.emit(*item())
+    left = emitter.flush(0.2)
+    assert (left.events, bool(left)) == (3, True)
+    assert emitter.close(0.2).events == 3
+    assert emitter.close(0.2) == Left()
+    assert transport.closed
+    assert any(message.startswith("3 events in") for message in caplog.messages)
+    assert not emitter.emit(*item()), "a closed emitter takes nothing"
+    assert emitter.stats().dropped == 1
+    assert emitter.stats().lost == 3
+
+
+def test_flush_does_not_wait_for_what_comes_after_it() -> None:
+    transport = RecordingTransport()
+    stop = threading.Event()
+    with emitting(transport) as emitter:
+
+        def go_on() -> None:
+            while not stop.is_set():
+                emitter.emit(*item())
+                stop.wait(0.0005)
+
+        noise = threading.Thread(target=go_on)
+        noise.start()
+        try:
+            started = time.monotonic()
+            emitter.flush(20)
+            assert time.monotonic() - started < 10
+        finally:
+            stop.set()
+            noise.join()
 
 
 def test_many_threads_emit_at_once() -> None:
-    told: list[str] = []
-    emitter = emitter_over(RecordingTransport(), on_delivered=told.extend)
-    threads = [threading.Thread(target=_emit, args=(emitter, 500)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    transport = RecordingTransport()
+    with emitting(transport) as emitter:
 
-    assert not emitter.close(10)
-    assert len(set(told)) == len(told) == 4000
+        def emit_some() -> None:
+            for seq in range(300):
+                emitter.emit(*item(ids.new_run_id(), seq))
 
-
-def test_a_forked_child_is_an_emitter_of_its_own() -> None:
-    transport = RecordingTransport(partitions=None)
-    emitter = emitter_over(transport)
-    _emit(emitter, 5)
-    parent_id = emitter.emitter_id
-    read_end, write_end = os.pipe()
-
-    child = os.fork()
-    if child == 0:
-        transport.count = 4
+        threads = [threading.Thread(target=emit_some) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not emitter.flush()
         stats = emitter.stats()
-        _emit(emitter, 3)
-        left = emitter.close(5)
-        said = f"{emitter.emitter_id != parent_id} {stats.accepted} {left.events} {emitter.stats().delivered}"
-        os.write(write_end, said.encode())
-        os._exit(0)
-    os.close(write_end)
-    os.waitpid(child, 0)
-
-    assert os.read(read_end, 100) == b"True 0 0 3"
-    os.close(read_end)
-    transport.count = 4
-    assert not emitter.close(5)
-    assert emitter.stats().delivered == 5
+    assert (stats.accepted, stats.delivered) == (2400, 2400)
+    assert set(Counter(event["event_id"] for event in transport.events()).values()) == {1}
 
 
-def test_complaints_of_one_kind_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    now = [0.0]
-    log = RateLimitedLog(logging.getLogger("test"), lambda: now[0])
-    with caplog.at_level(logging.WARNING):
-        for _ in range(100):
-            log.complain("kind", "said %s", "x")
-        log.complain("other", "other")
-        now[0] = 60.0
-        log.complain("kind", "said %s", "y")
+def test_an_event_may_be_emitted_in_the_midst_of_emitting_another() -> None:
+    """As a finaliser or a signal handler does, which may run anywhere in the thread that they interrupt."""
+    transport = RecordingTransport()
+    with emitting(transport) as emitter:
+        inner = item(seq=1)
 
-    assert [record.getMessage() for record in caplog.records] == [
-        "said x",
-        "other",
-        "said y (99 more since the last such line)",
-    ]
+        class Interrupted(bytes):
+            def __len__(self) -> int:
+                if emitter.stats().accepted == 0:
+                    assert emitter.emit(*inner)
+                    assert emitter.stats().accepted == 0, "it is put aside"
+                return super().__len__()
+
+        run_id, event_id, encoded = item(seq=0)
+        emitter.emit(run_id, event_id, Interrupted(encoded))
+        assert not emitter.flush()
+    assert [event["seq"] for event in transport.events()] == [0, 1]
+
+
+def test_events_of_a_topic_that_has_grown_go_by_its_new_number() -> None:
+    transport = RecordingTransport(partitions=4)
+    with emitting(transport) as emitter:
+        emitter.emit(*item())
+        assert not emitter.flush()
+        transport.count, transport.errors = 1, ["The topic has no such partition."]
+        emitter.emit(*item())
+        wait_until(lambda: emitter.stats().last_error, timeout_s=10, what="the batch to be refused")
+        runs = [ids.new_run_id() for _ in range(8)]
+        wait_until(lambda: emitter._buffer.partitions == 1, timeout_s=10, what="the topic to be looked up again")
+        for run_id in runs:
+            emitter.emit(*item(run_id))
+        emitter.flush(10)
+    arrived = {str(event["run_id"]) for event in transport.events()}
+    assert set(runs) <= arrived
+
+
+def test_an_event_over_the_limit_is_counted_by_itself() -> None:
+    transport = RecordingTransport()
+    event = StepFinished.checked(
+        event_id="b" * 32,
+        run_id=RUN,
+        project="p",
+        workflow="w",
+        emitter_id="e",
+        seq=0,
+        run_started_at=1,
+        occurred_at=2,
+        started_at=1,
+        step_id="c" * 16,
+        step_name="n",
+        step_kind=StepKind.RETRIEVE,
+        status=Status.OK,
+        context_refs=("r" * 2048,) * 200,
+    )
+    with emitting(transport) as emitter:
+        assert not emitter.emit_event(event)
+        stats = emitter.stats()
+    assert (stats.too_large, stats.invalid, stats.accepted) == (1, 0, 0)
+
+
+def test_one_line_a_minute_tells_of_faults(caplog: pytest.LogCaptureFixture) -> None:
+    now = [1000.0]
+    counters = Counters(logging.getLogger("causeline.test"), lambda: now[0])
+    for _ in range(500):
+        counters.unpublished("invalid", "step_finished: route: is too long.")
+        now[0] += 0.125
+    said = "An event was not published: step_finished: route: is too long."
+    assert caplog.messages == [said, f"{said} (479 more since the last such line)"]
+    stats = counters.snapshot(accepted=0, dropped=0, in_flight=0)
+    assert stats.invalid == 500
+    assert len(stats.last_invalid) == 10

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from causeline.producers.runs import current_run, current_step
+from causeline.producers.context import current_run, current_step
 from causeline.producers.tracer import Tracer
 from causeline.schemas.events import (
     EvidenceChecked,
@@ -207,7 +207,7 @@ def test_a_bad_event_is_counted_and_leaves_a_hole_and_the_application_goes_on(re
     assert (fine.seq, end.seq) == (2, 4)
     assert isinstance(end, RunFinished)
     assert end.expected_events == 5
-    assert end.expected_steps == ("tool:fine",)
+    assert end.expected_steps == ("model_call:extract", "tool:fine", "nonsense:x"), "what was lost is named"
     stats = recorded.tracer.stats()
     assert stats.invalid == 2
     assert stats.last_invalid[0].startswith("step_finished: confidence: should be")
@@ -364,6 +364,6 @@ def test_a_disabled_tracer_has_the_same_face_and_no_network() -> None:
 def test_runs_that_were_never_ended_are_counted(recorded: Recorded) -> None:
     left_open = recorded.tracer.run("invoice").__enter__()
 
-    assert recorded.tracer.open_runs == 1
+    assert recorded.tracer.stats().open_runs == 1
     left_open.__exit__(None, None, None)
-    assert recorded.tracer.open_runs == 0
+    assert recorded.tracer.stats().open_runs == 0
