@@ -103,6 +103,11 @@ class _Generator(Generator[Any, Any, Any]):
         with self._span:
             return self._generator.throw(*error)
 
+    def close(self) -> None:
+        with self._span:
+            self._generator.close()
+        self._span.end()
+
     def __del__(self) -> None:
         self._span.end()
 
@@ -119,6 +124,11 @@ class _AsyncGenerator(AsyncGenerator[Any, Any]):
     async def athrow(self, *error: Any) -> Any:
         with self._span:
             return await self._generator.athrow(*error)
+
+    async def aclose(self) -> None:
+        with self._span:
+            await self._generator.aclose()
+        self._span.end()
 
     def __del__(self) -> None:
         self._span.end()

@@ -51,6 +51,8 @@ class Step:
 
     def label(self, labels: Mapping[str, object]) -> Self:
         """Add labels, as text."""
+        if not isinstance(labels, Mapping):
+            return self.set(labels=labels)  # breaks the contract, which the end of the step will find
         return self.set(labels={key: _as_text(value) for key, value in labels.items()})
 
     def __enter__(self) -> Self:
