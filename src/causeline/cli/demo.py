@@ -56,7 +56,7 @@ def _demo(runs: int, seed: int, patience_s: float, state_dir: Path | None, began
     from causeline.console.store import open_store  # noqa: PLC0415
 
     folder = connections.state_folder(state_dir)
-    start(state_dir)
+    _start_if_down(folder, state_dir)
     connections.settle(state_dir=state_dir)
     published = _publish(folder, runs, seed)
     with open_store(connections.clickhouse()) as store:
@@ -74,6 +74,14 @@ def _demo(runs: int, seed: int, patience_s: float, state_dir: Path | None, began
         output.note(sentence)
     if wrong:
         raise CheckFailed("Published, visible and true are not the same.", hint="causeline status · the logs folder")
+
+
+def _start_if_down(folder: Path, state_dir: Path | None) -> None:
+    """Bring the stack up; one that is ready stays as it is, with as many workers as it was given."""
+    from causeline.stack.local import status  # noqa: PLC0415 - the stack extra
+
+    if not status(folder).ready:
+        start(state_dir)
 
 
 def _publish(folder: Path, runs: int, seed: int) -> "Published":

@@ -67,6 +67,10 @@ def _closed_because(run: Run) -> str:
 def _record(run: Run) -> Iterator[Finding]:
     if run.verdict != "complete":
         yield Finding("record", f"The record is {verdict_in_words(run)}.", Tone.DOUBTFUL)
+    if run.final_state == "failed":
+        yield Finding("output", "The run ended as failed.", Tone.BAD)
+    elif run.final_state in {"partial", "stopped", "handed_over"}:
+        yield Finding("output", f"The run ended as {run.final_state}, short of an answer.", Tone.DOUBTFUL)
 
 
 def _steps(run: Run) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from causeline.console import queries
+from causeline.console.answers import Counts
 from causeline.console.run_filter import Order, RunFilter
 from causeline.console.store import ClickHouseStore
 from causeline.schemas.errors import MalformedId, NotFound
@@ -104,4 +105,4 @@ def test_counts_are_of_every_view(store: ClickHouseStore) -> None:
     found = queries.counts(store)
     assert found.runs == 32
     assert found.steps == sum(len(run.steps) for run in (CLEAN, FAILED)) + 30 * len(CLEAN.steps)
-    assert replace(found, runs=0, steps=0) == queries.Counts(0, 0, 0, 0, 0, 0)
+    assert replace(found, runs=0, steps=0) == Counts(0, 0, 0, 0, 0, 0)

@@ -1,0 +1,89 @@
+"""Topics of a real broker, made to agree with the catalogue."""
+
+import json
+import secrets
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource  # type: ignore[attr-defined]
+from typer.testing import CliRunner, Result
+
+from causeline.cli.app import app
+from causeline.cli.status import read_lags
+from causeline.cli.topics import admin_client, read
+from causeline.schemas.connections import KafkaConnection
+from causeline.schemas.topics import EVENTS, RUNS, TOPICS
+from causeline.stack.waiting import wait_until
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"t{secrets.token_hex(4)}"
+
+
+def run(kafka: KafkaConnection, prefix: str, *words: str) -> Result:
+    arguments = ["topics", *words, "--kafka", kafka.bootstrap_servers, "--prefix", prefix]
+    environment = dict.fromkeys(("CAUSELINE_PARTITIONS", "CAUSELINE_TOPIC_PREFIX"))
+    return CliRunner().invoke(app, arguments, env={**environment, "CAUSELINE_STATE_DIR": "/nonexistent"})
+
+
+def soon(condition: Callable[[], bool], what: str) -> None:
+    """A broker answers a change before every later question knows of it."""
+    wait_until(condition, timeout_s=15, what=what)
+
+
+def needs(result: Result) -> dict[str, list[str]]:
+    return {each["name"]: each["needs"] for each in map(json.loads, result.stdout.splitlines())}
+
+
+def test_topics_are_created_once_and_then_left_alone(kafka: KafkaConnection, prefix: str) -> None:
+    first = run(kafka, prefix, "apply", "--partitions", "3", "--json")
+    assert first.exit_code == 0, first.output
+    assert all(each == ["create"] for each in needs(first).values())
+    found = read(admin_client(kafka), prefix)
+    assert {name: each.partitions for name, each in found.items()} == {
+        topic.full_name(prefix): 3 if topic.like_events else 1 for topic in TOPICS
+    }
+    again = run(kafka, prefix, "apply", "--json")
+    assert (again.exit_code, set(map(tuple, needs(again).values()))) == (0, {()})
+    assert "as it should be" in run(kafka, prefix, "apply").stdout
+
+
+def test_a_setting_changed_by_hand_is_mended(kafka: KafkaConnection, prefix: str) -> None:
+    run(kafka, prefix, "apply", "--partitions", "1")
+    admin = admin_client(kafka)
+    name = RUNS.full_name(prefix)
+    entry = ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[entry])
+    for answer in admin.incremental_alter_configs([resource]).values():
+        answer.result(10)
+    soon(lambda: needs(run(kafka, prefix, "list", "--json"))[name] == ["configure"], "the setting is not changed")
+    mended = run(kafka, prefix, "apply")
+    assert (mended.exit_code, f"{name}: set retention.ms={RUNS.config()['retention.ms']}" in mended.stdout) == (0, True)
+    ours = RUNS.config()["retention.ms"]
+    soon(lambda: read(admin, prefix)[name].config["retention.ms"] == ours, "the setting is not mended")
+
+
+def test_partitions_of_a_topic_that_exists_are_never_changed(kafka: KafkaConnection, prefix: str) -> None:
+    run(kafka, prefix, "apply", "--partitions", "2")
+    result = run(kafka, prefix, "apply", "--partitions", "4")
+    assert result.exit_code == 1
+    assert "has 2 partitions, not 4" in result.stdout
+    assert read(admin_client(kafka), prefix)[EVENTS.full_name(prefix)].partitions == 2
+
+
+def test_lag_is_measured_at_the_broker(kafka: KafkaConnection, prefix: str) -> None:
+    run(kafka, prefix, "apply", "--partitions", "2")
+    topic = EVENTS.full_name(prefix)
+    producer = Producer(kafka.client_config())
+    for number in range(10):
+        producer.produce(topic, b"x", partition=number % 2)
+    assert producer.flush(30) == 0
+    consumer = Consumer({**kafka.client_config(), "group.id": prefix, "enable.auto.commit": False})
+    try:
+        consumer.commit(offsets=[TopicPartition(topic, 0, 4)], asynchronous=False)
+    finally:
+        consumer.close()
+    [found] = [each for each in read_lags(kafka, prefix) if each.group == prefix]
+    assert (found.topic, found.end, found.committed, found.lag) == (topic, 10, 4, 6)
