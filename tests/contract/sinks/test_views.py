@@ -1,0 +1,146 @@
+"""The views show a thing once, and find a run without reading the rest."""
+
+import re
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from causeline.schemas import catalogue, wire
+from causeline.schemas.registry import Schemas
+from causeline.sinks import tables
+from causeline.sinks.loader.encoding import Encoder
+from causeline.sinks.loader.sending import ClickHouseSender
+from causeline.sinks.loader.units import Origin, Unit, read_unit
+
+pytestmark = pytest.mark.stack
+
+RUN = f"{77:032x}"
+AT = "toDateTime64('2026-11-01', 6, 'UTC')"
+
+
+def insert_events(store: Client, columns: str, *rows: str) -> None:
+    store.command(f"INSERT INTO event_rows ({columns}) VALUES {', '.join(rows)}")
+
+
+def test_every_view_is_there(migrated: Client) -> None:
+    rows = migrated.query(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View' ORDER BY name"
+    ).result_rows
+    assert [name for (name,) in rows] == sorted(tables.VIEWS)
+
+
+def test_an_event_stored_twice_is_shown_once(store: Client) -> None:
+    store.command("SYSTEM STOP MERGES event_rows")
+    for delivery in range(3):  # not byte for byte the same, or ClickHouse would drop the block by its hash
+        insert_events(store, "event_id, run_id, project, run_started_at, seq", f"('e', '{RUN}', 'p', {AT}, {delivery})")
+    assert store.query("SELECT count() FROM event_rows").result_rows == [(3,)]
+    assert store.query("SELECT count() FROM events").result_rows == [(1,)]
+    store.command("SYSTEM START MERGES event_rows")
+
+
+def test_the_newest_revision_of_a_run_is_shown_also_when_it_came_first(store: Client) -> None:
+    schema = catalogue.latest("run-batch")
+    for offset, (revision, steps) in enumerate(((5, 2), (3, 1), (4, 3))):
+        run = {
+            "run_id": RUN,
+            "project": "p",
+            "revision": revision,
+            "started_at": 1_790_000_000_000_000 + revision,
+            "steps": [{"step_name": f"s{place}"} for place in range(steps)],
+        }
+        payload = wire.encode_datum(schema, {"source_partition": 0, "runs": [run]})
+        message = read_unit(Origin("t", 0, offset), wire.frame(schema.schema_id, payload), "run-batch", Schemas())
+        assert isinstance(message, Unit)
+        [insert] = Encoder(tables.RUNS).inserts([message])
+        ClickHouseSender(store).send(insert)
+    assert store.query("SELECT revision FROM runs").result_rows == [(5,)]
+    steps_shown = store.query("SELECT position, step_name FROM steps ORDER BY position").result_rows
+    assert steps_shown == [(1, "s0"), (2, "s1")]
+
+
+@pytest.mark.parametrize("view", tables.VIEWS[:-1])
+def test_a_run_is_found_through_the_primary_key(store: Client, view: str) -> None:
+    ids = "leftPad(lower(hex(number)), 32, '0')"
+    insert = "INSERT INTO {} (project, run_id, {}) SELECT 'p', " + ids + ", {} FROM numbers(100000)"
+    store.command(
+        insert.format("event_rows", "event_id, run_started_at, event_type", f"{ids}, {AT}, 'review_recorded'")
+    )
+    store.command(insert.format("run_rows", "started_at", AT))
+    store.command(insert.format("gap_rows", "gap_id, run_started_at", f"{ids}, {AT}"))
+    store.command(insert.format("review_item_rows", "item_id, run_started_at", f"{ids}, {AT}"))
+    plan = "\n".join(
+        line
+        for (line,) in store.query(
+            f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE run_id = {{run:String}}", parameters={"run": RUN}
+        ).result_rows
+    )
+    reads = plan.split("ReadFromMergeTree")[1:]
+    assert reads
+    for read in reads:
+        ranges = [(int(kept), int(of)) for kept, of in re.findall(r"Granules: (\d+)/(\d+)", read)]
+        assert ranges[-1][0] <= 2 < ranges[0][1], plan
+
+
+def test_runs_of_a_time_span_are_found_without_reading_the_rest(store: Client) -> None:
+    store.command(
+        "INSERT INTO run_rows (project, run_id, started_at)"
+        f" SELECT 'p', leftPad(lower(hex(number)), 32, '0'), {AT} + number FROM numbers(100000)"
+    )
+    plan = "\n".join(
+        line
+        for (line,) in store.query(
+            f"EXPLAIN indexes = 1 SELECT count() FROM runs WHERE started_at BETWEEN {AT} + 500 AND {AT} + 900"
+        ).result_rows
+    )
+    ranges = [(int(kept), int(of)) for kept, of in re.findall(r"Granules: (\d+)/(\d+)", plan)]
+    assert min(kept for kept, _ in ranges) <= 2 < ranges[0][1], plan
+
+
+ITEM = "item_id, run_id, project, workflow, run_started_at, field_path, created_at"
+REVIEW = (
+    "event_id, run_id, project, workflow, run_started_at, occurred_at, event_type, review_outcome, field_path,"
+    " reviewer_ref"
+)
+
+
+def review(name: str, run: str, second: int, outcome: str, field_path: str | None) -> str:
+    path = "NULL" if field_path is None else f"'{field_path}'"
+    return f"('{name}', '{run}', 'p', 'w', {AT}, {AT} + {second}, 'review_recorded', '{outcome}', {path}, 'r-{name}')"
+
+
+def test_a_review_answers_the_items_of_its_field_and_the_last_one_counts(store: Client) -> None:
+    store.command(
+        f"INSERT INTO review_item_rows ({ITEM}) VALUES ('total', 'a', 'p', 'w', {AT}, 'total', {AT}),"
+        f" ('vat', 'a', 'p', 'w', {AT}, 'vat', {AT}), ('whole', 'b', 'p', 'w', {AT}, NULL, {AT}),"
+        f" ('again', 'c', 'p', 'w', {AT}, NULL, {AT})"
+    )
+    for _ in range(2):  # delivered twice
+        insert_events(
+            store,
+            REVIEW,
+            review("e1", "a", 1, "rejected", "total"),
+            review("e2", "a", 2, "approved", "total"),
+            review("e3", "b", 1, "escalated", "iban"),
+            review("e4", "d", 1, "overridden", "sum"),
+        )
+    rows = store.query(
+        "SELECT item_id, run_id, field_path, state, outcome, reviewer_ref, review_event_id, resolved_at IS NULL"
+        " FROM reviews ORDER BY run_id, item_id"
+    ).result_rows
+    assert rows == [
+        ("total", "a", "total", "resolved", "approved", "r-e2", "e2", 0),
+        ("vat", "a", "vat", "open", None, None, None, 1),
+        ("whole", "b", None, "open", "escalated", "r-e3", "e3", 1),
+        ("again", "c", None, "open", None, None, None, 1),
+        (None, "d", "sum", "resolved", "overridden", "r-e4", "e4", 0),
+    ]
+
+
+def test_a_review_of_the_whole_run_answers_every_item(store: Client) -> None:
+    store.command(
+        f"INSERT INTO review_item_rows ({ITEM}) VALUES ('total', 'a', 'p', 'w', {AT}, 'total', {AT}),"
+        f" ('vat', 'a', 'p', 'w', {AT}, 'vat', {AT})"
+    )
+    insert_events(store, REVIEW, review("e1", "a", 1, "approved", None))
+    rows = store.query("SELECT item_id, state FROM reviews ORDER BY item_id").result_rows
+    assert rows == [("total", "resolved"), ("vat", "resolved")]
