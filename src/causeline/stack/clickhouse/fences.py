@@ -22,7 +22,8 @@ from causeline.stack.clickhouse.statement import Kind, Statement, TokenKind, tok
 
 _LISTING: Final = frozenset({b"SHOW", b"DESCRIBE", b"DESC", b"EXISTS"})
 _FORBIDDEN = re.compile(
-    r"\bfunction_name: (file|getServerSetting|getMacro|catboost\w*)\b|\b(?:table_name|identifier): (system\.processes)\b",
+    r"\bfunction_name: (file|getServerSetting|getMacro|catboost\w*)\b"
+    r"|\b(?:table_name|identifier): (system\.processes)\b",
     re.IGNORECASE,
 )
 _TABLE_FUNCTION = re.compile(r"\btable_function_name: (\w+)")
