@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Progress: TypeAlias = Callable[[str, float], None]
 """Told a stage and the fraction of it that is done, 0 to 1."""
 
+_COLUMN_GAP = 2
 _PLAIN_WIDTH = 160
 """Columns of what is not a table, where there is no terminal to ask."""
 
@@ -74,12 +75,18 @@ def _as_json(value: object) -> object:
     return isoformat() if callable(isoformat) else str(value)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    optional: Sequence[str] = (),
+) -> None:
     """A table: drawn on a terminal, tab-separated with a header elsewhere; None is an empty cell.
 
-    `right` names the columns of numbers.
+    `right` names the columns of numbers; `optional` those that a narrow terminal goes without, the first to go last.
     """
-    cells = ([_cell(value) for value in row] for row in rows)
+    cells = [[_cell(value) for value in row] for row in rows]
     if not is_terminal(sys.stdout):
         for row in (list(columns), *cells):
             typer.echo("\t".join(row))
@@ -88,12 +95,31 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, rig
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    screen = console()
+    shown = fitting(columns, cells, screen.width, optional)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for index in shown:
+        name = columns[index]
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=index == 0)
     for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
-    console().print(table)
+        table.add_row(*(Text(row[index]) for index in shown))
+    screen.print(table)
+    left_out = [columns[index] for index in range(len(columns)) if index not in shown and columns[index] in optional]
+    if left_out:
+        note(f"Left out for want of room: {', '.join(left_out)}; a pipe or --json has them.")
+
+
+def fitting(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], width: int, optional: Sequence[str] = ()
+) -> list[int]:
+    """The columns, by place, that fit into `width` characters: optional ones go from the last until the rest fits."""
+    widths = [max([len(name), *(len(row[index]) for row in cells)]) for index, name in enumerate(columns)]
+    shown = list(range(len(columns)))
+    for name in reversed(optional):
+        if sum(widths[index] + _COLUMN_GAP for index in shown) <= width:
+            break
+        shown.remove(columns.index(name))
+    return shown
 
 
 def _cell(value: object) -> str:

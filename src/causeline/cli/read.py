@@ -143,6 +143,7 @@ def _print_runs(found: Sequence[Run]) -> None:
             for run in found
         ],
         right=["took", "cost"],
+        optional=["state", "record", "error", "gaps", "review", "fallback", "took", "started (UTC)", "cost"],
     )
 
 
