@@ -102,6 +102,13 @@ def test_bad_rows_are_refused_and_nothing_of_their_insert_is_stored(place: Store
     assert place.ids() == []
 
 
+def test_two_wrong_counts_that_make_up_for_each_other_are_found_out(place: Store) -> None:
+    low, high = batch([event(1), event(2)], count=1), batch([event(4)], count=2)
+    with pytest.raises(RowsRefused):
+        place.send([low, batch([event(3)]), high])
+    assert place.ids() == []
+
+
 def test_a_sentinel_cannot_be_forged(place: Store) -> None:
     place.send([batch([event(1)])])
     with pytest.raises(RowsRefused):
