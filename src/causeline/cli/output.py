@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Progress: TypeAlias = Callable[[str, float], None]
 """Told a stage and the fraction of it that is done, 0 to 1."""
 
-_COLUMN_GAP = 2
+_COLUMN_GAP = 3
 _PLAIN_WIDTH = 160
 """Columns of what is not a table, where there is no terminal to ask."""
 

@@ -169,3 +169,11 @@ def test_a_wrong_password_and_a_closed_port_end_with_3(environment: Environment)
     closed = run({**environment, "CAUSELINE_CLICKHOUSE_URL": "http://causeline@127.0.0.1:1/causeline"}, "runs")
     assert closed.exit_code == 3
     assert len(closed.stderr.splitlines()) == 2
+
+
+def test_sql_asks_the_engine_to_hold_it_to_reading_and_to_its_bounds(environment: Environment) -> None:
+    statement = (
+        "SELECT getSetting('readonly') AS r, getSetting('max_memory_usage') AS m, getSetting('max_execution_time') AS t"
+    )
+    answer = json.loads(run(environment, "sql", statement, "--timeout", "7", "--json").stdout)
+    assert (answer["r"], answer["m"], int(answer["t"])) == (2, 1 << 30, 7)

@@ -38,7 +38,7 @@ def test_on_a_terminal_a_table_is_drawn_and_names_what_it_left_out(
     assert "Left out for want of room: state, more" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("width", "shown"), [(100, [0, 1, 2]), (20, [0, 1, 2]), (19, [0, 1]), (11, [0]), (1, [0])])
+@pytest.mark.parametrize(("width", "shown"), [(100, [0, 1, 2]), (23, [0, 1, 2]), (22, [0, 1]), (13, [0]), (1, [0])])
 def test_optional_columns_go_from_the_last_until_the_rest_fits(width: int, shown: list[int]) -> None:
     assert output.fitting(["a", "b", "c"], [["1234", "1234", "123456"]], width, optional=["b", "c"]) == shown
 
