@@ -516,15 +516,21 @@ def test_broken_avro_inserts_nothing(http: httpx.Client, events: str) -> None:
 
 
 def test_a_body_that_breaks_off_inserts_nothing(http: httpx.Client, server: ClickHouseEndpoint, table: str) -> None:
-    body = f"INSERT INTO {table} FORMAT TSV\n".encode() + b"1\tx\n" * 1000
-    with _begun(server, body, {"database": server.database}, missing_bytes=100):
-        pass
-    is_over = (
-        f"SELECT count() = 0 FROM system.processes WHERE query LIKE '%INSERT INTO {table}%'"
-        " AND query NOT LIKE '%processes%'"
+    """Neither a short one nor one that the engine has begun to read."""
+    running = (
+        f"SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO {table}%' AND query NOT LIKE '%processes%'"
     )
-    wait_until(lambda: http.post("/", content=is_over).text == "1\n", timeout_s=10, what="the insert to be given up")
-    assert http.post("/", content=f"SELECT count() FROM {table}").text == "0\n"
+    for rows, begins in ((1000, False), (2_000_000, True)):
+        body = f"INSERT INTO {table} (a) FORMAT TSV\n".encode() + b"1\n" * rows  # valid wherever it breaks
+        with _begun(server, body, {"database": server.database}, missing_bytes=100):
+            if begins:
+                wait_until(
+                    lambda: http.post("/", content=running).text == "1\n", timeout_s=10, what="the insert to begin"
+                )
+        wait_until(
+            lambda: http.post("/", content=running).text == "0\n", timeout_s=10, what="the insert to be given up"
+        )
+        assert http.post("/", content=f"SELECT count() FROM {table}").text == "0\n"
 
 
 class _begun:  # noqa: N801 - reads as a sentence after `with`

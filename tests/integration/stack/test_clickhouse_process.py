@@ -1,6 +1,7 @@
 """The embedded ClickHouse as a process: crashes, restarts, limits, a second one on the same folder, a graceful end."""
 
 import contextlib
+import socket
 import stat
 import subprocess
 import sys
@@ -184,6 +185,24 @@ def test_sigterm_ends_a_select_that_takes_too_long(tmp_path: Path) -> None:
         wait_until(lambda: ask(process, running).text == "2\n", timeout_s=10, what="the query to run")
         assert process.stop(timeout_s=30) == 0
         assert query.result(timeout=30).headers["X-ClickHouse-Exception-Code"] == "394"
+
+
+def test_a_client_that_leaves_after_an_error_leaves_no_traceback(process: ClickHouseProcess) -> None:
+    endpoint = process.endpoint
+    body = b"INSERT INTO nowhere FORMAT TSV\n" + b"1\n" * 1000
+    head = [
+        "POST / HTTP/1.1",
+        "Host: localhost",
+        f"X-ClickHouse-User: {endpoint.user}",
+        f"X-ClickHouse-Key: {endpoint.password}",
+        f"Content-Length: {len(body) + (2 << 20)}",
+    ]
+    with socket.create_connection((endpoint.host, endpoint.port), timeout=10) as client:
+        client.sendall("\r\n".join([*head, "", ""]).encode() + body + b"1\n" * (1 << 19))
+        wait_until(lambda: "code 60" in process.log.read_text("utf-8"), timeout_s=10, what="the insert to be refused")
+    assert ask(process, "SELECT 1").text == "1\n"
+    assert process.stop() == 0
+    assert "Traceback" not in process.log.read_text("utf-8")
 
 
 def test_small_questions_are_answered_without_delay(process: ClickHouseProcess) -> None:

@@ -54,7 +54,7 @@ class Incoming:
         while not self.is_complete and left > 0 and error.code != errors.TIMEOUT_EXCEEDED:
             try:
                 left -= len(await self.next()) + 1
-            except EngineError:
+            except (EngineError, ClientGone):
                 return False
         return self.is_complete
 
