@@ -219,7 +219,7 @@ class Tracer:
             return Left()
         left = self.emitter.close(timeout_s)
         if open_runs := self.emitter.stats().open_runs:
-            _LOG.warning("%d runs were begun and not ended when the tracer closed.", open_runs)
+            _LOG.warning("Runs begun and not ended when the tracer closed: %d.", open_runs)
         return left
 
     def __enter__(self) -> "Tracer":

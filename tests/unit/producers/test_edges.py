@@ -248,7 +248,7 @@ def test_a_step_left_in_another_context_harms_nobody(tracer: Tracer, transport: 
 def test_runs_left_open_are_logged_at_the_end(tracer: Tracer, caplog: pytest.LogCaptureFixture) -> None:
     run = tracer.run("invoice").__enter__()
     tracer.close()
-    assert caplog.messages == ["1 runs were begun and not ended when the tracer closed."]
+    assert caplog.messages == ["Runs begun and not ended when the tracer closed: 1."]
     run.__exit__(None, None, None)
     assert tracer.stats().dropped == 2, "a closed emitter takes nothing"
 

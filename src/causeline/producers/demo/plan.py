@@ -1,0 +1,90 @@
+"""What will be published: for each index the documents, what is planted, and how chance goes; the same for one seed."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from causeline.producers.demo.cases import FIELDS, make_case
+from causeline.producers.demo.documents import Case, Nature
+from causeline.producers.demo.faults import ALL, FAULTS, Fault, faults_of
+from causeline.producers.demo.model import PERSONAS, switched
+from causeline.producers.demo.workflow import Behaviour
+
+FAULTY_SHARE = 0.18
+_LEGACY_SHARE = 0.02
+_AUDITED_SHARE = 0.05
+_STUMBLE_SHARE = 0.03
+_TARGETS = {"policy": "$.premium", "contract": "$.liability_cap", "invoice": "$.total"}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One run to be: its documents, how it goes, and the faults planted in it, by name."""
+
+    index: int
+    case: Case
+    behaviour: Behaviour
+    faults: tuple[Fault, ...]
+
+
+def plan(
+    seed: int,
+    runs: int,
+    *,
+    faulty_share: float = FAULTY_SHARE,
+    pairs: bool = False,
+    drift_at: float | None = None,
+) -> Iterator[PlannedRun]:
+    """The runs of a seed. `pairs` plants two faults at a time; `drift_at` is the share of runs after which one
+    provider changes its backend."""
+    for index in range(runs):
+        rng = random.Random(f"{seed}:{index}")
+        workflow = ALL[rng.randrange(len(ALL))]
+        faults: tuple[Fault, ...] = ()
+        if rng.random() < faulty_share:
+            known = faults_of(workflow)
+            faults = tuple(rng.sample(known, 2)) if pairs else (rng.choice(known),)
+        drifted = drift_at is not None and index >= drift_at * runs
+        yield planned(seed, index, workflow, faults, rng, drifted=drifted)
+
+
+def planned(
+    seed: int, index: int, workflow: str, faults: tuple[Fault, ...], rng: random.Random, *, drifted: bool = False
+) -> PlannedRun:
+    """One run of a workflow with these faults planted."""
+    nature = _nature(workflow, faults, rng)
+    twist = frozenset(fault.name for fault in faults)
+    persona = PERSONAS[workflow]
+    behaviour = Behaviour(
+        twist=twist,
+        persona=switched(persona) if drifted else persona,
+        rng=random.Random(f"{seed}:{index}:model"),
+        legacy=rng.random() < _LEGACY_SHARE,
+        stumbles=not twist and rng.random() < _STUMBLE_SHARE,
+        audited=rng.random() < _AUDITED_SHARE,
+    )
+    return PlannedRun(index, make_case(workflow, index, rng, nature), behaviour, faults)
+
+
+def _nature(workflow: str, faults: tuple[Fault, ...], rng: random.Random) -> Nature:
+    needs = {fault.needs for fault in faults}
+    target = _TARGETS[workflow]
+    chance = rng.random()
+    noise = 0.15 if rng.random() < 0.05 else 0.0
+    if "absent" in needs:
+        return Nature(absent=target, scan_noise=noise)
+    if "smudged" in needs:
+        return Nature(smudged=target, scan_noise=noise)
+    if faults:
+        return Nature()
+    others = [field.path for field in FIELDS[workflow] if field.kind in ("money", "date", "id")]
+    if chance < 0.03 * (3 if noise else 1):
+        return Nature(absent=rng.choice(others), scan_noise=noise)
+    if chance < 0.10 * (2 if noise else 1):
+        return Nature(smudged=rng.choice(others), scan_noise=noise)
+    return Nature(conflict=target if chance > 0.94 else None, scan_noise=noise)
+
+
+def catalogue() -> tuple[Fault, ...]:
+    """Every fault that can be planted."""
+    return tuple(FAULTS.values())
