@@ -1,6 +1,7 @@
 """Content goes into the store, references come out, and no reference leads elsewhere."""
 
 import hashlib
+import shutil
 import stat
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causeline.producers.artifacts import ArtifactStore, Corrupted
-from causeline.schemas.errors import EnvironmentFault, NotFound, UsageError
+from causeline.schemas.errors import EnvironmentFault, NotFound, Unreachable, UsageError
 
 
 @pytest.fixture(params=["directory", "url"])
@@ -87,3 +88,67 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 def test_a_url_of_no_kind_is_a_sentence() -> None:
     with pytest.raises(UsageError, match="cannot be kept under nonsense://"):
         ArtifactStore.open("nonsense://x")
+
+
+def test_every_folder_of_a_local_store_is_private(tmp_path: Path) -> None:
+    ArtifactStore.open(tmp_path / "state" / "artifacts").put(b"x")
+
+    folders = [path for path in (tmp_path / "state" / "artifacts", *(tmp_path / "state").rglob("*")) if path.is_dir()]
+    assert len(folders) >= 3
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
+
+
+def test_what_a_crash_cut_short_is_stored_anew(tmp_path: Path) -> None:
+    store = ArtifactStore.open(tmp_path)
+    ref = store.put(b"whole")
+    (tmp_path / ref.removeprefix("artifact:")).write_bytes(b"")
+
+    assert store.put(b"whole") == ref
+    assert store.get(ref) == b"whole"
+
+
+def test_a_store_that_was_emptied_goes_on(tmp_path: Path) -> None:
+    store = ArtifactStore.open(tmp_path / "artifacts")
+    store.put(b"x")
+    shutil.rmtree(tmp_path / "artifacts")
+
+    assert store.get(store.put(b"x")) == b"x"
+
+
+@pytest.mark.parametrize("url", ["s3://key:secret@bucket/x", "s3://bucket?key=secret", "simplecache::s3://bucket"])
+def test_a_url_that_would_put_a_secret_into_references_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="would stand in every reference") as caught:
+        ArtifactStore.open(url)
+    assert "secret" not in f"{caught.value.message}{caught.value.hint}"
+
+
+def test_a_url_store_refers_by_its_url(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"x").hexdigest()
+
+    assert ArtifactStore.open(f"memory://{tmp_path.name}/").put(b"x") == (
+        f"memory://{tmp_path.name}/sha256/{digest[:2]}/{digest[2:]}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "place"),
+    [({"CAUSELINE_ARTIFACTS": "{}/here"}, "here"), ({"CAUSELINE_STATE_DIR": "{}/state"}, "state/artifacts")],
+)
+def test_the_environment_names_the_store(environment: dict[str, str], place: str, tmp_path: Path) -> None:
+    variables = {name: value.format(tmp_path) for name, value in environment.items()}
+    ref = ArtifactStore.from_environment(variables).put(b"x")
+
+    assert ArtifactStore.open(tmp_path / place).get(ref) == b"x"
+
+
+def test_a_store_behind_a_client_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused(Exception):
+        """As clients raise them: of no common base."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise Refused("the key AKIA was refused")
+
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.size", fail)
+    with pytest.raises(Unreachable, match=r"does not answer: Refused\.") as caught:
+        ArtifactStore.open("memory://anywhere").put(b"x")
+    assert "AKIA" not in caught.value.message
