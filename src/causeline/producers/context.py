@@ -18,17 +18,23 @@ STEP: ContextVar[Step | None] = ContextVar("causeline_step", default=None)
 
 def current_run() -> Run | None:
     """The run of this context, if there is one."""
-    return RUN.get()
+    run = RUN.get()
+    while run is not None and run.is_left:  # left elsewhere than it was entered, so that it still stands here
+        run = run.outer
+    return run
 
 
 def current_step() -> Step | None:
     """The innermost open step of this context, if there is one."""
-    return STEP.get()
+    step = STEP.get()
+    while step is not None and step.is_left:
+        step = step.outer
+    return step
 
 
 def current() -> tuple[Run | None, Step | None]:
     """Run and step of this context."""
-    return RUN.get(), STEP.get()
+    return current_run(), current_step()
 
 
 def make_current(both: tuple[Run | None, Step | None]) -> None:

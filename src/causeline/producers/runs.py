@@ -101,10 +101,15 @@ class Run(Boundaries):
         self._finished_steps: list[str] = []
         self._pens: dict[str, _Pen] = {}
         self._tokens: list[Token[Run | None]] = []
+        self.outer: Run | None = None
+        """The run that was current before."""
+        self.is_left = False
 
     # --- begin and end
 
     def __enter__(self) -> Self:
+        if not self._tokens:
+            self.outer, self.is_left = context.current_run(), False
         self._tokens.append(context.RUN.set(self))
         if self._begins is not None and not self._begun_in:
             self._begun_in = os.getpid()
@@ -115,8 +120,11 @@ class Run(Boundaries):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.is_left = len(self._tokens) <= 1
         if self._tokens:
             context.leave(context.RUN, self._tokens.pop())
+        if not self.is_left:
+            return
         if is_failure(kind):
             self.finish(FinalState.FAILED, error_type=class_name(kind))
         else:
@@ -201,7 +209,7 @@ class Run(Boundaries):
         decision = self.judge(
             field, refs=refs, score=score, required=required, conflicting_refs=conflicting_refs, attempts=attempts
         )
-        step = context.STEP.get()
+        step = context.current_step()
         within = step is not None and step.run is self and step.kind == StepKind.EVIDENCE
         self.say(
             EventType.EVIDENCE_CHECKED,
@@ -226,7 +234,7 @@ class Run(Boundaries):
 
     def fallback(self, kind: FallbackKind | str, *, reason: str | None = None) -> None:
         """Say that the workflow does something other than it meant to."""
-        step = context.STEP.get()
+        step = context.current_step()
         said: dict[str, Any] = {"fallback_taken": kind, "fallback_reason": reason}
         if step is not None and step.run is self:
             said |= {"step_id": step.step_id, "step_kind": step.kind, "step_name": step.name}
@@ -261,7 +269,7 @@ class Run(Boundaries):
 
     def inject(self, headers: MutableMapping[str, str]) -> None:
         """Write `traceparent` and `baggage` into the headers of a call, so that the run goes on at the other end."""
-        step = context.STEP.get()
+        step = context.current_step()
         parent = step.step_id if step is not None and step.run is self else propagation.root_of(self.run_id)
         propagation.inject(
             headers, propagation.RemoteRun(self.run_id, parent, self.project, self.workflow, self.started_at)

@@ -25,7 +25,9 @@ _MAX_NAME = 256
 class Step:
     """One step of a run. Made by the run's methods; a context manager, sync and async."""
 
-    __slots__ = ("_announce", "_fields", "_parent", "_token", "kind", "name", "run", "started_at", "step_id")
+    __slots__ = (
+        "_announce", "_fields", "_parent", "_token", "is_left", "kind", "name", "outer", "run", "started_at", "step_id",
+    )  # fmt: skip
 
     def __init__(
         self, run: Run, kind: StepKind | str, name: str, fields: dict[str, Any], *, announce: bool = False
@@ -39,6 +41,9 @@ class Step:
         self._announce = announce
         self._parent: str | None = None
         self._token: Token[Step | None] | None = None
+        self.outer: Step | None = None
+        """The step that was current before."""
+        self.is_left = False
 
     def set(self, **fields: Unpack[f.StepFields]) -> Self:
         """Say more of the step; a later word replaces an earlier one, labels are added."""
@@ -57,7 +62,10 @@ class Step:
 
     def __enter__(self) -> Self:
         self.started_at = self.run.clock()
-        self._parent = self.run.parent_of(context.STEP.get())
+        current = context.current_step()
+        self.outer = self.outer if current is self else current
+        self.is_left = False
+        self._parent = self.run.parent_of(self.outer)
         self._token = context.STEP.set(self)
         if self._announce:
             self.run.say(EventType.STEP_STARTED, self.started_at, self._identity())
@@ -66,6 +74,7 @@ class Step:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.is_left = True
         if self._token is not None:
             context.leave(context.STEP, self._token)
             self._token = None

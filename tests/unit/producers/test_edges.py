@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from causeline.producers.context import current_step
+from causeline.producers.context import current_run, current_step
 from causeline.producers.runs import Run
 from causeline.producers.tracer import Tracer
 from causeline.schemas.events import EvidenceChecked, RunFinished, StepFinished, TraceEvent
@@ -236,13 +236,32 @@ def test_an_async_generator_is_a_step_too(tracer: Tracer, transport: RecordingTr
     assert steps(tracer, transport)["stream"].status is Status.OK
 
 
-def test_a_step_left_in_another_context_harms_nobody(tracer: Tracer, transport: RecordingTransport) -> None:
-    with tracer.run("invoice") as run:
-        step = run.tool("moved").__enter__()
-        thread = threading.Thread(target=step.__exit__, args=(None, None, None))
+def test_what_is_left_in_another_context_is_over_in_this_one_too(tracer: Tracer, transport: RecordingTransport) -> None:
+    outer = tracer.run("outer").__enter__()
+    moved = tracer.run("invoice").__enter__()
+    step = moved.tool("moved").__enter__()
+    for left in (step, moved):
+        thread = threading.Thread(target=left.__exit__, args=(None, None, None))
         thread.start()
         thread.join()
+    assert (current_run(), current_step()) == (outer, None)
+    outer.__exit__(None, None, None)
+    assert current_run() is None
     assert steps(tracer, transport)["moved"].status is Status.OK
+
+
+def test_a_run_or_step_entered_again_ends_with_the_outermost_block(
+    tracer: Tracer, transport: RecordingTransport
+) -> None:
+    with tracer.run("invoice") as run:
+        with run, run.tool("twice") as step, step:
+            assert current_step() is step
+        assert (current_run(), current_step()) == (run, None)
+        with run.tool("afterwards"):
+            pass
+    assert current_run() is None
+    (_, *_, end) = published(tracer, transport)
+    assert isinstance(end, RunFinished)
 
 
 def test_runs_left_open_are_logged_at_the_end(tracer: Tracer, caplog: pytest.LogCaptureFixture) -> None:
