@@ -69,6 +69,8 @@ class Report:
     name: str
     rows: dict[str, Spread | float | str | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    extra: dict[str, object] = field(default_factory=dict)
+    """For the JSON only."""
 
     def as_json(self) -> dict[str, object]:
         """Flat figures: medians, and under `spread` how far the rounds lay apart."""
@@ -80,7 +82,7 @@ class Report:
                 apart[key] = [round(value.low, 6), round(value.high, 6)]
             else:
                 flat[key] = value
-        return flat | {"spread": apart, "notes": self.notes}
+        return flat | {"spread": apart, "notes": self.notes, **self.extra}
 
 
 def machine(packages: Sequence[str] = ()) -> Mapping[str, object]:
@@ -94,12 +96,19 @@ def _cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def main(name: str, measure: Callable[[argparse.Namespace], Report], arguments: Sequence[str] | None = None) -> int:
+def main(
+    name: str,
+    measure: Callable[[argparse.Namespace], Report],
+    more_options: Callable[[argparse.ArgumentParser], None] | None = None,
+    arguments: Sequence[str] | None = None,
+) -> int:
     """Parse the options that all benchmarks share, measure, and print a table or, last, one JSON object."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=sys.modules["__main__"].__doc__)
     parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
     parser.add_argument("--quick", action="store_true", help="fewer rounds of less, to see that it runs")
     parser.add_argument("--rounds", type=int, default=None, help="rounds a contender (default: the benchmark's own)")
+    if more_options is not None:
+        more_options(parser)
     options = parser.parse_args(arguments)
     report = measure(options)
     if options.json:

@@ -74,8 +74,11 @@ MISSING = replace(TOTAL, evidence_refs=(), provenance_score=None, next_step="sea
 
 
 def _with(evidence: tuple[Evidence, ...] = (TOTAL, DATE), **steps: Step | None) -> Run:
+    """The good run with other steps; where a value has no source its workflow does as the policy says."""
     changed = {**GOOD_STEPS, **steps}
-    return replace(GOOD, steps=tuple(step for step in changed.values() if step is not None), evidence=evidence)
+    state = "partial" if MISSING in evidence else "answered"
+    kept = tuple(step for step in changed.values() if step is not None)
+    return replace(GOOD, steps=kept, evidence=evidence, final_state=state)
 
 
 def _labelled(name: str, **labels: str) -> Step:
@@ -148,13 +151,15 @@ CASES: dict[str, tuple[Run, str, str, str]] = {
         "model_call", "wrong_shape", "$.total",
     ),
     "the validation does not look": (
-        replace(_with(validate=_labelled("validate", validate__checked="$.date")), reviews=(
-            Review(event_id="r", outcome="overridden", field_path="$.total", override_ref="a:o"),)),
-        "validate", "not_validated", "$.total",
+        _with(validate=_labelled("validate", validate__checked="$.date")), "validate", "not_validated", "$.total",
+    ),
+    "a reviewer corrected what the model said": (
+        replace(GOOD, reviews=(Review(event_id="r", outcome="overridden", field_path="$.total", override_ref="a:o"),)),
+        "model_call", "corrected_value", "wrong value",
     ),
     "the validation never ran": (_with(validate=None), "validate", "step_left_out", "never ran"),
     "a value is unsupported and was answered": (
-        _with((replace(TOTAL, provenance_score=0.1), DATE)), "evidence", "gap_unsupported_field", "all the same",
+        _with((replace(TOTAL, provenance_score=0.1), DATE)), "fallback", "decision_ignored", "asked for retry",
     ),
     "a correction was lost": (
         replace(GOOD, reviews=(BLANK_OVERRIDE,), evals=(Eval(event_id="v", case_id="c"),)),
@@ -181,8 +186,20 @@ def test_what_follows_is_listed_with_its_tie() -> None:
     assert cause is not None
     assert [(item.finding.boundary, item.link.kind, item.link.value) for item in cause.consequences] == [
         ("evidence", "field", "$.total"),
-        ("fallback", "field", "$.total"),
     ]
+
+
+def test_what_was_made_of_a_bad_reading_follows_from_it_by_reference() -> None:
+    cause = _found(CASES["pages were lost and a value has no source"][0]).first_cause
+
+    assert cause is not None
+    assert {(item.finding.boundary, item.link.kind) for item in cause.consequences} >= {("retrieve", "reference")}
+
+
+def test_going_on_in_spite_of_the_policy_is_a_cause_of_its_own() -> None:
+    run = replace(CASES["masking took the fact"][0], final_state="answered")
+
+    assert [cause.finding.rule for cause in _found(run).causes] == ["masked_source", "decision_ignored"]
 
 
 def test_two_faults_without_a_tie_are_two_causes() -> None:

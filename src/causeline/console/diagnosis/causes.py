@@ -9,6 +9,9 @@ from causeline.schemas.vocabulary import StepKind
 
 _ORDER = {kind: place for place, kind in enumerate(BOUNDARIES)} | {StepKind.CLASSIFY: 3, StepKind.ROUTE: 3}
 _LAST = len(_ORDER)
+_ROUTING = (StepKind.ROUTE, StepKind.CLASSIFY)
+_OWN_ACTS = frozenset({"decision_ignored", "review_missing", "correction_lost"})
+"""Findings about what a workflow or a reviewer did of itself: no earlier fault made it do so."""
 
 
 def order(finding: Finding) -> int:
@@ -17,12 +20,18 @@ def order(finding: Finding) -> int:
 
 
 def link(earlier: Finding, later: Finding, run: Run) -> Link | None:
-    """What ties `later` to `earlier`, if `later` can follow from it: a field, a reference, or the step itself."""
-    if order(earlier) >= order(later):
+    """What ties `later` to `earlier`, if `later` can follow from it: a field, a reference, the step, or the route."""
+    if order(earlier) >= order(later) or later.rule in _OWN_ACTS:
         return None
-    shared = earlier.fields & later.fields
+    if earlier.boundary in _ROUTING and earlier.health is Health.FAILED:
+        return Link("run", run.run_id)  # whatever came after went another way
     if earlier.fields and later.fields:  # each is about fields of its own
+        shared = earlier.fields & later.fields
         return Link("field", min(shared)) if shared else None
+    return _by_step_or_reference(earlier, later, run)
+
+
+def _by_step_or_reference(earlier: Finding, later: Finding, run: Run) -> Link | None:
     if earlier.step_id is not None and earlier.step_id == later.step_id:
         return Link("step", earlier.step_id)
     if carried := derived_from(earlier.makes, run.steps) & later.reads:
@@ -72,5 +81,10 @@ def _all_below(root: Finding, children: dict[int, list[Consequence]]) -> list[Co
 
 
 def _rank(cause: Cause) -> tuple[bool, int]:
-    healths = {cause.finding.health, *(item.finding.health for item in cause.consequences)}
+    # That nobody made an eval case of it says nothing about how sure the cause is.
+    healths = {
+        item.health
+        for item in (cause.finding, *(below.finding for below in cause.consequences))
+        if item.rule != "no_eval_case"
+    }
     return (Health.FAILED not in healths, order(cause.finding))

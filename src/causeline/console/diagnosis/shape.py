@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from causeline.console.diagnosis.finding import about_step, listed, run_fact, step_fact
+from causeline.console.diagnosis.finding import about_step, listed, review_fact, run_fact, step_fact
 from causeline.console.diagnosis.model import Finding, Health, Question
 from causeline.console.diagnosis.record import Record, error_path, named
+from causeline.console.diagnosis.route import ROUTE_FIELDS
 from causeline.schemas import measures
 from causeline.schemas.run import Step
 from causeline.schemas.vocabulary import Status, StepKind, Verdict
@@ -18,6 +19,7 @@ def findings(record: Record) -> Iterator[Finding]:
     yield from _asked(record)
     yield from _calls(record)
     yield from _invalid(record)
+    yield from _corrected(record)
     yield from _unchecked(record)
     yield from _left_out(record)
 
@@ -32,7 +34,7 @@ def _asked(record: Record) -> Iterator[Finding]:
                 step,
                 rule="prompt_omits",
                 question=_Q,
-                health=Health.FAILED if lacking & record.troubled else Health.SUSPECT,
+                health=Health.FAILED,
                 headline=f"The prompt does not ask for {listed(lacking)}, which the policy requires.",
                 fix=f"Prompt {step.prompt_id or step.step_name} version {step.prompt_version or '(never recorded)'}.",
                 facts=(step_fact(step, measures.PROMPT_ASKS), step_fact(step, "prompt_version")),
@@ -53,6 +55,16 @@ def _calls(record: Record) -> Iterator[Finding]:
                 headline=f"{_who(step)} failed with {step.error_type or 'an error'}{_AGAIN[not final]}.",
                 fix=_provider_fix(step),
                 facts=(step_fact(step, "status"), step_fact(step, "error_type"), step_fact(step, "model_name")),
+            )
+        elif step.step_kind == StepKind.TOOL and (step.confidence or 1.0) < record.rules.confidence_floor:
+            yield about_step(
+                step,
+                rule="tool_unsure",
+                question=_Q,
+                health=Health.SUSPECT,
+                headline=f"The tool {step.step_name} was not sure of its answer (confidence {step.confidence:.2f}).",
+                fix=f"What {step.full_name} looks up, and by what key.",
+                facts=(step_fact(step, "confidence"),),
             )
         elif step.refusal:
             yield about_step(
@@ -99,6 +111,32 @@ def _invalid(record: Record) -> Iterator[Finding]:
         )
 
 
+def _corrected(record: Record) -> Iterator[Finding]:
+    calls = [step for step in record.steps(StepKind.MODEL_CALL) if step.status != Status.ERROR]
+    for path, review in record.corrections.items():
+        if not calls or not path or path in ROUTE_FIELDS or review.override_ref is None:
+            continue
+        state = record.fields.get(path)
+        given = state is not None and bool(state.last.evidence_refs)
+        author = calls[-1]
+        yield about_step(
+            author,
+            rule="corrected_value",
+            question=_Q,
+            health=Health.FAILED,
+            headline=(
+                f"{_who(author)} gave {'a wrong value' if given else 'no value'} for {path}, as a reviewer found."
+            ),
+            fix=f"{_prompt(author)}, or the model for it.",
+            facts=(
+                review_fact(review, "outcome"),
+                review_fact(review, "override_ref"),
+                step_fact(author, "model_name"),
+            ),
+            fields=(path,),
+        )
+
+
 def _author(record: Record, validation: Step) -> Step:
     """The step whose output was validated: the one that made what the validation read, else the call before it."""
     calls = [
@@ -132,7 +170,7 @@ def _unchecked(record: Record) -> Iterator[Finding]:
                 step,
                 rule="not_validated",
                 question=_Q,
-                health=Health.FAILED if lacking & record.troubled else Health.SUSPECT,
+                health=Health.FAILED,
                 headline=f"The validation does not look at {listed(lacking)}, which the policy requires.",
                 fix=f"Schema {step.schema_version or '(version never recorded)'} of step {step.full_name}.",
                 facts=(step_fact(step, measures.VALIDATED), step_fact(step, "schema_version")),

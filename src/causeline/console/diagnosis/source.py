@@ -120,31 +120,38 @@ def _masked(record: Record) -> Iterator[Finding]:
 def _retrieved(record: Record) -> Iterator[Finding]:
     for step in record.last_of_each(StepKind.RETRIEVE):
         path = step.labels.get(measures.RETRIEVE_FIELD)
-        matches = record.measure(step, measures.RETRIEVE_MATCHES)
-        shown = record.measure(step, measures.RETRIEVE_SHOWN)
-        top = record.measure(step, measures.RETRIEVE_TOP_SCORE)
-        facts = [step_fact(step, name) for name in sorted(step.labels) if name.startswith("retrieve.")]
-        troubled = path in record.troubled if path else False
-        says = None
-        if step.status == Status.ERROR:
-            says, troubled = f"Retrieval ended in {step.error_type or 'an error'}", True
-        elif matches == 0 or (shown == 0 and matches is None):
-            says = "Nothing was found"
-        elif matches is not None and shown is not None and shown < matches:
-            says = f"Only {shown:.0f} of {matches:.0f} matching chunks were shown to the model"
-        elif top is not None and top < record.rules.standard(path).support_floor:
-            says = f"The best chunk found fits badly (score {top:.2f})"
-        if says is not None:
+        said = _misses(record, step, path)
+        if said is not None:
+            headline, failed = said
             yield about_step(
                 step,
                 rule="retrieval",
                 question=_Q,
-                health=Health.FAILED if troubled else Health.SUSPECT,
-                headline=f"{says}{f' for {path}' if path else ''}.",
+                health=Health.FAILED if failed else Health.SUSPECT,
+                headline=f"{headline}{f' for {path}' if path else ''}.",
                 fix=f"Retrieval step {step.full_name}: query, index, and how many chunks are kept.",
-                facts=facts,
+                facts=[step_fact(step, name) for name in sorted(step.labels) if name.startswith("retrieve.")],
                 fields=(path,) if path else (),
             )
+
+
+def _misses(record: Record, step: Step, path: str | None) -> tuple[str, bool] | None:
+    """What a retrieval missed, and whether that is known to have done harm.
+
+    That nothing was found is harm only when somebody knows better: the document may not have it.
+    """
+    matches = record.measure(step, measures.RETRIEVE_MATCHES)
+    shown = record.measure(step, measures.RETRIEVE_SHOWN)
+    top = record.measure(step, measures.RETRIEVE_TOP_SCORE)
+    if step.status == Status.ERROR:
+        return f"Retrieval ended in {step.error_type or 'an error'}", True
+    if matches == 0 or (shown == 0 and matches is None):
+        return "Nothing was found", path in record.corrections
+    if matches is not None and shown is not None and shown < matches:
+        return f"Only {shown:.0f} of {matches:.0f} matching chunks were shown to the model", path in record.troubled
+    if top is not None and top < record.rules.standard(path).support_floor:
+        return f"The best chunk found fits badly (score {top:.2f})", path in record.corrections
+    return None
 
 
 def _context(record: Record) -> Iterator[Finding]:

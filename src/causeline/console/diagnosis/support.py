@@ -49,19 +49,15 @@ def findings(record: Record) -> Iterator[Finding]:
 
 
 def _open(record: Record, state: FieldState, gap: Judgement) -> Finding:
-    reviewed = any(review.field_path in (state.field_path, None) for review in record.run.reviews)
-    answered = record.answered and not (reviewed and state.field_path not in record.corrections)
-    where = StepKind.EVIDENCE
+    """The gap itself. That the answer was given all the same is what the workflow, or nobody in review, did about it:
+    findings of their own, at their own boundaries."""
+    given = ", and was given as an answer all the same" if record.answered and not record.run.reviews else ""
     return _finding(
         state,
         rule=f"gap_{gap.kind.value}",
-        health=Health.FAILED if answered else Health.SUSPECT,
-        headline=(
-            f"The value of {state.field_path} {_SAYS[gap.kind]}"
-            f"{', and was given as an answer all the same' if answered else ''}."
-        ),
+        health=Health.SUSPECT,
+        headline=f"The value of {state.field_path} {_SAYS[gap.kind]}{given}.",
         fix=f"Evidence rule of {state.field_path}: threshold {gap.threshold:g}, next step {gap.next_step.value}.",
-        boundary=where,
         facts=(
             evidence_fact(state.last, "provenance_score"),
             evidence_fact(state.last, "evidence_refs"),
@@ -82,7 +78,7 @@ def _ignored(record: Record, state: FieldState, gap: Judgement) -> Iterator[Find
         yield _finding(
             state,
             rule="decision_ignored",
-            health=Health.FAILED if record.answered else Health.SUSPECT,
+            health=Health.FAILED if record.answered or another_way else Health.SUSPECT,
             headline=f"The policy asked for {gap.next_step.value} about {state.field_path}, and the workflow {did}.",
             fix=f"What the workflow does after the evidence for {state.field_path}: follow decision.next_step.",
             boundary=StepKind.FALLBACK,

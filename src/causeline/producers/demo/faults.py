@@ -38,7 +38,7 @@ _CATALOGUE = (
     Fault("drops_context", StepKind.PROMPT, ALL, "the model is asked without any source"),
     Fault("wrong_type", StepKind.MODEL_CALL, ALL, "validation errors that no retry mends"),
     Fault("hallucinates", StepKind.MODEL_CALL, ALL, "a value its source does not have, overridden"),
-    Fault("cites_unseen", StepKind.MODEL_CALL, ALL, "a citation that was not in the context"),
+    Fault("cites_unseen", StepKind.MODEL_CALL, ("policy", "contract"), "a citation that was not in the context"),
     Fault("refuses", StepKind.MODEL_CALL, ALL, "a refusal"),
     Fault("provider_down", StepKind.MODEL_CALL, ALL, "calls that end in error, and the run with them"),
     Fault("misses_field", StepKind.MODEL_CALL, ALL, "no value although the context has it, overridden"),

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from causeline.producers.demo.cases import FIELDS, make_case
 from causeline.producers.demo.documents import Case, Nature
@@ -63,7 +63,9 @@ def planned(
         stumbles=not twist and rng.random() < _STUMBLE_SHARE,
         audited=rng.random() < _AUDITED_SHARE,
     )
-    return PlannedRun(index, make_case(workflow, index, rng, nature), behaviour, faults)
+    case = make_case(workflow, index, rng, nature)
+    # A duplicate stops before most steps, so that what is planted in them would not show.
+    return PlannedRun(index, replace(case, duplicate=False) if faults else case, behaviour, faults)
 
 
 def _nature(workflow: str, faults: tuple[Fault, ...], rng: random.Random) -> Nature:

@@ -11,7 +11,7 @@ from typing import Any
 
 from causeline.producers.artifacts import ArtifactStore
 from causeline.producers.demo import model, work
-from causeline.producers.demo.cases import FIELDS
+from causeline.producers.demo.cases import FIELDS, ROUTES
 from causeline.producers.demo.clock import SimulatedClock
 from causeline.producers.demo.documents import Case
 from causeline.producers.runs import Run
@@ -128,7 +128,7 @@ class Workflow:
             self._clock.advance(3_000)
             self._s.route = decided.route
             if "branch_ignored" in self._twist:
-                self._s.route = next(name for name in ("motor", "services", "purchase", "home") if self._other(name))
+                self._s.route = next(name for name in sorted(ROUTES[self._case.workflow]) if name != decided.route)
             step.set(
                 route=decided.route, route_reason=decided.reason, route_confidence=round(decided.confidence, 3),
                 **self._version(route_policy_version="rules-12"),
@@ -137,11 +137,6 @@ class Workflow:
         self._labels = {
             f.path: label for f in FIELDS[self._case.workflow] if (label := f.label(self._s.route)) is not None
         }
-
-    def _other(self, name: str) -> bool:
-        from causeline.producers.demo.cases import ROUTES  # noqa: PLC0415 - only for a planted fault
-
-        return name in ROUTES[self._case.workflow] and name != self._case.route
 
     # --- finding
 
