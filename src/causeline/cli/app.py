@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from causeline.cli import demo, output, read, services, sql, stack, status, topics
+from causeline.cli import demo, explain, output, read, services, sql, stack, status, topics
 from causeline.cli.options import Json, examples
 from causeline.cli.shield import Shielded
 
@@ -18,6 +18,7 @@ app = typer.Typer(
         "causeline demo                        # start everything, publish three workflows, explain a failed run",
         "causeline runs --since 1h --has-gap   # find runs",
         "causeline show RUN                    # what happened in one, step by step",
+        "causeline why RUN                     # what went wrong, and what to touch",
         'causeline sql "SELECT count() FROM runs"',
     )
     + "\n\n\b\nExit codes: 0 done; 1 the answer is no; 2 wrong command line; 3 a service does not answer;\n"
@@ -49,6 +50,6 @@ def show_version(json_output: Json = False) -> None:
         output.say(f"causeline {ours} (Python {platform.python_version()})")
 
 
-for group in (demo, stack, status, read, sql, topics, services):
+for group in (demo, stack, status, read, explain, sql, topics, services):
     group.register(app)
 app.command("version", epilog=examples("causeline version"))(show_version)

@@ -40,7 +40,7 @@ def worker(
     start_logging(log_level)
     connections.kafka(state_dir, kafka)
     connections.set_topic_prefix(prefix)
-    raise typer.Exit(run_worker(WorkerSettings()))
+    raise typer.Exit(run_worker(WorkerSettings.from_environment()))
 
 
 def load(
@@ -60,7 +60,7 @@ def load(
     connections.kafka(state_dir, kafka)
     connections.clickhouse(state_dir, clickhouse_url)
     connections.set_topic_prefix(prefix)
-    raise typer.Exit(run_loader(LoaderSettings()))
+    raise typer.Exit(run_loader(LoaderSettings.from_environment()))
 
 
 def migrate(

@@ -1,5 +1,6 @@
 """`up` and `down`: the local stack, from nothing to readiness and back."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from causeline.cli import connections, output
 from causeline.cli.options import Json, StateDir, examples
+from causeline.schemas.errors import NotFound
 
 Partitions = Annotated[
     int | None,
@@ -89,8 +91,22 @@ def down(state_dir: StateDir = None, json_output: Json = False) -> None:
         output.say("The stack is stopped." if stopped else f"No stack was running in {folder}.")
 
 
+def env(state_dir: StateDir = None, json_output: Json = False) -> None:
+    """Print the variables that point any program at the running local stack, for `eval "$(causeline env)"`."""
+    folder = connections.state_folder(state_dir)
+    endpoints = connections.local_endpoints(folder)
+    if endpoints is None:
+        raise NotFound(f"No stack is running in {folder}.", hint="causeline up")
+    if json_output:
+        output.print_json(endpoints.environment())
+        return
+    for name, value in endpoints.environment().items():
+        output.say(f"export {name}={shlex.quote(value)}")
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
+    app.command(epilog=examples('eval "$(causeline env)"', "causeline env --json"))(env)
     app.command(
         epilog=examples(
             "causeline up", "causeline up --workers 2 --partitions 8", "causeline up --json | jq .console_url"

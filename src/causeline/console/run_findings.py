@@ -1,11 +1,12 @@
 """What in a run's record a reader should look at, in the order in which causes flow: facts, no guesses."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from causeline.console.notes import Context, Tone, evidence_note, fallback_note
 from causeline.console.words import count, listed
-from causeline.schemas.run import Run
+from causeline.schemas.run import Run, Step
 from causeline.schemas.vocabulary import StepKind
 
 _ORDER = {kind.value: place for place, kind in enumerate(StepKind)}
@@ -35,7 +36,13 @@ def findings(context: Context) -> list[Finding]:
         *_evals(run),
         *_anchors(context),
     ]
-    return sorted(found, key=lambda finding: _ORDER.get(finding.boundary, -1))
+    return sorted(_once(found), key=lambda finding: _ORDER.get(finding.boundary, -1))
+
+
+def _once(found: Iterable[Finding]) -> Iterator[Finding]:
+    """What was found several times over, as one finding that says how often."""
+    for finding, times in Counter(found).items():
+        yield finding if times == 1 else replace(finding, text=f"{finding.text.removesuffix('.')} ({times:,d} times).")
 
 
 def verdict_in_words(run: Run) -> str:
@@ -74,11 +81,10 @@ def _record(run: Run) -> Iterator[Finding]:
 
 
 def _steps(run: Run) -> Iterator[Finding]:
-    last_check = next((step for step in reversed(run.steps) if step.step_kind == "validate"), None)
+    checks = [step for step in run.steps if step.step_kind == "validate"]
     for step in run.steps:
-        if step.status == "error":
-            class_ = f" {step.error_type}" if step.error_type else ", its class not recorded"
-            yield Finding(step.step_kind, f"{step.full_name} ended in error{class_}.", Tone.BAD)
+        if step.status == "error" or step.validation_errors:
+            yield _failed(step, last_check=checks[-1] if checks else None)
         if step.status == "skipped":
             yield Finding(step.step_kind, f"{step.full_name} was skipped.", Tone.DOUBTFUL)
         if step.status is None:
@@ -87,11 +93,18 @@ def _steps(run: Run) -> Iterator[Finding]:
             yield Finding(step.step_kind, f"{step.full_name}: the model declined to answer.", Tone.BAD)
         if step.step_kind == "retrieve" and step.status == "ok" and not step.context_refs:
             yield Finding("retrieve", f"{step.full_name} found no context.", Tone.DOUBTFUL)
-        if step.validation_errors:
-            mended = last_check is not None and last_check is not step and not last_check.validation_errors
-            after = f"; {last_check.full_name} found none later" if mended and last_check else ""
-            text = f"{step.full_name}: {listed(step.validation_errors)}{after}."
-            yield Finding(step.step_kind, text, Tone.DOUBTFUL if mended else Tone.BAD)
+
+
+def _failed(step: Step, *, last_check: Step | None) -> Finding:
+    said = step.full_name
+    if step.status == "error":
+        said += f" ended in error {step.error_type}" if step.error_type else " ended in error, its class not recorded"
+    if not step.validation_errors:
+        return Finding(step.step_kind, f"{said}.", Tone.BAD)
+    said += f": {listed(step.validation_errors)}"
+    if last_check is None or last_check is step or last_check.validation_errors:
+        return Finding(step.step_kind, f"{said}.", Tone.BAD)
+    return Finding(step.step_kind, f"{said}; {last_check.full_name} found none later.", Tone.DOUBTFUL)
 
 
 def _gaps(context: Context) -> Iterator[Finding]:

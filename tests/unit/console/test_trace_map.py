@@ -57,7 +57,6 @@ def test_findings_come_in_the_order_in_which_causes_flow() -> None:
         "record",
         "model_call",
         "validate",
-        "validate",
         "evidence",
         "fallback",
         "review",
@@ -93,6 +92,12 @@ def test_validation_errors_that_a_later_check_did_not_find_are_said_to_be_mended
     [finding] = trace_map(clean_run(steps=steps)).findings
     assert finding.text == "validate:validate_0: type $.total; validate:validate_1 found none later."
     assert finding.tone is Tone.DOUBTFUL
+
+
+def test_a_trouble_that_recurs_is_said_once_with_how_often() -> None:
+    check = step("validate", 0, step_name="schema", status="error", error_type="E", validation_errors=("type $.a",))
+    [finding] = trace_map(clean_run(steps=(check, replace(check, step_id="a" * 16)))).findings
+    assert finding.text == "validate:schema ended in error E: type $.a (2 times)."
 
 
 def test_every_kind_of_trouble_has_a_sentence() -> None:
