@@ -9,6 +9,7 @@ from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
 from causeline.schemas.errors import NotFound
 from causeline.stack.supervisor.state import write_private
 
+POLICY_FILE = "policy.toml"
 ENDPOINTS_FILE = "endpoints.json"
 
 
@@ -35,6 +36,11 @@ class Endpoints(BaseModel):
         """How ClickHouse clients connect, password included; it is read from its file now."""
         return ClickHouseConnection.from_environment(self.environment())
 
+    @property
+    def policy(self) -> Path:
+        """The policy file of this stack: of the demo workflows at first, and there to be edited."""
+        return self.state_dir / POLICY_FILE
+
     def environment(self) -> dict[str, str]:
         """The variables that point any of our commands at this stack."""
         return {
@@ -44,6 +50,7 @@ class Endpoints(BaseModel):
             "CAUSELINE_CLICKHOUSE_PASSWORD_FILE": str(self.clickhouse_password_file),
             "CAUSELINE_ARTIFACTS": str(self.artifacts),
             "CAUSELINE_TOPIC_PREFIX": self.topic_prefix,
+            "CAUSELINE_POLICY": str(self.policy),
         }
 
     def save(self) -> None:

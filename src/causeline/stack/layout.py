@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from causeline.producers.demo.publish import demo_policy_text
 from causeline.schemas.errors import EnvironmentFault
-from causeline.stack.endpoints import Endpoints
+from causeline.stack.endpoints import POLICY_FILE, Endpoints
 from causeline.stack.faults import environment_fault
 from causeline.stack.ports import LOOPBACK, free_ports, require_free
 from causeline.stack.services import Ports
@@ -43,6 +44,8 @@ def state_folder(settings: StackSettings, *, needed_bytes: int = _MIN_FREE_BYTES
         folder.chmod(0o700)
         for name in (LOGS_DIR, "artifacts", "clickhouse", "kafka"):
             (folder / name).mkdir(exist_ok=True, mode=0o700)
+        if not (folder / POLICY_FILE).exists():
+            write_private(folder / POLICY_FILE, demo_policy_text())
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise environment_fault(error, thing) from error

@@ -32,7 +32,12 @@ class Published:
 
 def demo_policy() -> Policy:
     """The policy of the three workflows."""
-    return parse_policy((files("causeline.producers.demo") / "policy.toml").read_text("utf-8"), "policy.toml")
+    return parse_policy(demo_policy_text(), "policy.toml")
+
+
+def demo_policy_text() -> str:
+    """The file it is written in."""
+    return (files("causeline.producers.demo") / "policy.toml").read_text("utf-8")
 
 
 def publish(
