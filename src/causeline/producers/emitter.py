@@ -169,8 +169,9 @@ class Emitter:
             except Exception as error:  # noqa: BLE001 - a client that refuses its settings must show, not end us
                 self._counters.fault("client", f"The Kafka client cannot be used: {error}.")
                 self._buffer.rest(_LOOK_UP_S)
-        if self._transport is not None:
-            self._transport.close()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
 
     def _work(self) -> None:
         if self._transport is None:

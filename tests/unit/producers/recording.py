@@ -25,6 +25,8 @@ class RecordingTransport:
         self.answers = Event()
         """Clear it, and nothing is acknowledged any more."""
         self.answers.set()
+        self.patience = 10**9
+        """So many batches are acknowledged, and no more."""
         self.errors: list[str] = []
         """What becomes of the next batches, one error each."""
         self.room = 10_000
@@ -51,7 +53,8 @@ class RecordingTransport:
         if not self.answers.is_set():
             self.answers.wait(timeout_s)
             return
-        reported, self._under_way = self._under_way, []
+        reported, self._under_way = self._under_way[: self.patience], self._under_way[self.patience :]
+        self.patience -= len(reported)
         for partition, value, delivered in reported:
             error = self.errors.pop(0) if self.errors else None
             if error is None:
@@ -70,6 +73,11 @@ class RecordingTransport:
     def take_fault(self) -> str | None:
         fault, self.fault = self.fault, None
         return fault
+
+    @property
+    def under_way(self) -> int:
+        """Batches handed over and not acknowledged."""
+        return len(self._under_way)
 
     def events(self) -> list[Record]:
         """The events of all batches, in the order in which they arrived."""

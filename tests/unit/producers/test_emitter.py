@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -292,23 +293,17 @@ def test_flush_says_what_is_left_and_close_logs_it(caplog: pytest.LogCaptureFixt
 
 def test_flush_does_not_wait_for_what_comes_after_it() -> None:
     transport = RecordingTransport()
-    stop = threading.Event()
-    with emitting(transport) as emitter:
-
-        def go_on() -> None:
-            while not stop.is_set():
-                emitter.emit(*item())
-                stop.wait(0.0005)
-
-        noise = threading.Thread(target=go_on)
-        noise.start()
-        try:
-            started = time.monotonic()
-            emitter.flush(20)
-            assert time.monotonic() - started < 10
-        finally:
-            stop.set()
-            noise.join()
+    with emitting(transport, EmitterSettings(batch_age_s=60)) as emitter, ThreadPoolExecutor(1) as pool:
+        emitter.emit(*item())
+        assert not emitter.flush(10)
+        transport.patience = 0
+        emitter.emit(*item())
+        flushing = pool.submit(emitter.flush, 60)
+        wait_until(lambda: transport.under_way == 1, timeout_s=10, what="flush to hurry the batch")
+        emitter.emit(*item())
+        transport.patience = 1
+        assert flushing.result(10) == Left(events=1, batches=1)
+        transport.patience = 10
 
 
 def test_many_threads_emit_at_once() -> None:

@@ -104,6 +104,39 @@ def test_a_child_of_a_process_with_a_kafka_client_ends_and_emits() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_child_that_abandons_its_parents_client_can_end() -> None:
+    done, _ = run(
+        """
+        import os, sys
+        from causeline.producers.settings import EmitterSettings
+        from causeline.producers.transport import KafkaTransport
+        from causeline.schemas.connections import KafkaConnection
+        from causeline.schemas.errors import EnvironmentFault
+        from causeline.stack.waiting import wait_until
+
+        transport = KafkaTransport(KafkaConnection.from_environment(), EmitterSettings(), "causeline.events")
+        transport.send(0, b"value", print)
+        child = os.fork()
+        if child == 0:
+            transport.abandon()
+            sys.exit(3)
+
+        def ended():
+            pid, status = os.waitpid(child, os.WNOHANG)
+            return pid and (status,)
+
+        try:
+            (status,) = wait_until(ended, timeout_s=10, what="the child to end")
+        except EnvironmentFault:
+            os.kill(child, 9)
+            raise
+        assert os.waitstatus_to_exitcode(status) == 3, status
+        os._exit(0)
+        """
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
 def test_a_process_with_the_broker_away_ends_in_time_and_says_what_is_left() -> None:
     done, took_s = run(
         """

@@ -48,3 +48,16 @@ def test_any_headers_are_read_or_ignored(traceparent: str, baggage: str) -> None
     found = extract({"traceparent": VALID, "baggage": baggage})
     assert found is not None
     assert found.run_id == "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize("name", ["", "n" * 257])
+def test_a_name_that_no_event_could_have_is_not_taken_from_headers(name: str) -> None:
+    found = extract({"traceparent": VALID, "baggage": f"causeline.workflow={name},causeline.project={name}"})
+    assert found is not None
+    assert (found.workflow, found.project) == (None, None)
+
+
+def test_a_start_that_is_no_time_is_not_taken_from_headers() -> None:
+    found = extract({"traceparent": VALID, "baggage": "causeline.started=soon"})
+    assert found is not None
+    assert found.run_started_at is None

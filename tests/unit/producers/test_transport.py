@@ -1,5 +1,8 @@
 """What the Kafka client says goes wrong becomes a sentence with the way out; a client broken for good is replaced."""
 
+import gc
+import weakref
+
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -50,6 +53,16 @@ def test_a_client_that_failed_for_good_is_replaced() -> None:
     transport.send(0, b"second", told.append)
     assert fresh.produced == [b"second"]
     assert len(told) == 1
+
+
+def test_an_abandoned_client_is_never_destroyed() -> None:
+    client = FakeProducer(None)
+    alive = weakref.ref(client)
+    transport = Scripted(client)
+    transport.abandon()
+    del client, transport
+    gc.collect()
+    assert alive() is not None
 
 
 def test_a_client_that_is_full_says_so() -> None:
