@@ -37,10 +37,11 @@ def worker(
     """
     from causeline.streams.worker import WorkerSettings, run_worker  # noqa: PLC0415 - the streams extra
 
-    start_logging(log_level)
     connections.kafka(state_dir, kafka)
     connections.set_topic_prefix(prefix)
-    raise typer.Exit(run_worker(WorkerSettings.from_environment()))
+    settings = WorkerSettings.from_environment()
+    start_logging(log_level)
+    raise typer.Exit(run_worker(settings))
 
 
 def load(
@@ -56,11 +57,12 @@ def load(
     """
     from causeline.sinks.loader import LoaderSettings, run_loader  # noqa: PLC0415 - the sinks extra
 
-    start_logging(log_level)
     connections.kafka(state_dir, kafka)
     connections.clickhouse(state_dir, clickhouse_url)
     connections.set_topic_prefix(prefix)
-    raise typer.Exit(run_loader(LoaderSettings.from_environment()))
+    settings = LoaderSettings.from_environment()
+    start_logging(log_level)
+    raise typer.Exit(run_loader(settings))
 
 
 def migrate(
@@ -110,9 +112,10 @@ def serve(
     from causeline.console.server import run_server  # noqa: PLC0415 - the console extra
     from causeline.console.settings import ServeSettings  # noqa: PLC0415
 
-    start_logging(log_level)
     connections.settle(state_dir=state_dir, clickhouse_url=clickhouse_url, kafka_servers=kafka)
-    raise typer.Exit(run_server(ServeSettings.of(host=host, port=port)))
+    settings = ServeSettings.of(host=host, port=port)
+    start_logging(log_level)
+    raise typer.Exit(run_server(settings))
 
 
 def health(state_dir: StateDir = None, json_output: Json = False) -> None:

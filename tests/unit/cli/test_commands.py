@@ -84,6 +84,14 @@ def test_without_a_broker_the_way_out_is_named() -> None:
         assert "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS is not set" in result.stderr
 
 
+def test_a_bad_setting_of_a_service_is_named() -> None:
+    kafka = {"CAUSELINE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    worker = run("worker", CAUSELINE_WORKER_GRACE_S="long", **kafka)
+    assert (worker.exit_code, "CAUSELINE_WORKER_GRACE_S" in worker.stderr) == (2, True)
+    unknown = run("worker", CAUSELINE_WORKER_BOGUS="1", **kafka)
+    assert (unknown.exit_code, "CAUSELINE_WORKER_BOGUS is not a setting" in unknown.stderr) == (2, True)
+
+
 def test_a_broker_that_is_not_there_ends_with_3() -> None:
     result = run("topics", "apply", "--kafka", "127.0.0.1:1")
     assert result.exit_code == 3
