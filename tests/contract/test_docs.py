@@ -7,6 +7,7 @@ import pytest
 from causeline.schemas import measures
 from causeline.schemas.topics import TOPICS
 from causeline.schemas.vocabulary import StepKind
+from tests.contract import settings_table
 
 DOCS = Path(__file__).parents[2] / "docs"
 MEASURES = sorted(value for name, value in vars(measures).items() if name.isupper())
@@ -34,3 +35,9 @@ def test_every_decision_has_its_three_parts() -> None:
         assert page.name.startswith(f"{number:04d}-")
         text = page.read_text("utf-8")
         assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Consequence")), page.name
+
+
+def test_every_setting_stands_in_the_operations_page_as_the_code_has_it() -> None:
+    assert settings_table.table() in (DOCS / "operations.md").read_text("utf-8"), (
+        "python -m tests.contract.settings_table"
+    )

@@ -207,7 +207,7 @@ def _print_account(account: "Account") -> None:
 
 def _next_commands(session: str, example: str | None) -> list[str]:
     label = f"--label demo={session}"
-    shown = [f"causeline show {example} --full"] if example else []
+    shown = [f"causeline why {example}", f"causeline show {example} --full"] if example else []
     return [
         *shown,
         f"causeline runs {label} --has-gap --order costliest",

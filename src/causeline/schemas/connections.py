@@ -44,13 +44,21 @@ class KafkaConnection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bootstrap_servers: str = Field(default="127.0.0.1:9092", min_length=1)
+    """Brokers to begin with, as host:port, joined by commas."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How to talk to them."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    """How to log in, where the protocol asks for it."""
     sasl_username: str | None = None
+    """Who logs in."""
     sasl_password: SecretStr | None = None
+    """Its password; better from a file."""
     ssl_ca_location: str | None = None
+    """Certificates to trust, PEM; else the system's."""
     ssl_certificate_location: str | None = None
+    """Our own certificate, PEM, where the brokers ask for one."""
     ssl_key_location: str | None = None
+    """Its key, PEM."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -78,8 +86,11 @@ class ClickHouseConnection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = "http://causeline@127.0.0.1:8123/causeline"
+    """Where it is, who logs in and which database: `http://user@host:port/database`."""
     password: SecretStr = SecretStr("")
+    """The user's password; better from a file."""
     ca_cert: str | None = None
+    """Certificates to trust over https, PEM; else the system's."""
 
     @field_validator("url")
     @classmethod

@@ -10,8 +10,8 @@ from causeline.schemas.vocabulary import StepKind
 _ORDER = {kind: place for place, kind in enumerate(BOUNDARIES)} | {StepKind.CLASSIFY: 3, StepKind.ROUTE: 3}
 _LAST = len(_ORDER)
 _ROUTING = (StepKind.ROUTE, StepKind.CLASSIFY)
-_OWN_ACTS = frozenset({"decision_ignored", "review_missing", "correction_lost"})
-"""Findings about what a workflow or a reviewer did of itself: no earlier fault made it do so."""
+_OWN_ACTS = frozenset({"call_error", "decision_ignored", "review_missing", "correction_lost"})
+"""Findings about what a provider, a workflow or a reviewer did of itself: no earlier fault made it do so."""
 
 
 def order(finding: Finding) -> int:
