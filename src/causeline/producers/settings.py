@@ -16,6 +16,7 @@ class EmitterSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     topic_prefix: Annotated[str, Field(min_length=1, max_length=100)] = DEFAULT_PREFIX
+    """What the topics' names start with; CAUSELINE_TOPIC_PREFIX says it for every part."""
     batch_events: Annotated[int, Field(ge=1, le=10_000)] = 250
     """A batch of so many events is sent at once."""
     batch_bytes: Annotated[int, Field(ge=1024, le=2 * 1024 * 1024)] = 128 * 1024

@@ -20,12 +20,19 @@ class StackSettings(BaseSettings):
     state_dir: Path = Path(".causeline")
     """Everything the stack keeps: data, logs, passwords. Private to its owner."""
     kafka_port: int = Field(default=0, ge=0, le=65535)
+    """Kafka's port."""
     clickhouse_port: int = Field(default=0, ge=0, le=65535)
+    """ClickHouse's HTTP port."""
     console_port: int = Field(default=0, ge=0, le=65535)
+    """The console's port."""
     partitions: int = Field(default=DEFAULT_PARTITIONS, ge=1, le=1024)
+    """Partitions of new topics."""
     workers: int = Field(default=1, ge=0, le=64)
+    """How many workers join runs."""
     loaders: int = Field(default=1, ge=0, le=64)
+    """How many loaders fill ClickHouse."""
     topic_prefix: str = Field(default=DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")
+    """What the topics' names start with."""
     ephemeral: bool = False
     """Keep the state in a temporary folder that goes with the stack or with the process that started it."""
 
