@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 import clickhouse_connect
 import fastavro
 import httpx
-import lz4.frame  # type: ignore[import-untyped]
+import lz4.frame
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError

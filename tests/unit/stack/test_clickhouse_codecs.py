@@ -5,8 +5,8 @@ import importlib
 import zlib
 from collections.abc import Callable
 
-import lz4.block  # type: ignore[import-untyped]
-import lz4.frame  # type: ignore[import-untyped]
+import lz4.block
+import lz4.frame
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
