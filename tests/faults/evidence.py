@@ -1,0 +1,165 @@
+"""What the oracle is told, read where it stands: the views, the broker's offsets, the topic itself, the processes."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import psutil
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from causeline.console.store import open_store
+from causeline.schemas import wire
+from causeline.schemas.errors import UnreadableMessage
+from causeline.schemas.registry import Schemas
+from causeline.schemas.topics import EVENTS, TOPICS
+from causeline.sinks.loader.routes import routes
+from causeline.stack.endpoints import Endpoints
+from causeline.stack.local import status
+from tests.faults.oracle import RunSeen, Seen
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+_TIMEOUT_S = 10.0
+_SCHEMAS = Schemas()
+
+
+def read_views(endpoints: Endpoints, project: str) -> Seen:
+    """All that the views show of `project`, row by row, and the events that stand in dead letters."""
+    with open_store(endpoints.clickhouse()) as store:
+        mine = {"project": project}
+        events = store.ask("SELECT event_id FROM events WHERE project = {project:String}", mine)
+        runs = store.ask("SELECT run_id, verdict, events, events_lost FROM runs WHERE project = {project:String}", mine)
+        letters = store.ask("SELECT topic, hex(value) AS value FROM dead_letters")
+    return Seen(
+        event_ids=[str(row["event_id"]) for row in events],
+        runs=[
+            RunSeen(str(row["run_id"]), str(row["verdict"]), int(str(row["events"])), int(str(row["events_lost"])))
+            for row in runs
+        ],
+        dead=frozenset(_events_in(bytes.fromhex(str(row["value"])) for row in letters)),
+    )
+
+
+def count_views(endpoints: Endpoints, project: str) -> dict[str, tuple[int, int]]:
+    """Rows and distinct ids of the events and the runs of `project`, as the engine counts them."""
+    with open_store(endpoints.clickhouse()) as store:
+        [row] = store.ask(
+            "SELECT (SELECT (count(), uniqExact(event_id)) FROM events WHERE project = {project:String}) AS events,"
+            " (SELECT (count(), uniqExact(run_id)) FROM runs WHERE project = {project:String}) AS runs",
+            {"project": project},
+        )
+    counted = {}
+    for name in ("events", "runs"):
+        pair = row[name]
+        assert isinstance(pair, tuple)
+        counted[name] = (int(pair[0]), int(pair[1]))
+    return counted
+
+
+def behind(endpoints: Endpoints) -> dict[str, str]:
+    """Each partition that a group has not read to its end, with both offsets, as the broker tells them."""
+    prefix = endpoints.topic_prefix
+    admin = AdminClient(endpoints.kafka().client_config())
+    reads = {f"{prefix}.worker": [EVENTS.full_name(prefix)], f"{prefix}.loader": sorted(routes(prefix))}
+    ends = end_offsets(endpoints)
+    found = {}
+    for group, names in reads.items():
+        [answer] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
+        committed = {(each.topic, each.partition): each.offset for each in answer.result(_TIMEOUT_S).topic_partitions}
+        for place, end in sorted(ends.items()):
+            if place[0] in names and max(committed.get(place, 0), 0) != end:
+                found[f"{group} on {place[0]}/{place[1]}"] = f"committed {committed.get(place)}, end {end}"
+    return found
+
+
+def end_offsets(endpoints: Endpoints) -> Mapping[Place, int]:
+    """The end of every partition of our topics."""
+    with _consumer(endpoints) as consumer:
+        known = consumer.list_topics(timeout=_TIMEOUT_S).topics
+        names = [topic.full_name(endpoints.topic_prefix) for topic in TOPICS]
+        return {
+            (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), timeout=_TIMEOUT_S)[1]
+            for name in names
+            for number in known[name].partitions
+        }
+
+
+def whereabouts(endpoints: Endpoints, wanted: Iterable[str], seen: Seen) -> dict[str, str]:
+    """Where each of these events or runs was last seen: its places on the events topic, tables, dead letters."""
+    asked = set(wanted)
+    places: dict[str, list[str]] = {}
+    topic = EVENTS.full_name(endpoints.topic_prefix)
+    for partition, offset, value in _messages(endpoints, topic):
+        for event_id, run_id in _ids_in(value):
+            for subject in {event_id, run_id} & asked:
+                places.setdefault(subject, []).append(f"{topic}/{partition}@{offset}")
+    events, runs = set(seen.event_ids), {run.run_id for run in seen.runs}
+    told = {}
+    for subject in asked:
+        at = sorted(set(places.get(subject, [])))
+        where = [f"{', '.join(at[:3])}{f' and {len(at) - 3} more' if len(at) > 3 else ''}" if at else f"not on {topic}"]
+        where += [f"in view {view}" for view, ids in (("events", events), ("runs", runs)) if subject in ids]
+        where += ["in a dead letter"] if subject in seen.dead else []
+        told[subject] = ", ".join(where)
+    return told
+
+
+def pid_of(state_dir: Path, service: str) -> int | None:
+    """The process of a service of the stack in `state_dir` as of now; None while it has none."""
+    for each in status(state_dir).services:
+        if each.name == service:
+            return each.process.pid if each.process is not None else None
+    raise AssertionError(f"the stack in {state_dir} has no service {service}")
+
+
+def peak_rss(pid: int) -> int:
+    """The most memory a process has held so far, bytes; 0 when it is gone already."""
+    try:
+        info = psutil.Process(pid).memory_info()
+        status_lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
+    except (psutil.NoSuchProcess, OSError):
+        return 0
+    high = [int(line.split()[1]) * 1024 for line in status_lines if line.startswith("VmHWM:")]
+    return max([info.rss, *high])
+
+
+def _events_in(values: Iterable[bytes]) -> set[str]:
+    return {event_id for value in values for event_id, _ in _ids_in(value)}
+
+
+def _ids_in(value: bytes | None) -> list[tuple[str, str]]:
+    """Event and run id of each event of a batch; none where it cannot be read, as a dead letter may be."""
+    try:
+        items = wire.decode_items(wire.read_block(value, EVENTS.subject, _SCHEMAS))
+    except UnreadableMessage:
+        return []
+    return [(str(item["event_id"]), str(item["run_id"])) for item in items]
+
+
+def _messages(endpoints: Endpoints, topic: str) -> Iterable[tuple[int, int, bytes | None]]:
+    """Partition, offset and value of all that stands on a topic now."""
+    ends = {place: end for place, end in end_offsets(endpoints).items() if place[0] == topic and end}
+    with _consumer(endpoints) as consumer:
+        consumer.assign([TopicPartition(name, number, 0) for name, number in ends])
+        open_places = set(ends)
+        while open_places:
+            message = consumer.poll(_TIMEOUT_S)
+            assert message is not None, f"{topic} fell silent before the end of {sorted(open_places)}"
+            assert message.error() is None, message.error()
+            place = (str(message.topic()), int(message.partition() or 0))
+            offset = int(message.offset() or 0)
+            yield place[1], offset, message.value()
+            if offset + 1 >= ends[place]:
+                open_places.discard(place)
+
+
+def _consumer(endpoints: Endpoints) -> Consumer:
+    return Consumer(
+        {
+            **endpoints.kafka().client_config(),
+            "group.id": "evidence",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+        }
+    )

@@ -1,0 +1,127 @@
+"""The oracle can fail: each broken promise, planted into a faultless outcome, shows under its own letter."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.faults.oracle import Ledger, Measured, RunSeen, Seen, Violation, judge, judge_measures, report
+
+EMITTED = {f"e{run}{number}": f"run{run}" for run in range(3) for number in range(4)}
+LEDGER = Ledger(emitted=EMITTED, acknowledged=frozenset(EMITTED), runs=frozenset(EMITTED.values()))
+FAULTLESS = Seen(
+    event_ids=tuple(EMITTED), runs=tuple(RunSeen(run_id, "complete", 4, 0) for run_id in sorted(LEDGER.runs))
+)
+RSS_CAP = 600 << 20
+
+
+def letters(violations: list[Violation]) -> set[str]:
+    return {each.letter for each in violations}
+
+
+def subjects(violations: list[Violation]) -> set[str]:
+    return {each.subject for each in violations}
+
+
+def without_an_event(seen: Seen) -> Seen:
+    return replace(seen, event_ids=seen.event_ids[1:])
+
+
+def with_a_stranger(seen: Seen) -> Seen:
+    return replace(seen, event_ids=(*seen.event_ids, "stranger"))
+
+
+def with_an_event_twice(seen: Seen) -> Seen:
+    return replace(seen, event_ids=(*seen.event_ids, seen.event_ids[0]))
+
+
+def with_a_run_twice(seen: Seen) -> Seen:
+    return replace(seen, runs=(*seen.runs, seen.runs[0]))
+
+
+def with_a_strange_run(seen: Seen) -> Seen:
+    return replace(seen, runs=(*seen.runs, RunSeen("stranger", "complete", 4, 0)))
+
+
+def without_a_run(seen: Seen) -> Seen:
+    return replace(seen, runs=seen.runs[1:])
+
+
+def with_a_partial_run(seen: Seen) -> Seen:
+    return replace(seen, runs=(replace(seen.runs[0], verdict="partial"), *seen.runs[1:]))
+
+
+def with_a_miscounted_run(seen: Seen) -> Seen:
+    return replace(seen, runs=(replace(seen.runs[0], events=3), *seen.runs[1:]))
+
+
+def with_a_hole_in_a_run(seen: Seen) -> Seen:
+    return replace(seen, runs=(replace(seen.runs[0], events_lost=1), *seen.runs[1:]))
+
+
+def test_a_faultless_outcome_breaks_no_promise() -> None:
+    assert judge(LEDGER, FAULTLESS) == []
+
+
+@pytest.mark.parametrize(
+    ("plant", "letter", "subject"),
+    [
+        (without_an_event, "C", "e00"),
+        (with_a_stranger, "I", "stranger"),
+        (with_an_event_twice, "D", "e00"),
+        (with_a_run_twice, "D", "run0"),
+        (with_a_strange_run, "I", "stranger"),
+        (without_a_run, "E", "run0"),
+        (with_a_partial_run, "E", "run0"),
+        (with_a_miscounted_run, "E", "run0"),
+        (with_a_hole_in_a_run, "E", "run0"),
+    ],
+)
+def test_each_planted_fault_shows_under_its_own_letter(
+    plant: Callable[[Seen], Seen], letter: str, subject: str
+) -> None:
+    found = judge(LEDGER, plant(FAULTLESS))
+
+    assert letters(found) == {letter}
+    assert subjects(found) == {subject}
+
+
+def test_a_dead_letter_accounts_for_an_event() -> None:
+    seen = replace(without_an_event(FAULTLESS), dead=frozenset({"e00"}))
+
+    assert "C" not in letters(judge(LEDGER, seen))
+
+
+def test_what_was_not_acknowledged_may_be_missing_and_leave_its_run_partial() -> None:
+    ledger = replace(LEDGER, acknowledged=LEDGER.acknowledged - {"e00"})
+    seen = with_a_partial_run(without_an_event(FAULTLESS))
+
+    assert judge(ledger, seen) == []
+
+
+def test_what_was_not_acknowledged_may_be_visible_all_the_same() -> None:
+    ledger = replace(LEDGER, acknowledged=LEDGER.acknowledged - {"e00"})
+
+    assert judge(ledger, FAULTLESS) == []
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        (Measured(fresh_run_s=29.9, peak_rss={"worker": RSS_CAP}), set()),
+        (Measured(fresh_run_s=30.1), {"L"}),
+        (Measured(fresh_run_s=None), {"L"}),
+        (Measured(fresh_run_s=1.0, peak_rss={"worker": RSS_CAP + 1}), {"M"}),
+    ],
+)
+def test_time_and_memory_have_their_letters(measured: Measured, expected: set[str]) -> None:
+    assert letters(judge_measures(measured, fresh_within_s=30, rss_cap=RSS_CAP)) == expected
+
+
+def test_the_report_says_which_and_where_it_was_last_seen() -> None:
+    said = report(judge(LEDGER, without_an_event(FAULTLESS)), {"e00": "causeline.events/2@17"})
+
+    assert said.splitlines()[0].startswith("C: 1 times")
+    assert "e00" in said
+    assert "run0" in said
+    assert "causeline.events/2@17" in said
