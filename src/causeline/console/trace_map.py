@@ -128,6 +128,7 @@ def _cost(run: Run) -> str:
 
 def _next_commands(run: Run, *, full: bool) -> tuple[str, ...]:
     commands = [] if full else [f"causeline show {run.run_id} --full     # whole references, every step"]
+    commands.append(f"causeline why {run.run_id}             # the cause, and what to touch")
     commands.append(f"causeline show {run.run_id} --events   # the events it was joined from")
     if run.gap_kinds:
         commands.append(f"causeline runs --gap {run.gap_kinds[0]} --since 24h   # others with this gap")

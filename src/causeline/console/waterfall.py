@@ -155,9 +155,12 @@ def bounded(places: Sequence[Placed], limit: int, *, notable: Callable[[Placed],
 
 
 def span_us(run: Run, places: Sequence[Placed]) -> int:
-    """How long the picture is: from the run's start to the last moment of it or of a step; at least one microsecond."""
+    """How long the picture is, at least one microsecond: from the run's start to the end of its last step.
+
+    A run itself may last for hours more, until its review; without steps the picture is as long as the run.
+    """
     ends = [(place.offset_us or 0) + max(place.step.duration_us or 0, 0) for place in places]
-    return max([run.duration_us or 0, 1, *ends])
+    return max([1, *(ends or [run.duration_us or 0])])
 
 
 def bar(offset_us: int | None, duration_us: int | None, whole_us: int, width: int) -> str:

@@ -100,6 +100,12 @@ def test_a_span_is_never_empty() -> None:
     assert span_us(Run(), []) == 1
 
 
+def test_a_review_hours_later_does_not_flatten_the_steps() -> None:
+    run = clean_run(steps=(named(0), named(1)), duration_us=7_200_000_000)
+    assert span_us(run, placed_steps(run)) == 200_000
+    assert span_us(replace(run, steps=()), []) == 7_200_000_000
+
+
 def test_evidence_and_fallbacks_outside_of_any_step_stand_at_their_moment() -> None:
     run = clean_run(
         steps=(named(0), named(9)),
