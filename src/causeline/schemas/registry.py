@@ -42,7 +42,6 @@ def from_registry(url: str, subject_names: Mapping[str, str]) -> Schemas:
     """
     try:
         from confluent_kafka.schema_registry import Schema, SchemaRegistryClient  # noqa: PLC0415 - optional extra
-        from confluent_kafka.schema_registry.error import SchemaRegistryError  # noqa: PLC0415
     except ImportError as error:
         raise EnvironmentFault(
             "A schema registry is configured, but its client is not installed.",
@@ -51,13 +50,13 @@ def from_registry(url: str, subject_names: Mapping[str, str]) -> Schemas:
     write_ids: dict[str, int] = {}
     registered: dict[int, SchemaVersion] = {}
     try:
-        client = SchemaRegistryClient({"url": url})
-        for subject, registry_subject in subject_names.items():
-            for schema in catalogue.versions(subject):
-                schema_id = client.register_schema(registry_subject, Schema(schema.text, "AVRO"))
-                registered[schema_id] = schema
-                write_ids[subject] = schema_id
-    except (SchemaRegistryError, OSError) as error:
+        with SchemaRegistryClient({"url": url}) as client:
+            for subject, registry_subject in subject_names.items():
+                for schema in catalogue.versions(subject):
+                    schema_id = client.register_schema(registry_subject, Schema(schema.text, "AVRO"))
+                    registered[schema_id] = schema
+                    write_ids[subject] = schema_id
+    except Exception as error:  # the client lets its HTTP library's own errors through, whichever that is
         raise Unreachable(
             "The schema registry does not answer as one.", hint="Check CAUSELINE_REGISTRY_URL, or unset it."
         ) from error
