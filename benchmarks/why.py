@@ -26,7 +26,7 @@ from causeline.schemas.run import Run
 from causeline.streams.assemble import assemble
 from causeline.streams.decode import Message, decode
 
-SEEDS = (101, 202, 303)
+SEEDS = (911, 1213, 1717)
 """Seeds that no rule was written against."""
 _SAME_LAYER = {"classify": "route"}
 

@@ -13,6 +13,9 @@ _ROUTING = (StepKind.ROUTE, StepKind.CLASSIFY)
 _OWN_ACTS = frozenset({"call_error", "decision_ignored", "review_missing", "correction_lost"})
 """Findings about what a provider, a workflow or a reviewer did of itself: no earlier fault made it do so."""
 
+_MENDED = frozenset({"call_error", "mended_shape", "gap_mended", "close_call"})
+"""Findings that, when only suspect, the run got over by itself: what it did not get over comes first."""
+
 
 def order(finding: Finding) -> int:
     """Where in the flow of causes a finding stands."""
@@ -80,11 +83,12 @@ def _all_below(root: Finding, children: dict[int, list[Consequence]]) -> list[Co
     return sorted(below, key=lambda item: order(item.finding))
 
 
-def _rank(cause: Cause) -> tuple[bool, int]:
+def _rank(cause: Cause) -> tuple[bool, bool, int]:
     # That nobody made an eval case of it says nothing about how sure the cause is.
     healths = {
         item.health
         for item in (cause.finding, *(below.finding for below in cause.consequences))
         if item.rule != "no_eval_case"
     }
-    return (Health.FAILED not in healths, order(cause.finding))
+    mended = cause.finding.rule in _MENDED and cause.finding.health is Health.SUSPECT
+    return (Health.FAILED not in healths, mended, order(cause.finding))

@@ -60,6 +60,10 @@ ROUTES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """Routes of each workflow, and the words by which a document tells its kind."""
 
 
+_TURNED = str.maketrans("0123456789", "8734261950")
+"""What a bad printer makes of digits: another digit, so that nobody can read the right one."""
+
+
 def make_case(workflow: str, index: int, rng: random.Random, nature: Nature) -> Case:
     """The documents of one run and their truth."""
     route = rng.choice(sorted(ROUTES[workflow]))
@@ -71,13 +75,19 @@ def _line(workflow: str, path: str, route: str, truth: Mapping[str, str], nature
     if path == nature.absent:
         return []
     field = next(field for field in FIELDS[workflow] if field.path == path)
+    if path == nature.misprint:
+        return [f"{field.label(route)}: {truth[path].translate(_TURNED)}"]
     return [f"{field.label(route)}: {printed(truth[path], smudged=path == nature.smudged)}"]
 
 
 def _telling(workflow: str, route: str, rng: random.Random) -> list[str]:
     words = list(ROUTES[workflow][route])
     rng.shuffle(words)
-    return [f"This paper is about {words[0]}, {words[1]} and {words[2]} as listed."]
+    lines = [f"This paper is about {words[0]}, {words[1]} and {words[2]} as listed."]
+    if rng.random() < 0.08:  # a word of another kind of paper stands in it too
+        other = rng.choice(sorted(set(ROUTES[workflow]) - {route}))
+        lines.append(f"Other papers cover {rng.choice(ROUTES[workflow][other])} where that applies.")
+    return lines
 
 
 def _known(truth: Mapping[str, str], nature: Nature) -> dict[str, str | None]:

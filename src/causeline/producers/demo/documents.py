@@ -66,11 +66,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Nature:
-    """What a document is like, planted or not: a missing fact, a badly printed one, sources that disagree."""
+    """What a document is like, planted or not: a missing fact, one printed badly or wrong, sources that disagree."""
 
     absent: str | None = None
     smudged: str | None = None
     conflict: str | None = None
+    misprint: str | None = None
     scan_noise: float = 0.0
 
 

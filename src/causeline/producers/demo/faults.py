@@ -50,7 +50,7 @@ _CATALOGUE = (
     Fault("checks_beginning_only", StepKind.EVIDENCE, ALL, "a right value found unsupported, approved in review"),
     Fault("ignores_decision", StepKind.FALLBACK, ALL, "an answer in spite of a gap that asks for more", "absent"),
     Fault("gives_up", StepKind.FALLBACK, ALL, "another next step than the policy's", "absent"),
-    Fault("correction_lost", StepKind.REVIEW, ALL, "an override without its reference", "smudged"),
+    Fault("correction_lost", StepKind.REVIEW, ALL, "an override without its reference", "misprint"),
     Fault("review_skipped", StepKind.REVIEW, ALL, "no review where the policy asks for one", "smudged"),
 )
 FAULTS: Mapping[str, Fault] = MappingProxyType({fault.name: fault for fault in _CATALOGUE})

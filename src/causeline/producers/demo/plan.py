@@ -12,8 +12,10 @@ from causeline.producers.demo.workflow import Behaviour
 
 FAULTY_SHARE = 0.18
 _LEGACY_SHARE = 0.02
-_AUDITED_SHARE = 0.05
+_AUDITED_SHARE = 0.15
 _STUMBLE_SHARE = 0.03
+_DRIFTING = "acme"
+"""The provider that changes its backend in the drift scenario."""
 _TARGETS = {"policy": "$.premium", "contract": "$.liability_cap", "invoice": "$.total"}
 
 
@@ -57,11 +59,11 @@ def planned(
     persona = PERSONAS[workflow]
     behaviour = Behaviour(
         twist=twist,
-        persona=switched(persona) if drifted else persona,
+        persona=switched(persona) if drifted and persona.provider == _DRIFTING else persona,
         rng=random.Random(f"{seed}:{index}:model"),
         legacy=rng.random() < _LEGACY_SHARE,
         stumbles=not twist and rng.random() < _STUMBLE_SHARE,
-        audited=rng.random() < _AUDITED_SHARE,
+        audited=rng.random() < _AUDITED_SHARE or "correction_lost" in twist,
     )
     case = make_case(workflow, index, rng, nature)
     # A duplicate stops before most steps, so that what is planted in them would not show.
@@ -69,16 +71,13 @@ def planned(
 
 
 def _nature(workflow: str, faults: tuple[Fault, ...], rng: random.Random) -> Nature:
-    needs = {fault.needs for fault in faults}
     target = _TARGETS[workflow]
     chance = rng.random()
     noise = 0.15 if rng.random() < 0.05 else 0.0
-    if "absent" in needs:
-        return Nature(absent=target, scan_noise=noise)
-    if "smudged" in needs:
-        return Nature(smudged=target, scan_noise=noise)
     if faults:
-        return Nature()
+        needs = {fault.needs for fault in faults if fault.needs}
+        spared = "$.tax" if "misprint" in needs and workflow == "invoice" else target  # the order lookup sees the total
+        return Nature(**dict.fromkeys(needs, spared), scan_noise=noise if needs else 0.0)
     others = [field.path for field in FIELDS[workflow] if field.kind in ("money", "date", "id")]
     if chance < 0.03 * (3 if noise else 1):
         return Nature(absent=rng.choice(others), scan_noise=noise)

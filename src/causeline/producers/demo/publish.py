@@ -14,7 +14,7 @@ from causeline.producers.demo.plan import PlannedRun, plan
 from causeline.producers.demo.workflow import Workflow
 from causeline.producers.tracer import Tracer
 from causeline.schemas.clock import system_clock
-from causeline.schemas.policy import Policy
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.policy_file import parse_policy
 
 AT_ONCE = 24
@@ -77,7 +77,8 @@ def publish_planned(
     progress: Callable[[float], None] = lambda _: None,
 ) -> Published:
     """Publish runs that are planned already."""
-    tracer.policy = demo_policy()
+    if tracer.policy == DEFAULT_POLICY:
+        tracer.policy = demo_policy()
     run_ids: list[str] = []
     faulty = 0
     waiting = iter(planned)

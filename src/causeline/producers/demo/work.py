@@ -60,15 +60,19 @@ def _garbled(page: str) -> str:
     return re.sub(r"[eai]", lambda found: {"e": "€", "a": "@", "i": "¦"}[found[0]], page)
 
 
-def mask(text: str, twist: Twist) -> tuple[str, dict[str, int]]:
-    """Replace what must not be seen; gives the text and how many entities of each type went."""
+def mask(text: str, twist: Twist) -> tuple[str, dict[str, list[str]]]:
+    """Replace what must not be seen; gives the text, and the pages and lines where entities of each type went."""
     types = ["PERSON", *(["MONEY"] if "mask_money" in twist else []), *(["DATE"] if "mask_dates" in twist else [])]
-    counts = {}
+    places: dict[str, list[str]] = {}
+    pages = [page.split("\n") for page in text.split(PAGE_BREAK)]
     for kind in types:
-        text, count = _ENTITIES[kind].subn(f"[{kind}]", text)
-        if count:
-            counts[kind] = count
-    return text, counts
+        for number, lines in enumerate(pages, 1):
+            for at, line in enumerate(lines):
+                lines[at], count = _ENTITIES[kind].subn(f"[{kind}]", line)
+                places.setdefault(kind, []).extend([f"page={number}&line={at + 1}"] * count)
+    return PAGE_BREAK.join("\n".join(lines) for lines in pages), {
+        kind: found for kind, found in places.items() if found
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,11 +112,11 @@ class Workflow:
                 )
             yield
             with run.mask(source.kind, input_ref=parsed_ref) as step:
-                masked, counts = work.mask(parsed.text, self._twist)
+                masked, places = work.mask(parsed.text, self._twist)
                 self._clock.advance(6_000)
                 masked_ref = self._put(masked.encode())
-                step.set(parsed_artifact_ref=masked_ref, raw_output_ref=self._put(work.as_json(counts)))
-                step.label({f"{measures.MASKED}{kind}": count for kind, count in counts.items()})
+                step.set(parsed_artifact_ref=masked_ref, raw_output_ref=self._put(work.as_json(places)))
+                step.label({f"{measures.MASKED}{kind}": len(found) for kind, found in places.items()})
             self._s.chunks += work.chunks_of(masked_ref, source.kind, masked)
             yield
         self._texts = {chunk.ref: chunk.text for chunk in self._s.chunks}
@@ -146,7 +146,10 @@ class Workflow:
             self._s.over = "stopped"
             self._run.fallback("stop", reason="duplicate_invoice")
             return
-        order = case.truth.get("$.order_number") or ""
+        label = next((f.label(self._s.route) for f in FIELDS["invoice"] if f.path == "$.order_number"), None)
+        order = next((found for c in self._s.chunks if label and (found := work.stated(label, c.text))), "")
+        if not order:
+            return  # nothing to look up by
         for attempt in range(2):
             with self._run.tool("order_lookup", input_ref=self._put(order.encode())) as step:
                 self._clock.advance(25_000)
@@ -168,7 +171,7 @@ class Workflow:
         right, other = self._case.records
         record = other if "wrong_record" in self._twist else right
         same = sum(a == b for a, b in zip(record["order"], order, strict=False))
-        return record, round(same / max(len(order), 1), 3) if order else 0.9
+        return record, round(same / len(order), 3)
 
     def _compare(self, path: str, label: str, ref: str) -> None:
         said = work.stated(label, self._texts[ref])
@@ -438,11 +441,11 @@ class Workflow:
         note = self._put(f"Checked against the documents: {len(wrong)} to correct.".encode())
         self._clock.advance(5_000_000)
         reviewer = f"reviewer:{self._b.rng.randint(1, 6)}"
-        if self._s.route != self._case.route or "branch_ignored" in self._twist:
+        if self._s.route != self._case.route:
             override = self._put(self._case.route.encode())
             self._run.review("overridden", field="$.route", reviewer_ref=reviewer, override_ref=override, note_ref=note)
-        elif wrong or "correction_lost" in self._twist:
-            for path in wrong or self._s.to_review[:1]:
+        elif wrong:
+            for path in wrong:
                 right = self._case.truth.get(path)
                 kept = None if "correction_lost" in self._twist or right is None else self._put(right.encode())
                 self._run.review("overridden", field=path, reviewer_ref=reviewer, override_ref=kept, note_ref=note)
