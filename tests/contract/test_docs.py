@@ -1,13 +1,15 @@
 """Documentation that cannot drift: what the code names, the pages name."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from causeline.schemas import measures
+from causeline.schemas.policy_file import parse_policy
 from causeline.schemas.topics import TOPICS
 from causeline.schemas.vocabulary import StepKind
-from tests.contract import settings_table
+from tests.contract import policy_table, settings_table
 
 DOCS = Path(__file__).parents[2] / "docs"
 MEASURES = sorted(value for name, value in vars(measures).items() if name.isupper())
@@ -41,3 +43,13 @@ def test_every_setting_stands_in_the_operations_page_as_the_code_has_it() -> Non
     assert settings_table.table() in (DOCS / "operations.md").read_text("utf-8"), (
         "python -m tests.contract.settings_table"
     )
+
+
+def test_every_key_of_a_policy_stands_in_its_page_as_the_code_has_it() -> None:
+    assert policy_table.tables() in (DOCS / "policy.md").read_text("utf-8"), "python -m tests.contract.policy_table"
+
+
+def test_the_policy_that_the_page_shows_is_one() -> None:
+    shown = re.search(r"```toml\n(.*?)```", (DOCS / "policy.md").read_text("utf-8"), re.DOTALL)
+    assert shown is not None
+    assert parse_policy(shown[1]).workflow["invoice"].routes == ("purchase", "subscription")
