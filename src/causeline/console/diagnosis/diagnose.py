@@ -99,7 +99,7 @@ def _drift(run: Run, drift: Sequence[DriftAlert] | None) -> Answer:
             health=Health.FAILED if alert.open else Health.SUSPECT,
             boundary=StepKind.CUSTOM,
             headline=alert.headline or f"{alert.dimension} is drifting in the slice that this run lies in.",
-            fix=f"`causeline drift show {alert.alert_id}`.",
+            fix=f"Alert {alert.alert_id}: compare the runs on both sides of it.",
             facts=tuple(Fact("run", name, value, run.run_id) for name, value in alert.slice.items()),
         )
         for alert in hits

@@ -37,7 +37,7 @@ def findings(record: Record) -> Iterator[Finding]:
                 health=Health.FAILED,
                 boundary=StepKind.REVIEW,
                 headline=f"A reviewer {verb} {what}, and no eval case keeps it from happening again.",
-                fix=f"`causeline eval export --run {run.run_id}`.",
+                fix="Make an eval case of the run and record it: tracer.record_eval(run_id, workflow, case_id).",
                 facts=(review_fact(review, "outcome"), run_fact(run, "eval_case_id")),
                 fields=fields,
             )
@@ -64,7 +64,7 @@ def _awaited(record: Record) -> Iterator[Finding]:
                 health=Health.FAILED if record.answered else Health.SUSPECT,
                 boundary=StepKind.REVIEW,
                 headline=f"The policy wants a person to look at {path}, and nobody has.",
-                fix="The review queue: `causeline reviews list`.",
+                fix="The review queue: who takes the items of this rule, and by when.",
                 facts=(run_fact(record.run, "review_outcome"),),
                 fields=frozenset({path}),
             )
