@@ -123,7 +123,12 @@ def _avro_serializer(target: str) -> tuple[EmitRun, Callable[[], None]]:
         }
     )
     labels = [{"key": key, "value": value} for key, value in FIELDS["labels"].items()]
-    lists: dict[str, list[str]] = {"evidence_refs": [], "validation_errors": [], "conflicting_refs": [], "expected_steps": []}
+    lists: dict[str, list[str]] = {
+        "evidence_refs": [],
+        "validation_errors": [],
+        "conflicting_refs": [],
+        "expected_steps": [],
+    }
 
     def emit_run(latencies: Latencies) -> None:
         run_id, started = ids.new_run_id(), time.time_ns() // 1000
