@@ -37,7 +37,7 @@ def _default(kind: object) -> object:
     return {"string": "", "bytes": b"", "boolean": False, "double": 0.0, "float": 0.0}.get(str(kind), 0)
 
 
-@pytest.mark.parametrize(("writer", "reader"), PAIRS, ids=lambda schema: _name(schema))
+@pytest.mark.parametrize(("writer", "reader"), PAIRS, ids=_name)
 def test_every_version_reads_every_other(writer: SchemaVersion, reader: SchemaVersion) -> None:
     out = io.BytesIO()
     fastavro.schemaless_writer(out, writer.plain, _default(json.loads(writer.text)))
