@@ -1,21 +1,14 @@
 """Hypothesis strategies for the contract: any valid event, of any type, with any of its fields."""
 
 from collections.abc import Callable
-from typing import Any
+from enum import StrEnum
+from typing import Any, get_args, get_type_hints
 
 from hypothesis import strategies as st
 
+from causeline.schemas import events
 from causeline.schemas.events import EVENT_MODELS, TraceEvent
-from causeline.schemas.vocabulary import (
-    EvalOutcome,
-    EventType,
-    FallbackKind,
-    FinalState,
-    NextStep,
-    ReviewOutcome,
-    Status,
-    StepKind,
-)
+from causeline.schemas.vocabulary import EventType
 
 text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 run_ids = st.integers(1, 2**128 - 1).map(lambda n: f"{n:032x}")
@@ -26,53 +19,45 @@ amounts = st.floats(0, 1e12, allow_nan=False)
 refs = st.lists(text, max_size=3).map(tuple)
 labels = st.dictionaries(text, st.text(st.characters(codec="utf-8"), max_size=40), max_size=4)
 
-_BY_NAME: dict[str, st.SearchStrategy[Any]] = {
-    "event_id": run_ids,
-    "run_id": run_ids,
-    "step_id": step_ids,
-    "parent_step_id": step_ids,
-    "seq": st.integers(0, 2**63 - 1),
-    "run_started_at": micros,
-    "occurred_at": micros,
-    "started_at": micros,
-    "step_kind": st.sampled_from(StepKind),
-    "status": st.sampled_from(Status),
-    "next_step": st.sampled_from(NextStep),
-    "fallback_taken": st.sampled_from(FallbackKind),
-    "review_outcome": st.sampled_from(ReviewOutcome),
-    "eval_outcome": st.sampled_from(EvalOutcome),
-    "final_state": st.sampled_from(FinalState),
-    "retry_count": st.integers(0, 2**31 - 1),
-    "input_tokens": st.integers(0, 2**63 - 1),
-    "output_tokens": st.integers(0, 2**63 - 1),
-    "expected_events": st.integers(1, 2**31 - 1),
-    "seed": st.integers(-(2**63), 2**63 - 1),
-    "cost_usd": amounts,
-    "temperature": amounts,
-    "route_confidence": scores,
-    "confidence": scores,
-    "provenance_score": scores,
-    "top_p": scores,
-    "refusal": st.booleans(),
-    "evidence_required": st.booleans(),
-    "context_refs": refs,
-    "evidence_refs": refs,
-    "conflicting_refs": refs,
-    "validation_errors": refs,
-    "expected_steps": refs,
-    "labels": labels,
-}
+_BY_KIND: tuple[tuple[object, st.SearchStrategy[Any]], ...] = (
+    (events.RunId, run_ids),
+    (events.StepId, step_ids),
+    (events.Micros, micros),
+    (events.Score, scores),
+    (events.Amount, amounts),
+    (events.Count, st.integers(0, 2**31 - 1)),
+    (events.Positive, st.integers(1, 2**31 - 1)),
+    (events.BigCount, st.integers(0, 2**63 - 1)),
+    (events.Whole, st.integers(-(2**63), 2**63 - 1)),
+    (events.Refs, refs),
+    (events.Phrases, refs),
+    (events.StepNames, refs),
+    (events.Labels, labels),
+    (bool, st.booleans()),
+)
+"""What a field may be, by the kind of value that its model gives it; all other fields are text."""
+
+
+def _of(hint: object) -> st.SearchStrategy[Any]:
+    parts = [part for part in get_args(hint) if part is not type(None)] if type(None) in get_args(hint) else [hint]
+    kind = parts[0]
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return st.sampled_from(kind)
+    return next((strategy for known, strategy in _BY_KIND if known == kind), text)
 
 
 def _event(draw: Callable[[st.SearchStrategy[Any]], Any], model: type[TraceEvent]) -> TraceEvent:
-    fields = {}
-    for name, field in model.model_fields.items():
-        if field.is_required() or draw(st.booleans()):
-            fields[name] = draw(_BY_NAME.get(name, text))
-    return model.checked(**fields)
+    hints = get_type_hints(model, include_extras=True)
+    return model.checked(
+        **{
+            name: draw(_of(hints[name]))
+            for name, field in model.model_fields.items()
+            if field.is_required() or draw(st.booleans())
+        }
+    )
 
 
 @st.composite
-def events(draw: Callable[[st.SearchStrategy[Any]], Any], kind: EventType | None = None) -> TraceEvent:
+def any_event(draw: Callable[[st.SearchStrategy[Any]], Any], kind: EventType | None = None) -> TraceEvent:
     """Any valid event, or any of one type."""
     return _event(draw, EVENT_MODELS[kind or draw(st.sampled_from(EventType))])

@@ -26,7 +26,7 @@ def _write(kind: EventType, fields: dict[str, Any]) -> bytes:
 
 
 @settings(max_examples=500)
-@given(strategies.events())
+@given(strategies.any_event())
 def test_what_it_writes_is_what_fastavro_writes(event: TraceEvent) -> None:
     assert _write(event.event_type, dict(event)) == wire.encode_item(SCHEMA, to_record(event))
 
@@ -41,7 +41,7 @@ _WRONG = st.one_of(
 
 
 @settings(max_examples=500)
-@given(strategies.events(), st.data())
+@given(strategies.any_event(), st.data())
 def test_what_the_models_refuse_it_refuses_and_nothing_else(event: TraceEvent, data: st.DataObject) -> None:
     model = EVENT_MODELS[event.event_type]
     name = data.draw(st.sampled_from(sorted(model.model_fields)))

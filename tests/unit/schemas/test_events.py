@@ -34,7 +34,7 @@ EVIDENCE = IDENTITY | {
 
 
 @settings(max_examples=200)
-@given(strategies.events())
+@given(strategies.any_event())
 def test_an_event_is_the_same_after_the_wire(event: TraceEvent) -> None:
     value = wire.encode_batch(
         Schemas().write_id("trace-batch"), wire.encode_string("e"), [wire.encode_item(SCHEMA, to_record(event))]

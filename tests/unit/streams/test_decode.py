@@ -14,7 +14,7 @@ from causeline.schemas.events import Record, from_record, to_record
 from causeline.streams import contract
 from causeline.streams.decode import Decoded, Message, decode
 from causeline.streams.shapes import event_columns
-from tests.unit.schemas.strategies import events as any_event
+from tests.unit.schemas.strategies import any_event
 from tests.unit.streams.build import SCHEMA, SCHEMAS, batch, decoded, event, frame, whole_run
 
 
