@@ -44,8 +44,6 @@ def state_folder(settings: StackSettings, *, needed_bytes: int = _MIN_FREE_BYTES
         folder.chmod(0o700)
         for name in (LOGS_DIR, "artifacts", "clickhouse", "kafka"):
             (folder / name).mkdir(exist_ok=True, mode=0o700)
-        if not (folder / POLICY_FILE).exists():
-            write_private(folder / POLICY_FILE, demo_policy_text())
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise environment_fault(error, thing) from error
@@ -55,6 +53,14 @@ def state_folder(settings: StackSettings, *, needed_bytes: int = _MIN_FREE_BYTES
             hint="Free some disk space, or choose another folder with CAUSELINE_STATE_DIR.",
         )
     return folder
+
+
+def policy_file(folder: Path) -> Path:
+    """The stack's policy file; made with the demo workflows' policy when there is none, for its owner to edit."""
+    file = folder / POLICY_FILE
+    if not file.exists():
+        write_private(file, demo_policy_text())
+    return file
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from causeline.schemas.errors import CauselineError, EnvironmentFault, NotFound
 from causeline.stack.endpoints import ENDPOINTS_FILE, Endpoints
 from causeline.stack.faults import environment_fault
 from causeline.stack.kafka import class_path, find_java
-from causeline.stack.layout import choose_ports, endpoints_for, state_folder, taking_turns
+from causeline.stack.layout import choose_ports, endpoints_for, policy_file, state_folder, taking_turns
 from causeline.stack.services import Ports, stack_services
 from causeline.stack.settings import StackSettings
 from causeline.stack.supervisor import Plan, ProcessId, Service, ServiceReport, ServiceState, SupervisorReport
@@ -119,6 +119,7 @@ def _up(
     try:
         ports = choose_ports(settings, folder, running=running)
         endpoints = endpoints_for(settings, folder, ports)
+        policy_file(folder)
         plan = Plan(
             services=services_of(settings, endpoints, ports),
             unset_prefixes=_FOREIGN,
