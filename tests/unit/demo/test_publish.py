@@ -75,6 +75,9 @@ def test_the_truth_file_says_what_was_planted_in_which_run(session: Session, pla
         (one.case.workflow, [{"layer": fault.layer.value, "fault": fault.name} for fault in one.faults])
         for one in planned
     ]
+    assert [(line["route"], line["facts"], line["drifted"]) for line in session.truth] == [
+        (one.case.route, one.case.truth, False) for one in planned
+    ]
     assert session.published.faulty == sum(bool(one.faults) for one in planned)
 
 

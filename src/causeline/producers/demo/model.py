@@ -30,6 +30,10 @@ class Persona:
     confidence: float = 0.92
     temperature: float = 0.0
     top_p: float = 1.0
+    late_weight: float = 1.0
+    """How much the last telling word of a text counts when the model decides its kind; the others count 1."""
+    doubt: float = 0.0
+    """How much less sure it says it is of a kind than the words make it."""
 
 
 STANDARD = Persona("acme", "acme-large-2", "default", "fp_a17", 0.000002)
@@ -39,8 +43,17 @@ PERSONAS: Mapping[str, Persona] = {"policy": STANDARD, "contract": OTHER, "invoi
 
 
 def switched(persona: Persona) -> Persona:
-    """The persona after its provider changed the backend without a word."""
-    return replace(persona, fingerprint=persona.fingerprint + "_r2", confidence=persona.confidence - 0.05)
+    """The persona after its provider changed the backend without a word: it heeds most what it has read last.
+
+    Answers keep their shape, but about six papers in a hundred go another way, and all are judged a little less surely.
+    """
+    return replace(
+        persona,
+        fingerprint=persona.fingerprint + "_r2",
+        confidence=persona.confidence - 0.05,
+        late_weight=6.0,
+        doubt=0.05,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ def publish(
 ) -> Published:
     """Publish `runs` runs of a seed, some of them at once, each labelled `demo=<session_label>`.
 
-    The truth file gets a line of JSON a run: its id, workflow and what was planted where.
+    The truth file gets a line of JSON a run: its id, workflow, what was planted where, whether its provider has changed
+    its backend, and what a person would read in its documents: the route, and each field's value or null.
     """
     return publish_planned(
         plan(seed, runs, drift_at=drift_at),
@@ -136,4 +137,7 @@ def _truth(one: PlannedRun, run_id: str) -> dict[str, object]:
         "index": one.index,
         "workflow": one.case.workflow,
         "faults": [{"layer": fault.layer.value, "fault": fault.name} for fault in one.faults],
+        "drifted": one.drifted,
+        "route": one.case.route,
+        "facts": dict(one.case.truth),
     }

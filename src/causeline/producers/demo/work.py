@@ -84,8 +84,8 @@ class Routed:
     confidence: float
 
 
-def route(workflow: str, text: str, twist: Twist) -> Routed:
-    """Decide by the words that tell the kinds apart."""
+def route(workflow: str, text: str, twist: Twist, *, late_weight: float = 1.0, doubt: float = 0.0) -> Routed:
+    """Decide by the words that tell the kinds apart; the last of them in the text counts `late_weight`."""
     rules = dict(ROUTES[workflow])
     if "wrong_rule" in twist:  # the rules' word lists have moved by one route
         names = sorted(rules)
@@ -93,11 +93,17 @@ def route(workflow: str, text: str, twist: Twist) -> Routed:
     if "forbidden_route" in twist:
         rules = {"express" if words[0] in text else name: words for name, words in rules.items()}
     lowered = text.lower()
-    scores = {name: sum(word in lowered for word in words) for name, words in rules.items()}
+    last = max((word for words in rules.values() for word in words), key=lowered.rfind)
+
+    def score(name: str) -> float:
+        return sum(late_weight if word == last else 1.0 for word in rules[name] if word in lowered)
+
+    scores = {name: score(name) for name in rules}
     best = max(sorted(scores), key=lambda name: scores[name])
     total = sum(scores.values())
     found = [word for word in rules[best] if word in lowered]
-    return Routed(best, f"words:{'+'.join(found) or 'none'}", scores[best] / total if total else 0.34)
+    sure = scores[best] / total if total else 0.34
+    return Routed(best, f"words:{'+'.join(found) or 'none'}", sure * (1 - doubt))
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,15 +123,19 @@ class Workflow:
 
     def _decide_route(self) -> None:
         text = "\n".join(chunk.text for chunk in self._s.chunks)
+        persona = self._b.persona
         with self._run.route("kind", input_ref=self._s.chunks[0].ref.partition("#")[0]) as step:
-            decided = work.route(self._case.workflow, text, self._twist)
-            self._clock.advance(3_000)
+            decided = work.route(
+                self._case.workflow, text, self._twist, late_weight=persona.late_weight, doubt=persona.doubt
+            )
+            self._clock.advance(90_000)
             self._s.route = decided.route
             if "branch_ignored" in self._twist:
                 self._s.route = next(name for name in sorted(ROUTES[self._case.workflow]) if name != decided.route)
             step.set(
                 route=decided.route, route_reason=decided.reason, route_confidence=round(decided.confidence, 3),
-                **self._version(route_policy_version="rules-12"),
+                model_provider=persona.provider, model_name=persona.name,
+                **self._version(route_policy_version="rules-12", system_fingerprint=persona.fingerprint),
             )  # fmt: skip
             step.label({measures.BRANCH_TAKEN: self._s.route})
         self._labels = {
