@@ -27,12 +27,14 @@ ANCHORS: Mapping[StepKind, tuple[str, ...]] = {
 REFERENCES: Mapping[StepKind, tuple[str, ...]] = {
     StepKind.INPUT: ("input_ref",),
     StepKind.PARSE: ("parsed_artifact_ref",),
-    StepKind.RETRIEVE: ("context_refs",),
     StepKind.MODEL_CALL: ("raw_output_ref",),
 }
-"""By kind of step, the references without which what it read or made cannot be looked up."""
+"""By kind of step, the references without which what it read or made cannot be looked up. A step that ended in error
+made nothing, and a retrieval that found nothing has none to name."""
 
 REQUIRED: tuple[tuple[str, str], ...] = tuple(
     (kind.value, name) for kind in StepKind for table in (ANCHORS, REFERENCES) for name in table.get(kind, ())
 )
 """(kind, field) in the order in which causes flow."""
+ONLY_WHEN_OK = frozenset((kind.value, name) for kind, names in REFERENCES.items() for name in names)
+"""Those of them that a step in error need not say."""

@@ -3,7 +3,7 @@
 import polars as pl
 
 from causeline.schemas.vocabulary import EventType, Status
-from causeline.streams.anchors import REQUIRED
+from causeline.streams.anchors import ONLY_WHEN_OK, REQUIRED
 from causeline.streams.distinct import RUN
 from causeline.streams.shapes import nested_columns
 
@@ -151,8 +151,13 @@ def notable(steps: pl.DataFrame) -> pl.DataFrame:
 def missing_anchors(steps: pl.DataFrame) -> pl.DataFrame:
     """Per run the version anchors that its ended steps should have said and did not, as kind.field, in causal order."""
     ended = pl.col("status").is_not_null() & (pl.col("status") != Status.SKIPPED)
+    well = pl.col("status") == Status.OK
     lacking = pl.sum_horizontal(
-        pl.when(ended & (pl.col("step_kind") == kind) & _silent(steps, name)).then(1 << place).otherwise(0)
+        pl.when(
+            (well if (kind, name) in ONLY_WHEN_OK else ended) & (pl.col("step_kind") == kind) & _silent(steps, name)
+        )
+        .then(1 << place)
+        .otherwise(0)
         for place, (kind, name) in enumerate(REQUIRED)
     )
     masks = steps.with_columns(lacking.alias("_lacking")).group_by(RUN).agg(pl.col("_lacking").bitwise_or())

@@ -26,9 +26,13 @@ _LAST = (
     "parser_version",
     "schema_version",
     "parsed_artifact_ref",
-    "raw_output_ref",
     "policy_hash",
 )
+_ON_THE_WAY = [
+    StepKind.INPUT.value, StepKind.PARSE.value, StepKind.MASK.value, StepKind.CLASSIFY.value, StepKind.ROUTE.value,
+    StepKind.RETRIEVE.value, StepKind.PROMPT.value, StepKind.VALIDATE.value,
+]  # fmt: skip
+"""Kinds of step whose output is no answer: a mask's log or a rendered prompt is not the run's raw output."""
 _AFTERTHOUGHTS = [EventType.REVIEW_RECORDED.value, EventType.EVAL_RECORDED.value]
 
 
@@ -58,6 +62,9 @@ def totals(events: pl.DataFrame) -> pl.DataFrame:
             pl.col("final_state", "status", "error_type").filter("_is_end").first(),
             pl.col("input_ref").first(ignore_nulls=True),
             pl.col(_LAST).last(ignore_nulls=True),
+            pl.col("raw_output_ref")
+            .filter(pl.col("step_kind").is_null() | ~pl.col("step_kind").is_in(_ON_THE_WAY))
+            .last(ignore_nulls=True),
             pl.col([f"_spoke{n}" for n in range(len(_GROUPS))]).max(),
             pl.col("_context", "_validation").max(),
             *_places(events),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from causeline.schemas.judge import judge
-from causeline.streams.anchors import REQUIRED
+from causeline.streams.anchors import ONLY_WHEN_OK, REQUIRED
 from causeline.streams.assemble import ASSEMBLER_VERSION
 from causeline.streams.shapes import nested_columns, run_columns
 
@@ -93,7 +93,8 @@ def _last_words(events: Sequence[Event]) -> Run:
         words |= {name: speaker.get(name) for name in taken}
     for name in ("model_policy", "confidence", "refusal", "parser_version", "schema_version", "parsed_artifact_ref"):
         words[name] = _last(events, name)
-    words["raw_output_ref"] = _last(events, "raw_output_ref")
+    on_the_way = ("input", "parse", "mask", "classify", "route", "retrieve", "prompt", "validate")
+    words["raw_output_ref"] = _last([e for e in events if e.get("step_kind") not in on_the_way], "raw_output_ref")
     words["policy_hash"] = _last(events, "policy_hash")
     words["input_ref"] = next((e["input_ref"] for e in events if e.get("input_ref") is not None), None)
     words["context_refs"] = next((list(e["context_refs"]) for e in reversed(events) if e["context_refs"]), [])
@@ -204,7 +205,12 @@ def _missing_anchors(steps: Sequence[Run]) -> list[str]:
     return [
         f"{kind}.{name}"
         for kind, name in REQUIRED
-        if any(step["step_kind"] == kind and step[name] in (None, []) for step in ended)
+        if any(
+            step["step_kind"] == kind
+            and step[name] in (None, [])
+            and (step["status"] == "ok" or (kind, name) not in ONLY_WHEN_OK)
+            for step in ended
+        )
     ]
 
 

@@ -150,3 +150,19 @@ def test_a_run_with_all_it_needs_is_an_llm_run_trace() -> None:
     trace = llm_run_trace(one_run(event("step_finished", **said)))
     assert isinstance(trace, LlmRunTrace)
     assert trace.run_id == run_id(1)
+
+
+def test_a_masks_log_is_not_the_runs_raw_output() -> None:
+    mask = event("step_finished", step_kind="mask", seq=1, step_id=f"{1:016x}", raw_output_ref="artifact:log")
+    model = event("step_finished", step_kind="model_call", seq=2, step_id=f"{2:016x}", raw_output_ref="artifact:answer")
+
+    assert one_run(mask)["raw_output_ref"] is None
+    assert one_run(model, mask)["raw_output_ref"] == "artifact:answer"
+
+
+def test_a_call_that_failed_made_nothing_to_refer_to() -> None:
+    failed = event("step_finished", step_kind="model_call", step_id=f"{1:016x}", status="error", error_type="Timeout")
+
+    assert "model_call.raw_output_ref" not in one_run(failed)["missing_anchors"]
+    assert "model_call.model_name" in one_run(failed)["missing_anchors"]
+    assert "model_call.raw_output_ref" in one_run(failed | {"status": "ok"})["missing_anchors"]
