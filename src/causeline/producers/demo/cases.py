@@ -40,6 +40,8 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
         ),
     ),
 }
+TARGETS: Mapping[str, str] = {"policy": "$.premium", "contract": "$.liability_cap", "invoice": "$.total"}
+"""The field of each workflow that money hangs on."""
 ROUTES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "policy": {
         "motor": ("vehicle", "mileage", "driver"),

@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from causeline.producers.demo.cases import TARGETS
 from causeline.producers.demo.work import Chunk, Twist, stated
 
 
@@ -112,7 +113,7 @@ def _misbehave(
     mend: bool,
     stumbles: bool,
 ) -> None:
-    target = next((path for path in ("$.total", "$.premium", "$.liability_cap") if path in values), None)
+    target = next((path for path in TARGETS.values() if path in values), None)
     if target is None:
         return
     if ("wrong_type" in twist or stumbles) and not mend:

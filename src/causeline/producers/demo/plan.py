@@ -4,11 +4,11 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from causeline.producers.demo.cases import FIELDS, make_case
+from causeline.producers.demo.cases import FIELDS, TARGETS, make_case
+from causeline.producers.demo.desk import Behaviour
 from causeline.producers.demo.documents import Case, Nature
 from causeline.producers.demo.faults import ALL, FAULTS, Fault, faults_of
 from causeline.producers.demo.model import PERSONAS, switched
-from causeline.producers.demo.workflow import Behaviour
 
 FAULTY_SHARE = 0.18
 _LEGACY_SHARE = 0.02
@@ -19,7 +19,6 @@ _SMUDGED_SHARE = 0.07
 _CONFLICT_SHARE = 0.06
 _DRIFTING = "acme"
 """The provider that changes its backend in the drift scenario."""
-_TARGETS = {"policy": "$.premium", "contract": "$.liability_cap", "invoice": "$.total"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ def _nature(workflow: str, faults: tuple[Fault, ...], rng: random.Random) -> Nat
 
     Only a conflict stays away from what a fault needs: the run would be handed over before it shows.
     """
-    target = _TARGETS[workflow]
+    target = TARGETS[workflow]
     noise = 0.15 if rng.random() < 0.05 else 0.0
     nature = _as_it_comes(workflow, target, rng, noise)
     needs = {fault.needs for fault in faults if fault.needs}

@@ -9,9 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from causeline.producers.artifacts import ArtifactStore
+from causeline.producers.demo import workflow
 from causeline.producers.demo.clock import SimulatedClock
+from causeline.producers.demo.desk import Desk
 from causeline.producers.demo.plan import PlannedRun, plan
-from causeline.producers.demo.workflow import Workflow
 from causeline.producers.tracer import Tracer
 from causeline.schemas.clock import system_clock
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
@@ -118,7 +119,7 @@ def _begin(
 
     def whole() -> Iterable[None]:
         with run:
-            yield from Workflow(one.case, run, artifacts, clock, one.behaviour).turns()
+            yield from workflow.turns(Desk(one.case, run, artifacts, clock, one.behaviour))
 
     turns = iter(whole())
 
