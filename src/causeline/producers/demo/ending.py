@@ -1,30 +1,70 @@
 """The end of a run: a reviewer who knows the truth looks at some, and the answer goes out."""
 
+from dataclasses import dataclass
+
 from causeline.producers.demo import work
 from causeline.producers.demo.desk import Desk
+
+_REVIEWERS = 6
+_ESCALATED_SHARE = 0.3
+"""Of the runs that are handed over, those that a reviewer passed on: the documents do not tell which of two holds."""
+_WHOLE = (None,)
+"""In place of field paths: a review of the answer as a whole."""
+_EVAL_SHARE = 0.4
+"""Of the corrected runs, those that somebody made an eval case of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reviewer:
+    """Who looks at a run, and what they noted."""
+
+    desk: Desk
+    ref: str
+    note_ref: str
+
+    def decides(self, outcome: str, *, field: str | None = None, override_ref: str | None = None) -> None:
+        self.desk.run.review(
+            outcome, field=field, reviewer_ref=self.ref, override_ref=override_ref, note_ref=self.note_ref
+        )
 
 
 def review(desk: Desk) -> None:
     """A person reads the documents and decides, where the workflow asks for that or chance chose the run."""
-    asked = bool(desk.to_review or desk.partial or desk.behaviour.audited)
-    if desk.over or not asked or "review_skipped" in desk.twist:
+    chance = desk.behaviour.rng
+    if desk.over == "handed_over":
+        asked = chance.random() < _ESCALATED_SHARE
+    else:
+        asked = not desk.over and bool(desk.to_review or desk.partial or desk.behaviour.audited)
+    if not asked or "review_skipped" in desk.twist:
         return
     wrong = [path for path, value in desk.case.truth.items() if desk.values.get(path) != value]
-    note = desk.put(f"Checked against the documents: {len(wrong)} to correct.".encode())
     desk.clock.advance(5_000_000)
-    reviewer = f"reviewer:{desk.behaviour.rng.randint(1, 6)}"
-    if desk.route != desk.case.route:
-        override = desk.put(desk.case.route.encode())
-        desk.run.review("overridden", field="$.route", reviewer_ref=reviewer, override_ref=override, note_ref=note)
-    elif wrong:
-        for path in wrong:
-            right = desk.case.truth.get(path)
-            kept = None if "correction_lost" in desk.twist or right is None else desk.put(right.encode())
-            desk.run.review("overridden", field=path, reviewer_ref=reviewer, override_ref=kept, note_ref=note)
+    note_ref = desk.put(f"Checked against the documents: {len(wrong)} to correct.".encode())
+    reviewer = _Reviewer(desk, f"reviewer:{chance.randint(1, _REVIEWERS)}", note_ref)
+    if desk.over == "handed_over":
+        for path in desk.rivals:
+            reviewer.decides("escalated", field=path)
+    elif desk.route == desk.case.route and not wrong:
+        for field in desk.to_review or _WHOLE:
+            reviewer.decides("approved", field=field)
     else:
-        approved: list[str | None] = [*desk.to_review] or [None]
-        for field in approved:
-            desk.run.review("approved", field=field, reviewer_ref=reviewer, note_ref=note)
+        _correct(desk, reviewer, wrong)
+        if chance.random() < _EVAL_SHARE:
+            desk.run.eval(f"{desk.case.workflow}-{desk.case.index}")
+
+
+def _correct(desk: Desk, reviewer: _Reviewer, wrong: list[str]) -> None:
+    """Set the route right, for all else follows from it; else each value, unless little of the answer would be left."""
+    lost = "correction_lost" in desk.twist
+    if desk.route != desk.case.route:
+        reviewer.decides("overridden", field="$.route", override_ref=desk.put(desk.case.route.encode()))
+    elif len(wrong) > len(desk.case.truth) / 2:
+        reviewer.decides("rejected")
+    else:
+        for path in wrong:
+            right = desk.case.truth[path]
+            kept = None if lost or right is None else desk.put(right.encode())
+            reviewer.decides("overridden", field=path, override_ref=kept)
 
 
 def deliver(desk: Desk) -> None:
