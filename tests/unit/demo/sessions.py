@@ -125,6 +125,11 @@ def clean_twin(one: PlannedRun) -> PlannedRun:
     return replace(_with(one, frozenset()), faults=())
 
 
+def audited(one: PlannedRun) -> PlannedRun:
+    """The same run, chosen for review."""
+    return replace(one, behaviour=replace(one.behaviour, audited=True))
+
+
 def _with(one: PlannedRun, twist: frozenset[str]) -> PlannedRun:
     chance = random.Random(f"{one.index}:chance")
     return replace(

@@ -1,7 +1,6 @@
 """What each further fault leaves in the record, read against the artifacts that the run left."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +12,7 @@ from causeline.producers.demo.faults import FAULTS
 from causeline.producers.demo.plan import PlannedRun
 from causeline.schemas.events import Record
 from causeline.schemas.judge import judge
-from tests.unit.demo.sessions import Session, clean_twin, events_of_type, hold, measures, steps, with_fault
+from tests.unit.demo.sessions import Session, audited, clean_twin, events_of_type, hold, measures, steps, with_fault
 
 EACH = 3
 TARGET_LABELS = {"policy": "Annual premium", "contract": "Liability cap", "invoice": "Total amount"}
@@ -40,11 +39,6 @@ def piece(session: Session, ref: str) -> str:
     """The text of a cited chunk."""
     stem, _, number = ref.partition("#chunk=")
     return work.chunks_of(stem, "", session.text(stem))[int(number)].text
-
-
-def audited(one: PlannedRun) -> PlannedRun:
-    """The same run, chosen for review."""
-    return replace(one, behaviour=replace(one.behaviour, audited=True))
 
 
 def final_state(run: list[Record]) -> object:
