@@ -10,11 +10,12 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from causeline.producers.packed import MAX_PACKED_BYTES, PackedBlobs
 from causeline.schemas.errors import EnvironmentFault, NotFound, Unreachable, UsageError
 
 _ADDRESS = re.compile(r"sha256/([0-9a-f]{2})/([0-9a-f]{62})", re.ASCII)
@@ -31,6 +32,8 @@ class _Blobs(Protocol):
     prefix: str
 
     def write(self, address: str, data: bytes) -> None: ...
+
+    def write_small(self, blobs: Sequence[tuple[str, bytes]]) -> None: ...
 
     def read(self, address: str) -> bytes: ...
 
@@ -62,11 +65,20 @@ class ArtifactStore:
 
     def put(self, data: bytes) -> str:
         """Store `data` and give its reference. Raises EnvironmentFault or Unreachable when it cannot be written."""
-        digest = hashlib.sha256(data).hexdigest()
-        address = f"sha256/{digest[:2]}/{digest[2:]}"
+        address = _address_of(data)
         if self._blobs.size(address) != len(data):  # absent, or cut short by a crash of the machine
             self._blobs.write(address, data)
         return self._blobs.prefix + address
+
+    def put_many(self, items: Sequence[bytes]) -> list[str]:
+        """Store many at once and give their references, in order: cheaper by far for small ones. Raises as `put`."""
+        addresses = [_address_of(data) for data in items]
+        lot = dict(zip(addresses, items, strict=True))
+        self._blobs.write_small([(address, data) for address, data in lot.items() if len(data) <= MAX_PACKED_BYTES])
+        for address, data in lot.items():
+            if len(data) > MAX_PACKED_BYTES and self._blobs.size(address) != len(data):
+                self._blobs.write(address, data)
+        return [self._blobs.prefix + address for address in addresses]
 
     def get(self, ref: str) -> bytes:
         """The bytes of a reference, its fragment aside. Raises UsageError, NotFound or Corrupted."""
@@ -90,6 +102,11 @@ class ArtifactStore:
         return address
 
 
+def _address_of(data: bytes) -> str:
+    digest = hashlib.sha256(data).hexdigest()
+    return f"sha256/{digest[:2]}/{digest[2:]}"
+
+
 class _DirectoryBlobs:
     """Files below a private directory, written aside and moved into place."""
 
@@ -97,6 +114,7 @@ class _DirectoryBlobs:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+        self._packed = PackedBlobs(self._root)
 
     def write(self, address: str, data: bytes) -> None:
         target = self._root / address
@@ -115,10 +133,16 @@ class _DirectoryBlobs:
                 hint=f"Check space and permissions of {self._root}, or set CAUSELINE_ARTIFACTS.",
             ) from error
 
+    def write_small(self, blobs: Sequence[tuple[str, bytes]]) -> None:
+        if blobs:
+            self._packed.write(blobs)
+
     def read(self, address: str) -> bytes:
         try:
             return (self._root / address).read_bytes()
         except FileNotFoundError:
+            if (packed := self._packed.read(address)) is not None:
+                return packed
             raise NotFound(f"There is no artifact {address}.") from None
         except OSError as error:
             raise EnvironmentFault(f"The artifact {address} cannot be read: {error.strerror}.") from error
@@ -127,7 +151,8 @@ class _DirectoryBlobs:
         try:
             return (self._root / address).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            packed = self._packed.read(address)
+            return None if packed is None else len(packed)
         except OSError as error:
             raise EnvironmentFault(f"The artifact {address} cannot be read: {error.strerror}.") from error
 
@@ -156,6 +181,11 @@ class _UrlBlobs:
 
     def write(self, address: str, data: bytes) -> None:
         self._guard(lambda path: self._files.pipe_file(path, data), address)
+
+    def write_small(self, blobs: Sequence[tuple[str, bytes]]) -> None:
+        for address, data in blobs:
+            if self.size(address) != len(data):
+                self.write(address, data)
 
     def read(self, address: str) -> bytes:
         return bytes(self._guard(self._files.cat_file, address))

@@ -214,7 +214,8 @@ class RunFinished(TraceEvent):
     status: Status
     error_type: Name | None = None
     raw_output_ref: Ref | None = None
-    expected_events: Positive
+    expected_events: Positive | None = None
+    """How many events the run's emitter sent; not said where nobody numbers them, as for spans of a foreign trace."""
     expected_steps: StepNames = ()
 
 

@@ -1,0 +1,1 @@
+"""OpenTelemetry and OpenInference in: OTLP requests become trace events."""

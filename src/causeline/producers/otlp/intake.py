@@ -1,0 +1,132 @@
+"""The way in, whichever door it comes by: a request's bytes become events that the broker has.
+
+In this order: decode; map; keep the content; encode; emit; wait until all is delivered. Only then is a request
+answered, so that a client that is told "yes" may forget its spans.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from causeline.producers.emitter import Emitter
+from causeline.producers.otlp import mapping
+from causeline.producers.otlp.drafts import EMITTER, Draft
+from causeline.producers.otlp.keeping import Keeper
+from causeline.producers.otlp.telemetry import Received
+from causeline.producers.otlp.waiting import Awaited
+from causeline.schemas.encode import RunWriter
+from causeline.schemas.errors import InvalidEvent
+
+_LOG = logging.getLogger(__name__)
+_INLINE_BYTES = 64 * 1024
+"""Larger requests are worked on in a thread, so that others are not kept waiting."""
+
+Read = Callable[[bytes], Received]
+
+
+class Busy(Exception):
+    """Events cannot be taken now; the client should send the request again."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the receiver has done since it began."""
+
+    requests: int = 0
+    spans: int = 0
+    logs: int = 0
+    events: int = 0
+    rejected: int = 0
+    refused: int = 0
+    """Requests that were to be sent again."""
+
+
+@dataclass(slots=True)
+class _Prepared:
+    received: Received
+    items: list[tuple[str, str, bytes]] = field(default_factory=list)
+    """(run id, event id, encoded event)."""
+
+
+class Intake:
+    """Takes requests in. One a process; its `delivered` is the emitter's `on_delivered`."""
+
+    def __init__(
+        self,
+        emitter: Callable[[Callable[..., None]], Emitter],
+        keeper: Keeper,
+        *,
+        project: str,
+        durable_timeout_s: float,
+    ) -> None:
+        self._awaited = Awaited()
+        self._emitter = emitter(self._awaited.delivered)
+        self._keeper = keeper
+        self._project = project
+        self._durable_timeout_s = durable_timeout_s
+        self.counts = Counts()
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Attributes that were kept nowhere, by key."""
+        return dict(self._keeper.dropped)
+
+    async def take(self, body: bytes, read: Read) -> Received:
+        """Take in a request; gives what of it was rejected. Raises Malformed, and Busy where it must be sent again."""
+        if len(body) > _INLINE_BYTES:
+            prepared = await asyncio.to_thread(self._prepare, body, read)
+        else:
+            prepared = self._prepare(body, read)
+        self.counts.requests += 1
+        self.counts.rejected += prepared.received.rejected
+        await self._deliver(prepared.items)
+        self.counts.spans += len(prepared.received.spans)
+        self.counts.logs += len(prepared.received.logs)
+        self.counts.events += len(prepared.items)
+        return prepared.received
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Flush and stop."""
+        self._emitter.close(timeout_s)
+
+    def _prepare(self, body: bytes, read: Read) -> _Prepared:
+        received = read(body)
+        drafts = [mapping.of_span(span, self._project) for span in received.spans]
+        drafts += [draft for log in received.logs if (draft := mapping.of_log(log, self._project)) is not None]
+        self._keeper.keep(drafts)
+        prepared = _Prepared(received)
+        for draft in drafts:
+            try:
+                prepared.items += _encoded(draft)
+            except InvalidEvent as error:
+                received.reject(f"a span that breaks the contract ({error})")
+        return prepared
+
+    async def _deliver(self, items: list[tuple[str, str, bytes]]) -> None:
+        waiter = self._awaited.expect([event_id for _, event_id, _ in items])
+        try:
+            if not all(self._emitter.emit(*item) for item in items):
+                self.counts.refused += 1
+                raise Busy("The buffer is full.")
+            if not await waiter.wait(self._durable_timeout_s):
+                self.counts.refused += 1
+                raise Busy("Kafka does not take events.")
+        finally:
+            self._awaited.give_up(waiter)
+
+
+def _encoded(draft: Draft) -> Iterable[tuple[str, str, bytes]]:
+    writer = RunWriter(
+        run_id=draft.trace_id,
+        project=draft.project,
+        workflow=draft.workflow,
+        emitter_id=EMITTER,
+        run_started_at=draft.started_us,
+    )
+    encoded = []
+    for event in draft.events:
+        event_id = draft.event_id(event)
+        item = writer.encode(event.kind, event_id=event_id, seq=0, occurred_at=event.at_us, fields=event.fields)
+        encoded.append((draft.trace_id, event_id, item))
+    return encoded

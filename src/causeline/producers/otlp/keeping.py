@@ -1,0 +1,108 @@
+"""Content out of the events: it is masked and put into the artifact store, and its reference takes its place."""
+
+import importlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from causeline.producers.artifacts import ArtifactStore
+from causeline.producers.otlp.drafts import Content, Draft
+from causeline.producers.otlp.telemetry import Value
+from causeline.producers.otlp.values import as_json
+from causeline.schemas.errors import UsageError
+
+MaskText = Callable[[str, str], str | None]
+"""Given an attribute's key and its text; gives the text to keep, or None for nothing."""
+_MOST_KEYS: Final = 1000
+
+
+class Keeper:
+    """Keeps the content of drafts, or drops it. `dropped` counts, by attribute key, what is nowhere kept."""
+
+    def __init__(self, store: ArtifactStore | None, mask: MaskText | None = None) -> None:
+        self._store = store
+        self._mask = mask
+        self.dropped: Counter[str] = Counter()
+        self.mask_failed = 0
+
+    def keep(self, drafts: Iterable[Draft]) -> None:
+        """Replace all content by references; raises what the store raises, and then nothing is replaced."""
+        places: list[tuple[dict[str, Any], str]] = []
+        wanted: dict[Content, bytes | None] = {}
+        for draft in drafts:
+            self._count(draft.dropped)
+            for event in draft.events:
+                for name, value in event.fields.items():
+                    found = [value] if isinstance(value, Content) else _contents(value)
+                    if found:
+                        places.append((event.fields, name))
+                        wanted.update((content, None) for content in found if content not in wanted)
+        refs = self._stored(list(wanted))
+        for fields, name in places:
+            fields[name] = _replaced(fields[name], refs)
+
+    def _stored(self, contents: list[Content]) -> Mapping[Content, str]:
+        if self._store is None:
+            for content in contents:
+                self._count(key for key, _ in content.parts)
+            return {}
+        kept = [(content, data) for content in contents if (data := self._masked(content)) is not None]
+        refs = self._store.put_many([data for _, data in kept])
+        return {content: ref for (content, _), ref in zip(kept, refs, strict=True)}
+
+    def _masked(self, content: Content) -> bytes | None:
+        if self._mask is None:
+            return content.data()
+        parts: list[tuple[str, Value]] = []
+        for key, value in content.parts:
+            text = self._mask_text(key, value if isinstance(value, str) else as_json(value))
+            if text is None:
+                self._count([key])
+            else:
+                parts.append((key, text))
+        masked = Content.of(parts)
+        return None if masked is None else masked.data()
+
+    def _mask_text(self, key: str, text: str) -> str | None:
+        if self._mask is None:
+            return text
+        try:
+            masked = self._mask(key, text)
+        except Exception:  # noqa: BLE001 - it fails closed: what could not be masked is not kept
+            self.mask_failed += 1
+            return None
+        return masked if isinstance(masked, str) else None
+
+    def _count(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.dropped[key if key in self.dropped or len(self.dropped) < _MOST_KEYS else "…"] += 1
+
+
+def mask_function(path: str | None) -> MaskText | None:
+    """The function that `module:function` names; raises UsageError when there is none."""
+    if path is None:
+        return None
+    module, _, name = path.partition(":")
+    try:
+        function: MaskText = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"The masking function {path!r} cannot be imported: {error}.",
+            hint="CAUSELINE_RECEIVE_MASK is module:function.",
+        ) from error
+    return function
+
+
+def _contents(value: object) -> list[Content]:
+    return [item for item in value if isinstance(item, Content)] if isinstance(value, tuple) else []
+
+
+def _replaced(value: object, refs: Mapping[Content, str]) -> object:
+    if isinstance(value, Content):
+        return refs.get(value)
+    items: Iterator[object] = (refs.get(item) if isinstance(item, Content) else item for item in _tuple(value))
+    return tuple(item for item in items if item is not None)
+
+
+def _tuple(value: object) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else ()

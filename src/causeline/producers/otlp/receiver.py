@@ -1,0 +1,100 @@
+"""The receiver as a process: both doors on one event loop, and a stop that loses nothing."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from causeline.producers.artifacts import ArtifactStore
+from causeline.producers.emitter import Emitter
+from causeline.producers.otlp.grpc_door import create_server
+from causeline.producers.otlp.http_door import create_app
+from causeline.producers.otlp.intake import Intake
+from causeline.producers.otlp.keeping import Keeper, mask_function
+from causeline.producers.otlp.settings import KeepContent, ReceiverSettings
+from causeline.schemas.errors import EnvironmentFault
+
+_LOG = logging.getLogger(__name__)
+_STOP_GRACE_S = 5
+
+
+def intake_of(settings: ReceiverSettings) -> Intake:
+    """The way in that the environment names: Kafka, and the artifact store. Raises UsageError."""
+    store = ArtifactStore.from_environment() if settings.content is KeepContent.STORE else None
+    return Intake(
+        lambda delivered: Emitter(on_delivered=delivered),
+        Keeper(store, mask_function(settings.mask)),
+        project=settings.project,
+        durable_timeout_s=settings.durable_timeout_s,
+    )
+
+
+def run_receiver(settings: ReceiverSettings) -> int:
+    """Receive until SIGTERM or SIGINT; the exit code. Raises EnvironmentFault when a port cannot be had."""
+    return asyncio.run(_serve(settings, intake_of(settings)))
+
+
+async def _serve(settings: ReceiverSettings, intake: Intake) -> int:
+    listener = _listen(settings)
+    config = uvicorn.Config(
+        create_app(settings, intake),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_GRACE_S,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        lifespan="off",
+    )
+    grpc_server, grpc_port = (None, 0) if settings.grpc_port < 0 else create_server(settings, intake)
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    scheme = "https" if settings.tls_certificate else "http"
+    if grpc_server is not None:
+        await grpc_server.start()
+    told = f" and grpc://{settings.host}:{grpc_port}" if grpc_server is not None else ""
+    _LOG.info("receiver ready at %s://%s:%d%s", scheme, settings.host, listener.getsockname()[1], told)
+    try:
+        with listener:
+            await server.serve(sockets=[listener])
+    finally:
+        if grpc_server is not None:
+            await grpc_server.stop(_STOP_GRACE_S)
+        await asyncio.to_thread(intake.close)
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with the signals left to us: gRPC shares them."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ours are installed already."""
+        yield
+
+    def stop(self) -> None:
+        """Stop taking requests, and end."""
+        self.should_exit = True
+
+
+def _listen(settings: ReceiverSettings) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        raise EnvironmentFault(
+            f"The receiver cannot listen on {settings.host} port {settings.port}: {error.strerror}.",
+            hint="Choose another --port, or 0 for a free one.",
+        ) from error
+    return listener
