@@ -141,6 +141,7 @@ class Assembler:
         if share.ends:
             coverage = run.coverage.setdefault(share.emitter_id, Coverage())
             coverage.expected = max(coverage.expected, share.expected_events or 0)
+            run.open_ended = run.open_ended or share.expected_events is None
             run.expected_steps = max(run.expected_steps, share.expected_steps or 0)
             if run.ended_at_us is None:
                 run.ended_at_us = now_us

@@ -100,7 +100,7 @@ _SAID_BY_TYPE = {
     EventType.FALLBACK_TAKEN: ("fallback_taken",),
     EventType.REVIEW_RECORDED: ("review_outcome",),
     EventType.EVAL_RECORDED: ("eval_case_id",),
-    EventType.RUN_FINISHED: ("final_state", "status", "expected_events"),
+    EventType.RUN_FINISHED: ("final_state", "status"),
 }
 
 

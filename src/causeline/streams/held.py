@@ -39,6 +39,7 @@ class OpenRun:
         "events",
         "expected_steps",
         "key",
+        "open_ended",
         "opened_at_us",
         "pieces",
         "seen_at_us",
@@ -52,6 +53,8 @@ class OpenRun:
         self.seen_at_us = now_us
         self.ended_at_us: int | None = None
         self.started = False
+        self.open_ended = False
+        """Its end is seen, and nobody says how many events there are: more may come after it."""
         self.events = 0
         self.steps = 0
         self.expected_steps = 0
@@ -64,6 +67,7 @@ class OpenRun:
         return (
             self.started
             and self.ended_at_us is not None
+            and not self.open_ended
             and self.steps >= self.expected_steps
             and all(coverage.is_whole for coverage in self.coverage.values())
         )

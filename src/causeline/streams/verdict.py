@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from causeline.schemas.events import UNNUMBERED_EMITTER
 from causeline.schemas.vocabulary import CloseReason, EventType, Verdict
 from causeline.streams.distinct import RUN
 
@@ -60,6 +61,7 @@ def missing(runs: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
         .agg("label")
         .collect()
     )
+    absent = _with_parents(absent, events)
     no_start = pl.when(~pl.col("_started")).then(pl.lit("start"))
     no_end = pl.when(~pl.col("_finished")).then(pl.lit("end"))
     empty = pl.lit([], dtype=pl.List(pl.String))
@@ -70,6 +72,24 @@ def missing(runs: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
             RUN, pl.concat_list(no_start, pl.col("label").fill_null(empty), no_end).list.drop_nulls().alias("missing")
         )
     )
+
+
+def _with_parents(absent: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Of foreign traces also the spans that others name as their parent and that were not seen, as parent:id."""
+    foreign = events.filter(pl.col("emitter_id") == UNNUMBERED_EMITTER)
+    if foreign.is_empty():
+        return absent
+    seen = events.select(RUN, pl.col("step_id").alias("parent_step_id")).drop_nulls().unique()
+    orphans = (
+        foreign.select(RUN, "parent_step_id")
+        .drop_nulls()
+        .unique(maintain_order=True)
+        .join(seen, on=[RUN, "parent_step_id"], how="anti", maintain_order="left")
+        .with_columns((pl.lit("parent:") + pl.col("parent_step_id")).alias("label"))
+        .group_by(RUN, maintain_order=True)
+        .agg("label")
+    )
+    return pl.concat([absent, orphans]).group_by(RUN, maintain_order=True).agg(pl.col("label").explode())
 
 
 def verdict() -> pl.Expr:

@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from causeline.producers.otlp.telemetry import Value
 from causeline.producers.otlp.values import as_json
 from causeline.schemas.ids import derived_id
 from causeline.schemas.vocabulary import EventType
-
-EMITTER: Final = "otlp"
-"""Emitter id of all that comes by OTLP. Nobody numbers the spans of a trace, so its events all have number 0 and no
-loss is read from them: whether such a run is whole is told by its root and its parents."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

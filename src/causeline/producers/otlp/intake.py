@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from causeline.producers.emitter import Emitter
 from causeline.producers.otlp import mapping
-from causeline.producers.otlp.drafts import EMITTER, Draft
+from causeline.producers.otlp.drafts import Draft
 from causeline.producers.otlp.keeping import Keeper
 from causeline.producers.otlp.telemetry import Received
 from causeline.producers.otlp.waiting import Awaited
 from causeline.schemas.encode import RunWriter
 from causeline.schemas.errors import InvalidEvent
+from causeline.schemas.events import UNNUMBERED_EMITTER
 
 _LOG = logging.getLogger(__name__)
 _INLINE_BYTES = 64 * 1024
@@ -121,7 +122,7 @@ def _encoded(draft: Draft) -> Iterable[tuple[str, str, bytes]]:
         run_id=draft.trace_id,
         project=draft.project,
         workflow=draft.workflow,
-        emitter_id=EMITTER,
+        emitter_id=UNNUMBERED_EMITTER,
         run_started_at=draft.started_us,
     )
     encoded = []

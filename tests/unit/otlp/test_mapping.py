@@ -1,0 +1,171 @@
+"""What spans become: runs, steps, evidence and evals, with content kept apart."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.otlp.door import Door
+from tests.unit.otlp.requests import Recorded, answer_a_question, as_json
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    opened = Door(tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_a_trace_is_a_run_and_its_spans_are_steps(door: Door) -> None:
+    app = Recorded()
+    trace_id = answer_a_question(app)
+    assert door.post(app.body()).status_code == 200
+    [run] = door.runs.values()
+    assert (run.run_id, run.project, run.workflow, run.verdict) == (trace_id, "tests", "answer", "complete")
+    assert [step.full_name for step in run.steps] == [
+        "custom:answer", "retrieve:search", "model_call:chat gpt-x", "tool:lookup",
+    ]  # fmt: skip
+    assert run.labels["conversation.id"] == "s-1"
+    assert run.labels["service.name"] == "shop"
+
+
+def test_a_model_call_has_its_anchors(door: Door) -> None:
+    app = Recorded()
+    answer_a_question(app)
+    door.post(app.body())
+    [run] = door.runs.values()
+    call = run.steps[2]
+    assert (call.model_provider, call.model_name, call.temperature, call.top_p, call.seed) == (
+        "openai", "gpt-x-2026", 0.25, 1.0, 7,
+    )  # fmt: skip
+    assert (call.prompt_id, call.prompt_version, call.system_fingerprint) == ("notice", "3", "fp_1")
+    assert (call.input_tokens, call.output_tokens) == (120, 12)
+    assert call.labels == {"cache.hit": "true", "model.finish_reason": "stop"}
+
+
+def test_content_goes_to_the_store_and_references_travel(door: Door) -> None:
+    app = Recorded()
+    answer_a_question(app)
+    door.post(app.body())
+    [run] = door.runs.values()
+    call, search = run.steps[2], run.steps[1]
+    assert call.raw_output_ref is not None
+    assert door.store.get(call.raw_output_ref) == b'[{"role":"assistant","content":"30 days"}]'
+    assert run.input_ref is not None
+    assert door.store.get(run.input_ref) == b"How long is the notice?"
+    assert search.context_refs[0] == "doc:contract#page=2"
+    assert b"Nothing of use." in door.store.get(search.context_refs[1])
+    for _, value in door.transport.sent:
+        assert b"days" not in value
+        assert b"secret customer name" not in value
+
+
+def test_a_failed_span_says_the_class_of_its_error_only(door: Door) -> None:
+    app = Recorded()
+    answer_a_question(app)
+    door.post(app.body())
+    [run] = door.runs.values()
+    assert (run.steps[3].status, run.steps[3].error_type) == ("error", "KeyError")
+
+
+def test_both_forms_of_a_request_are_the_same_events(door: Door) -> None:
+    app = Recorded()
+    answer_a_question(app)
+    door.post(app.body())
+    protobuf = door.events.sort("event_id")
+    door.transport.sent.clear()
+    door.post(as_json(app.request()), json=True)
+    said = [name for name in protobuf.columns if not name.startswith("_")]
+    assert door.events.sort("event_id").select(said).equals(protobuf.select(said))
+
+
+def test_requests_again_shuffled_and_split_give_the_same_runs(door: Door) -> None:
+    app = Recorded()
+    for _ in range(3):
+        answer_a_question(app)
+    door.post(app.body())
+    once = door.runs
+    spans = app.spans
+    for turn in range(5):
+        order = sorted(range(len(spans)), key=lambda place, turn=turn: (place * 7 + turn * 5) % len(spans))  # type: ignore[misc]
+        cut = 1 + turn * 2
+        door.post(app.body(*[spans[place] for place in order[:cut]]))
+        door.post(app.body(*[spans[place] for place in order[cut:]]))
+    again = door.runs
+    assert again.keys() == once.keys()
+    for run_id, run in once.items():
+        assert (again[run_id].steps, again[run_id].events, again[run_id].labels) == (run.steps, run.events, run.labels)
+
+
+def test_a_groundedness_evaluation_is_evidence_that_can_fall_short(door: Door) -> None:
+    app = Recorded()
+    with app.span("answer"), app.span("chat", gen_ai__operation__name="chat") as call:
+        call.add_event(
+            "gen_ai.evaluation.result",
+            {
+                "gen_ai.evaluation.name": "Groundedness",
+                "gen_ai.evaluation.score.value": 0.4,
+                "gen_ai.evaluation.score.label": "fail",
+            },
+        )
+    door.post(app.body())
+    [run] = door.runs.values()
+    assert [(gap.kind, gap.field_path) for gap in run.gaps] == [("weak_provenance", "$")]
+    assert [(each.case_id, each.outcome) for each in run.evals] == [("Groundedness", "failed")]
+
+
+def test_our_own_attributes_say_evidence_route_and_fallback(door: Door) -> None:
+    app = Recorded()
+    with app.span("claim", causeline__run__final_state="partial"):
+        with app.span(
+            "route",
+            causeline__step__kind="route",
+            causeline__route__name="motor",
+            causeline__route__reason="form",
+            causeline__route__confidence=0.5,
+        ):
+            pass
+        with app.span(
+            "premium",
+            causeline__step__kind="evidence",
+            causeline__evidence__field="$.premium",
+            causeline__evidence__required=True,
+        ):
+            pass
+        with app.span("give up", causeline__step__kind="fallback", causeline__fallback__kind="partial_answer"):
+            pass
+    door.post(app.body())
+    [run] = door.runs.values()
+    assert (run.route, run.route_reason, run.route_confidence) == ("motor", "form", 0.5)
+    assert [gap.kind for gap in run.gaps] == ["missing_citation"]
+    assert (run.final_state, run.fallback_taken) == ("partial", "partial_answer")
+
+
+def test_what_is_neither_mapped_nor_small_is_dropped_and_counted(door: Door) -> None:
+    app = Recorded()
+    with app.span("answer", huge="x" * 1000, user__email="a@b.c", tier="gold"):
+        pass
+    door.post(app.body())
+    [run] = door.runs.values()
+    assert run.steps[0].labels == {"tier": "gold"}
+    assert door.intake.dropped == {"huge": 1, "user.email": 1}
+
+
+def test_a_mask_that_fails_keeps_nothing(tmp_path: Path) -> None:
+    def mask(key: str, text: str) -> str | None:
+        if "days" in text:
+            raise ValueError(text)
+        return text.replace("notice", "***")
+
+    door = Door(tmp_path, mask=mask)
+    try:
+        app = Recorded()
+        answer_a_question(app)
+        assert door.post(app.body()).status_code == 200
+        [run] = door.runs.values()
+        assert run.steps[2].raw_output_ref is None
+        assert run.steps[2].input_ref is not None
+        assert b"notice" not in door.store.get(run.steps[2].input_ref)
+        assert door.keeper.mask_failed == 1
+    finally:
+        door.close()
