@@ -107,6 +107,10 @@ def _address_of(data: bytes) -> str:
     return f"sha256/{digest[:2]}/{digest[2:]}"
 
 
+def _digest_in(address: str) -> bytes:
+    return bytes.fromhex(address.removeprefix("sha256/").replace("/", ""))
+
+
 class _DirectoryBlobs:
     """Files below a private directory, written aside and moved into place."""
 
@@ -135,13 +139,13 @@ class _DirectoryBlobs:
 
     def write_small(self, blobs: Sequence[tuple[str, bytes]]) -> None:
         if blobs:
-            self._packed.write(blobs)
+            self._packed.write((_digest_in(address), data) for address, data in blobs)
 
     def read(self, address: str) -> bytes:
         try:
             return (self._root / address).read_bytes()
         except FileNotFoundError:
-            if (packed := self._packed.read(address)) is not None:
+            if (packed := self._packed.read(_digest_in(address))) is not None:
                 return packed
             raise NotFound(f"There is no artifact {address}.") from None
         except OSError as error:
@@ -151,8 +155,7 @@ class _DirectoryBlobs:
         try:
             return (self._root / address).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
-            packed = self._packed.read(address)
-            return None if packed is None else len(packed)
+            return self._packed.size(_digest_in(address))
         except OSError as error:
             raise EnvironmentFault(f"The artifact {address} cannot be read: {error.strerror}.") from error
 

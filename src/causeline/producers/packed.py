@@ -1,12 +1,15 @@
-"""Many small artifacts in one file: a SQLite database beside the others, a transaction for each lot.
+"""Many small artifacts in a few files: appended to a pack, with an index of where each stands.
 
-A file each costs more than a small artifact is worth when thousands come a second. Safe for threads and processes;
-what a `write` has returned from is on disk as far as the operating system is concerned, so it survives `kill -9`.
+A file each costs more than a small artifact is worth when thousands come a second. Each process appends to packs of its
+own, and the index is one SQLite database, so this is safe for threads and processes. What `write` has returned from
+survives `kill -9`: the bytes are written before the index names them.
 """
 
 import os
+import secrets
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,56 +17,104 @@ from causeline.schemas.errors import EnvironmentFault
 
 MAX_PACKED_BYTES = 64 * 1024
 """Larger artifacts are files of their own."""
-_NAME = "packed.sqlite3"
+_INDEX = "packs/index.sqlite3"
+_MAX_PACK_BYTES = 1024**3
 _BUSY_S = 30
 
 
 class PackedBlobs:
-    """Small blobs by address, in a directory's one database; made when the first is written."""
+    """Small blobs by SHA-256, in packs below a directory; made when the first is written."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._file = root / _NAME
+        self._index_file = root / _INDEX
         self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._index: sqlite3.Connection | None = None
+        self._pack: int | None = None
+        self._pack_bytes = 0
+        self._pack_name = ""
         self._opened_in = 0
 
-    def write(self, blobs: Iterable[tuple[str, bytes]]) -> None:
-        """Store (address, bytes) pairs, all or none; one that is there stays. Raises EnvironmentFault."""
+    def write(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Store (digest, bytes) pairs, all or none; one that is there stays. Raises EnvironmentFault."""
+        lot = list(blobs)
         try:
-            with self._lock, self._open() as connection:
-                connection.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?)", blobs)
+            with self._lock:
+                index = self._open()
+                pack = self._open_pack()
+                places = []
+                at = self._pack_bytes
+                for digest, data in lot:
+                    places.append((digest, self._pack_name, at, len(data)))
+                    at += len(data)
+                self._append(pack, b"".join(data for _, data in lot))
+                with index:
+                    index.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?)", places)
         except (sqlite3.Error, OSError) as error:
             raise EnvironmentFault(
                 f"Artifacts cannot be written: {error}.",
                 hint=f"Check space and permissions of {self._root}, or set CAUSELINE_ARTIFACTS.",
             ) from error
 
-    def read(self, address: str) -> bytes | None:
-        """The bytes of an address; None when they are not here. Raises EnvironmentFault."""
-        if self._connection is None and not self._file.exists():
+    def size(self, digest: bytes) -> int | None:
+        """How many bytes a blob has; None when it is not here. Raises EnvironmentFault."""
+        found = self._find(digest)
+        return None if found is None else found[2]
+
+    def read(self, digest: bytes) -> bytes | None:
+        """The bytes of a blob; None when it is not here. Raises EnvironmentFault."""
+        found = self._find(digest)
+        if found is None:
+            return None
+        name, at, size = found
+        try:
+            with self._pack_file(name).open("rb") as pack:
+                pack.seek(at)
+                return pack.read(size)
+        except OSError as error:
+            raise EnvironmentFault(f"An artifact cannot be read: {error.strerror}.") from error
+
+    def _find(self, digest: bytes) -> tuple[str, int, int] | None:
+        if self._index is None and not self._index_file.exists():
             return None
         try:
             with self._lock:
-                found = self._open().execute("SELECT data FROM blobs WHERE address = ?", (address,)).fetchone()
+                row = self._open().execute("SELECT pack, start, size FROM blobs WHERE digest = ?", (digest,)).fetchone()
         except (sqlite3.Error, OSError) as error:
-            raise EnvironmentFault(f"The artifact {address} cannot be read: {error}.") from error
-        return None if found is None else bytes(found[0])
-
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            raise EnvironmentFault(f"The index of the artifacts cannot be read: {error}.") from error
+        return None if row is None else (str(row[0]), int(row[1]), int(row[2]))
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is None or self._opened_in != os.getpid():  # a fork must not use its parent's connection
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file.touch(mode=0o600)
-            connection = sqlite3.connect(self._file, timeout=_BUSY_S, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("CREATE TABLE IF NOT EXISTS blobs (address TEXT PRIMARY KEY, data BLOB NOT NULL)")
-            self._connection, self._opened_in = connection, os.getpid()
-        return self._connection
+        if self._opened_in != os.getpid():  # a fork must not use what its parent has open
+            self._index = self._pack = None
+        if self._index is None:
+            self._index_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._index_file.touch(mode=0o600)
+            index = sqlite3.connect(self._index_file, timeout=_BUSY_S, check_same_thread=False)
+            index.execute("PRAGMA journal_mode = WAL")
+            index.execute("PRAGMA synchronous = NORMAL")
+            index.execute(
+                "CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, pack TEXT, start INTEGER, size INTEGER)"
+                " WITHOUT ROWID"
+            )
+            self._index, self._opened_in = index, os.getpid()
+        return self._index
+
+    def _open_pack(self) -> int:
+        if self._pack is None or self._pack_bytes > _MAX_PACK_BYTES:
+            self._pack_name = secrets.token_hex(8)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+            self._pack = os.open(self._pack_file(self._pack_name), flags, 0o600)
+            self._pack_bytes = 0
+            weakref.finalize(self, os.close, self._pack)
+        return self._pack
+
+    def _append(self, pack: int, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            written = os.write(pack, rest)
+            self._pack_bytes += written  # also when the next write fails: what is there keeps its place
+            rest = rest[written:]
+
+    def _pack_file(self, name: str) -> Path:
+        return self._index_file.parent / f"{name}.pack"

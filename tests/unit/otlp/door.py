@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import polars as pl
@@ -42,7 +43,7 @@ class Door:
         async with httpx.AsyncClient(transport=app, base_url="http://127.0.0.1:4318") as client:
             yield client
 
-    def post(self, body: bytes, *, json: bool = False, path: str = "/v1/traces", **headers: str) -> httpx.Response:
+    def post(self, body: bytes, *, json: bool = False, path: str = "/v1/traces", **headers: Any) -> httpx.Response:
         """One request, from the outside."""
 
         async def send() -> httpx.Response:

@@ -3,51 +3,70 @@
 The walk is most of what a span costs, so each key is looked up once in tables made from those of `aliases`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from causeline.producers.otlp import aliases
+from causeline.producers.otlp import aliases, kinds
 from causeline.producers.otlp.aliases import Alias
 from causeline.producers.otlp.telemetry import Attributes, Value
-from causeline.producers.otlp.values import READERS, find, plain
+from causeline.producers.otlp.values import READERS, member, plain
 from causeline.schemas.events import MAX_LABEL_CHARS, MAX_LABELS
 
+Fields: TypeAlias = dict[str, Any]
+
+
+class _Use(NamedTuple):
+    """What an attribute is good for: a field of a table, if no attribute of a lower rank says it."""
+
+    table: int
+    name: str
+    rank: int
+    read: Callable[[Value], Any]
+    inner: str
+
+
+_TABLES: Final[tuple[Mapping[str, Alias], ...]] = (
+    aliases.STEP, aliases.EVIDENCE, aliases.FALLBACK, aliases.REVIEW, aliases.EVAL,
+)  # fmt: skip
 _INPUT, _OUTPUT, _RETRIEVED, _ASIDE = "input", "output", "retrieved", "aside"
-_TABLES: Final = (aliases.STEP, aliases.EVIDENCE, aliases.FALLBACK, aliases.REVIEW, aliases.EVAL)
-_NESTED: Final = frozenset(
-    key.partition("#")[0] for table in _TABLES for alias in table.values() for key in alias.keys if "#" in key
-)
 
 
-def _places() -> dict[str, str]:
-    named = dict.fromkeys(aliases.known_keys(), _ASIDE)
-    named |= dict.fromkeys((key for key, _ in _kinds()), _ASIDE)
-    named |= dict.fromkeys(aliases.INPUT_CONTENT, _INPUT)
-    named |= dict.fromkeys(aliases.OUTPUT_CONTENT, _OUTPUT)
-    return named
+def _uses() -> dict[str, tuple[_Use, ...]]:
+    found: dict[str, tuple[_Use, ...]] = {}
+    for table, fields in enumerate(_TABLES):
+        for name, alias in fields.items():
+            for rank, key in enumerate(alias.keys):
+                outer, _, inner = key.partition("#")
+                use = _Use(table, name, rank, READERS[alias.read], inner)
+                found[outer] = (*found.get(outer, ()), use)
+    return found
 
 
-def _kinds() -> tuple[tuple[str, Mapping[str, object]], ...]:
-    from causeline.producers.otlp.kinds import BY_KEY  # noqa: PLC0415 - kinds imports aliases, as we do
-
-    return BY_KEY
-
-
-_PLACE: Final = _places()
+_USES: Final = _uses()
+_PLACE: Final = {
+    **dict.fromkeys(aliases.known_keys() - _USES.keys(), _ASIDE),
+    **dict.fromkeys((key for key, _ in kinds.BY_KEY), _ASIDE),
+    **dict.fromkeys(aliases.INPUT_CONTENT, _INPUT),
+    **dict.fromkeys(aliases.OUTPUT_CONTENT, _OUTPUT),
+}
 _PREFIXES: Final = (
     *((prefix, _RETRIEVED) for prefix in aliases.RETRIEVED_PREFIXES),
     *((prefix, _INPUT) for prefix in aliases.INPUT_CONTENT_PREFIXES),
     *((prefix, _OUTPUT) for prefix in aliases.OUTPUT_CONTENT_PREFIXES),
 )
 _FIRST_WORDS: Final = frozenset(prefix.partition(".")[0] for prefix, _ in _PREFIXES)
-_MAX_LABEL_NAME: Final = MAX_LABEL_CHARS
 
 
 @dataclass(slots=True)
 class Sorted:
-    """A span's attributes by what they are good for."""
+    """A span's attributes by what they are good for: the fields of each table, content, labels, and what is left."""
 
+    step: Fields = field(default_factory=dict)
+    evidence: Fields = field(default_factory=dict)
+    fallback: Fields = field(default_factory=dict)
+    review: Fields = field(default_factory=dict)
+    eval: Fields = field(default_factory=dict)
     inputs: list[tuple[str, Value]] = field(default_factory=list)
     outputs: list[tuple[str, Value]] = field(default_factory=list)
     retrieved: list[tuple[str, Value]] = field(default_factory=list)
@@ -56,9 +75,21 @@ class Sorted:
 
 
 def sort_out(attributes: Attributes) -> Sorted:
-    """Content, labels and what is left out; mapped fields are read by `read`."""
+    """Each attribute in its place; of several that say one field, the first of its aliases that fits stands."""
     found = Sorted()
+    tables = (found.step, found.evidence, found.fallback, found.review, found.eval)
+    ranks: dict[tuple[int, str], int] = {}
     for key, value in attributes.items():
+        uses = _USES.get(key)
+        if uses is not None:
+            for table, name, rank, read, inner in uses:
+                if ranks.get((table, name), rank) < rank:
+                    continue
+                fitting = read(member(value, inner) if inner else plain(value))
+                if fitting is not None:
+                    tables[table][name] = fitting
+                    ranks[table, name] = rank
+            continue
         place = _PLACE.get(key) or _by_prefix(key)
         if place is None:
             _label(key, value, found)
@@ -69,27 +100,6 @@ def sort_out(attributes: Attributes) -> Sorted:
         elif place is _RETRIEVED:
             found.retrieved.append((key, value))
     return found
-
-
-def read(table: Mapping[str, Alias], attributes: Attributes) -> dict[str, Any]:
-    """The fields of a table that the attributes say; what does not fit its field is not said."""
-    fields = {}
-    said = attributes.keys()
-    for name, alias in table.items():
-        # Most spans say few of the names: asking for the intersection first is cheaper than each name in turn.
-        if said.isdisjoint(_OUTER[name, alias.keys]):
-            continue
-        value = READERS[alias.read](find(attributes, alias.keys))
-        if value is not None:
-            fields[name] = value
-    return fields
-
-
-_OUTER: Final = {
-    (name, alias.keys): frozenset(key.partition("#")[0] for key in alias.keys)
-    for table in _TABLES
-    for name, alias in table.items()
-}
 
 
 def _by_prefix(key: str) -> str | None:
@@ -109,7 +119,7 @@ def _label(key: str, value: Value, found: Sorted) -> None:
         return
     ours = key.startswith(aliases.LABEL_PREFIX)
     name = key.removeprefix(aliases.LABEL_PREFIX)
-    fits = 0 < len(name) <= _MAX_LABEL_NAME and len(text) <= MAX_LABEL_CHARS and len(found.labels) < MAX_LABELS
+    fits = 0 < len(name) <= MAX_LABEL_CHARS and len(text) <= MAX_LABEL_CHARS and len(found.labels) < MAX_LABELS
     if fits and (ours or not key.lower().endswith(aliases.NEVER_LABELS)):
         found.labels[name] = text
     else:

@@ -10,7 +10,7 @@ from causeline.schemas.ids import derived_id
 from causeline.schemas.vocabulary import EventType
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Content:
     """Content that stands where its reference will: the attributes that carried it, in order of their keys."""
 
@@ -31,7 +31,7 @@ class Content:
         return text.encode("utf-8", "surrogatepass")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class DraftEvent:
     """One event to be: `told_apart` makes its id differ from that of its kin of the same span and type."""
 

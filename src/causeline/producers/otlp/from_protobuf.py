@@ -31,6 +31,7 @@ from causeline.producers.otlp.telemetry import (
 _RESOURCE, _SCOPE_LIST, _SCOPE, _ITEMS = 1, 2, 1, 2
 """Field numbers: ResourceSpans.resource, .scope_spans, ScopeSpans.scope, .spans; those of logs are the same."""
 _LENGTH_DELIMITED = 2
+_STATUS = {1: StatusCode.OK, 2: StatusCode.ERROR}
 _NOT_TEXT = "a span that cannot be read (invalid UTF-8 or broken protobuf)"
 
 
@@ -115,7 +116,7 @@ def _span(wire: WireSpan, trace_id: str, span_id: str, origin: Origin) -> Span:
         wire.name,
         wire.start_time_unix_nano // 1000,
         wire.end_time_unix_nano // 1000,
-        StatusCode(code) if code in (1, 2) else StatusCode.UNSET,
+        _STATUS.get(code, StatusCode.UNSET),
         attributes(wire.attributes),
         origin,
         tuple(SpanEvent(each.name, each.time_unix_nano // 1000, attributes(each.attributes)) for each in wire.events),

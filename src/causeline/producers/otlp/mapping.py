@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from causeline.producers.otlp import aliases
-from causeline.producers.otlp.attributes import Sorted, read, sort_out
+from causeline.producers.otlp.attributes import Sorted, sort_out
 from causeline.producers.otlp.drafts import Content, Draft
 from causeline.producers.otlp.kinds import kind_of
 from causeline.producers.otlp.telemetry import Attributes, LogRecord, Origin, Span, SpanEvent, StatusCode, Value
@@ -17,7 +17,15 @@ from causeline.producers.propagation import root_of
 from causeline.schemas.events import MAX_LABELS, MAX_LIST
 from causeline.schemas.ids import derived_id
 from causeline.schemas.measures import FINISH_REASON
-from causeline.schemas.vocabulary import EvalOutcome, EventType, FinalState, ReviewOutcome, Status, StepKind
+from causeline.schemas.vocabulary import (
+    EvalOutcome,
+    EventType,
+    FallbackKind,
+    FinalState,
+    ReviewOutcome,
+    Status,
+    StepKind,
+)
 
 _NAME: Final = 256
 _NO_NAME: Final = "unnamed"
@@ -32,6 +40,10 @@ _GROUNDING: Final = ("ground", "faithful", "citation", "provenance", "attributio
 _PASSED: Final = frozenset({"pass", "passed", "true", "correct", "relevant", "grounded", "factual", "yes"})
 _FAILED: Final = frozenset({"fail", "failed", "false", "incorrect", "irrelevant", "ungrounded", "hallucinated", "no"})
 _WHOLE_ANSWER: Final = "$"
+_STATES: Final = frozenset(word.value for word in FinalState)
+_FALLBACKS: Final = frozenset(word.value for word in FallbackKind)
+_OUTCOMES: Final = frozenset(word.value for word in ReviewOutcome)
+_EVAL_OUTCOMES: Final = frozenset(word.value for word in EvalOutcome)
 
 
 def of_span(span: Span, default_project: str) -> Draft:
@@ -53,10 +65,11 @@ def of_span(span: Span, default_project: str) -> Draft:
     if span.parent_id is None:
         _run(span, step, draft, end_us)
     if aliases.RUN_ID not in said:
-        _add_step(span, step, draft, end_us)
-    if fallback := read(aliases.FALLBACK, said):
-        draft.add(EventType.FALLBACK_TAKEN, end_us, _within(step) | fallback)
-    _review(said, draft, end_us)
+        _add_step(span, step, sorted_out, draft, end_us)
+    if sorted_out.fallback.get("fallback_taken") in _FALLBACKS:
+        draft.add(EventType.FALLBACK_TAKEN, end_us, _within(step) | sorted_out.fallback)
+    if sorted_out.review.get("review_outcome") in _OUTCOMES:
+        draft.add(EventType.REVIEW_RECORDED, end_us, sorted_out.review)
     for place, event in enumerate(span.events):
         if event.name == aliases.EVALUATION_EVENT:
             _evaluation(event.attributes, event.at_us or end_us, draft, told_apart=str(place), step_id=span.span_id)
@@ -84,7 +97,7 @@ def of_log(log: LogRecord, default_project: str) -> Draft | None:
         "input_ref": Content.of(found.inputs),
         "raw_output_ref": Content.of(found.outputs),
     }
-    step |= read(aliases.STEP, log.attributes)
+    step |= sort_out(log.attributes).step
     draft.add(EventType.STEP_FINISHED, log.at_us, step, told_apart)
     return draft
 
@@ -117,7 +130,7 @@ def _step(span: Span, found: Sorted, end_us: int) -> dict[str, Any]:
         "step_name": READERS["text"](said.get(aliases.STEP_NAME)) or span.name[:_NAME] or _NO_NAME,
         "started_at": span.start_us or end_us,
         "status": Status.ERROR if span.status is StatusCode.ERROR else Status.OK,
-        **read(aliases.STEP, said),
+        **found.step,
     }
     if span.status is StatusCode.ERROR:
         step.setdefault("error_type", _exception(span.events))
@@ -132,18 +145,17 @@ def _step(span: Span, found: Sorted, end_us: int) -> dict[str, Any]:
     return step
 
 
-def _add_step(span: Span, step: dict[str, Any], draft: Draft, end_us: int) -> None:
+def _add_step(span: Span, step: dict[str, Any], found: Sorted, draft: Draft, end_us: int) -> None:
     kind = step["step_kind"]
-    evidence = read(aliases.EVIDENCE, span.attributes)
+    evidence = found.evidence
     if kind is StepKind.EVIDENCE and "field_path" in evidence:
         own = {name: step[name] for name in ("step_id", "parent_step_id", "step_kind", "step_name", "labels")}
         evidence.setdefault("evidence_required", True)
         draft.add(EventType.EVIDENCE_CHECKED, end_us, own | evidence)
         return
     draft.add(EventType.STEP_FINISHED, end_us, step)
-    evaluated = read(aliases.EVAL, span.attributes)
-    if "eval_case_id" in evaluated:
-        draft.add(EventType.EVAL_RECORDED, end_us, _eval_fields(evaluated))
+    if "eval_case_id" in found.eval:
+        draft.add(EventType.EVAL_RECORDED, end_us, _eval_fields(found.eval))
     if kind is StepKind.EVAL:
         _evaluation(_as_result(span), end_us, draft, told_apart="", step_id=span.span_id, given=step.get("input_ref"))
 
@@ -165,9 +177,7 @@ def _run(span: Span, step: dict[str, Any], draft: Draft, end_us: int) -> None:
         EventType.RUN_FINISHED,
         end_us,
         {
-            "final_state": state
-            if state in {word.value for word in FinalState}
-            else (FinalState.FAILED if failed else FinalState.ANSWERED),
+            "final_state": state if state in _STATES else FinalState.FAILED if failed else FinalState.ANSWERED,
             "status": step["status"],
             "error_type": step.get("error_type"),
             "raw_output_ref": step.get("raw_output_ref"),
@@ -269,19 +279,13 @@ def _as_result(span: Span) -> dict[str, Value]:
 def _eval_fields(fields: dict[str, Any]) -> dict[str, Any]:
     label = str(fields.get("eval_outcome") or "").lower()
     outcome: str | None = None
-    if label in {word.value for word in EvalOutcome}:
+    if label in _EVAL_OUTCOMES:
         outcome = label
     elif label in _PASSED:
         outcome = EvalOutcome.PASSED
     elif label in _FAILED:
         outcome = EvalOutcome.FAILED
     return {"eval_case_id": fields["eval_case_id"], "eval_outcome": outcome}
-
-
-def _review(said: Attributes, draft: Draft, at_us: int) -> None:
-    review = read(aliases.REVIEW, said)
-    if review.get("review_outcome") in {word.value for word in ReviewOutcome}:
-        draft.add(EventType.REVIEW_RECORDED, at_us, review)
 
 
 # --- content in events and logs

@@ -41,7 +41,7 @@ class SpanEvent:
     attributes: Attributes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Span:
     """One span. `trace_id` is 32 hex digits, `span_id` and `parent_id` 16; `parent_id` is None for a root."""
 
@@ -58,7 +58,7 @@ class Span:
     links: Sequence[tuple[str, str]] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class LogRecord:
     """One log record that belongs to a span."""
 

@@ -27,15 +27,9 @@ def plain(value: Value) -> Value:
 def find(attributes: Attributes, keys: tuple[str, ...]) -> Value:
     """The value of the first of `keys` that says something."""
     for key in keys:
-        outer, inside, inner = key.partition("#")
-        value = attributes.get(outer)
-        if value is None or value == "":
-            continue
-        if inside:
-            value = _member(value, inner)
-            if value is None:
-                continue
-        return plain(value)
+        value = attributes.get(key)
+        if value is not None and value != "":
+            return plain(value)
     return None
 
 
@@ -48,7 +42,8 @@ def _bytes_as_hex(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _member(value: Value, name: str) -> Value:
+def member(value: Value, name: str) -> Value:
+    """A member of a JSON text, or of a value that is an object already; None when it has none of that name."""
     if isinstance(value, str):
         try:
             value = from_json(value)
