@@ -1,0 +1,210 @@
+"""The amender without Kafka: late batches in, next revisions out, and how far its reading may be committed.
+
+In this order, and no other:
+
+1. A late batch arrives; each run in it is wanted, and holds the batch.
+2. A run that is due is looked up in the store. It waits, longer each time, while its late events are not visible. A
+   partition's events are stored in the order of the log, so once they are, all that came before them is.
+3. Of a run of which nothing was published the worker may have the rest open: it waits for that record, for so long as
+   a worker holds a run.
+4. What has more events in the store than its record counts is assembled again and published.
+5. When the broker has it, the run lets go of its batches, and what nothing holds may be committed.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from causeline.schemas.clock import Clock
+from causeline.schemas.registry import Schemas
+from causeline.schemas.topics import DEAD, LATE
+from causeline.streams.acknowledge import Acknowledger
+from causeline.streams.amender.publish import Publisher, publish_runs
+from causeline.streams.amender.revise import in_batches, revised
+from causeline.streams.amender.settings import AmenderSettings
+from causeline.streams.amender.stored import Standing, Stored
+from causeline.streams.amender.waiting import Look, Patience, Waiting, Wanted, look, marks_of
+from causeline.streams.decode import Message, decode
+from causeline.streams.outgoing import dead_letter
+from causeline.streams.shapes import OFFSET, PARTITION
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the amender has done since it began."""
+
+    messages: int = 0
+    late_events: int = 0
+    amended: int = 0
+    nothing_new: int = 0
+    lost: int = 0
+    failed: int = 0
+    dead_letters: int = 0
+
+
+def patience_of(settings: AmenderSettings) -> Patience:
+    """The waits of the settings, in microseconds."""
+    return Patience(
+        visible_us=round(settings.visible_wait_s * 1e6),
+        unjoined_us=round(settings.unjoined_wait_s * 1e6),
+        watch_us=round(settings.watch_s * 1e6),
+        retry_min_us=round(settings.retry_min_s * 1e6),
+        retry_max_us=round(settings.retry_max_s * 1e6),
+    )
+
+
+class Amender:
+    """Amends runs of the partitions it is given. `clock` never goes back."""
+
+    def __init__(
+        self, settings: AmenderSettings, *, stored: Stored, publisher: Publisher, schemas: Schemas, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._patience = patience_of(settings)
+        self._stored = stored
+        self._publisher = publisher
+        self._schemas = schemas
+        self._clock = clock
+        self._topic = LATE.full_name(settings.topic_prefix)
+        self._acks: dict[int, Acknowledger[int]] = {}
+        self.waiting = Waiting(self._patience)
+        self.counters = Counters()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more should be taken in for now."""
+        return len(self.waiting) >= self._settings.max_waiting_runs
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Take in late batches; raises OffsetJump when one of a partition is missing."""
+        now_us = self._clock()
+        for message in messages:
+            acks = self._acks.setdefault(message.partition, Acknowledger(message.offset))
+            acks.arrive(message.offset, message.offset, now_us)
+        decoded = decode(messages, self._schemas)
+        for unreadable in decoded.unreadable:
+            letter = dead_letter(
+                unreadable, topic=self._topic, key=None, produced_at_us=None, now_us=now_us, schemas=self._schemas
+            )
+            self._publisher.publish(DEAD, None, letter)
+            self.counters.dead_letters += 1
+        if decoded.unreadable:
+            self._publisher.deliver()
+        last = decoded.frame.group_by(PARTITION, OFFSET, "run_id", maintain_order=True).agg(pl.col("event_id").last())
+        for partition, offset, run_id, event_id in last.iter_rows():
+            self.waiting.want((partition, run_id), now_us, mark=event_id, entry=self._acks[partition].entry(offset))
+        self.counters.messages += len(messages)
+        self.counters.late_events += decoded.frame.height
+
+    def resume(self, partitions: Sequence[int]) -> None:
+        """Watch again what an amender before this one published without a start; raises what the store raises."""
+        settings = self._settings
+        found = self._stored.unsettled(
+            partitions, window_s=round(settings.watch_s), limit=settings.max_waiting_runs // 2
+        )
+        for run_id, standing in self._standings(found).items():
+            if standing.source_partition is not None:
+                self.waiting.watch((standing.source_partition, run_id), self._clock())
+
+    def turn(self) -> int:
+        """Look at the runs that are due, and amend those that can be; gives how many were looked at.
+
+        Raises Unreachable when the store or the broker does not answer; nothing is let go of then, and another turn
+        begins where this one did.
+        """
+        now_us = self._clock()
+        due = self.waiting.due(now_us, self._settings.max_batch_runs)
+        if not due:
+            return 0
+        try:
+            self._amend(due, now_us)
+        except Exception:
+            for wanted in due:
+                if wanted.due_us < 0:
+                    self.waiting.again(wanted, now_us)
+            raise
+        return len(due)
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Drop all state of `partitions`: whoever gets them reads them from what is committed."""
+        gone = set(partitions)
+        self.waiting.forget(gone)
+        for partition in gone:
+            self._acks.pop(partition, None)
+
+    def committable(self) -> dict[int, int]:
+        """By partition, the offset up to which nothing is held, where it has moved since the last call."""
+        return {partition: acks.first_unacknowledged for partition, acks in self._acks.items() if acks.acknowledged()}
+
+    # --- amending
+
+    def _standings(self, run_ids: Sequence[str], marks: Sequence[str] = ()) -> dict[str, Standing]:
+        size = self._settings.max_batch_runs
+        found: dict[str, Standing] = {}
+        for start in range(0, len(run_ids), size):
+            found |= self._stored.standings(run_ids[start : start + size], marks)
+        return found
+
+    def _amend(self, due: Sequence[Wanted], now_us: int) -> None:
+        at_most = self._settings.max_run_events
+        standings = self._standings(sorted({wanted.key[1] for wanted in due}), marks_of(due))
+        to_amend: list[Wanted] = []
+        for wanted in due:
+            standing = standings.get(wanted.key[1])
+            match look(wanted, standing, now_us, self._patience, at_most=at_most):
+                case Look.AMEND:
+                    to_amend.append(wanted)
+                case Look.NOTHING_NEW:
+                    self.counters.nothing_new += 1
+                    self.waiting.settle(wanted, now_us)
+                case Look.LOST:
+                    self._lost(wanted, now_us)
+                case Look.NOT_VISIBLE | Look.NOT_JOINED:
+                    self.waiting.again(wanted, now_us)
+        by_id = {wanted.key[1]: wanted for wanted in to_amend}
+        sizes = {run_id: min(standings[run_id].events, at_most) for run_id in by_id}
+        for batch in in_batches(by_id, sizes, at_most=self._settings.max_batch_events):
+            self._publish(batch, by_id, standings, now_us)
+
+    def _publish(
+        self, batch: Sequence[str], wanted: Mapping[str, Wanted], standings: Mapping[str, Standing], now_us: int
+    ) -> None:
+        at_most = self._settings.max_run_events
+        events = self._stored.events(batch, at_most=at_most)
+        partitions = {run_id: wanted[run_id].key[0] for run_id in batch}
+        for runs in self._revised(events, standings, partitions, now_us):
+            publish_runs(runs, self._publisher, self._schemas)
+            self.counters.amended += runs.height
+        self._publisher.deliver()
+        for run_id in batch:
+            # Of a run that no worker has published, one still may publish a part: so it is looked at again.
+            self.waiting.settle(wanted[run_id], now_us, watch=standings[run_id].revision == 0)
+
+    def _revised(
+        self, events: pl.DataFrame, standings: Mapping[str, Standing], partitions: Mapping[str, int], now_us: int
+    ) -> list[pl.DataFrame]:
+        """The next revisions; a run that cannot be assembled is left out, and stops no other."""
+        try:
+            return [revised(events, standings, partitions, now_us=now_us, at_most=self._settings.max_run_events)]
+        except Exception as error:
+            run_ids = sorted(events["run_id"].unique())
+            if len(run_ids) <= 1:
+                log.exception("run %s cannot be assembled again and stays as it is", "".join(run_ids), exc_info=error)
+                self.counters.failed += 1
+                return []
+            middle = run_ids[len(run_ids) // 2]
+            halves = (events.filter(pl.col("run_id") < middle), events.filter(pl.col("run_id") >= middle))
+            return [runs for half in halves for runs in self._revised(half, standings, partitions, now_us)]
+
+    def _lost(self, wanted: Wanted, now_us: int) -> None:
+        log.error(
+            "late events of run %s did not come to the store within %g s; see its dead letters, then amend the run",
+            wanted.key[1],
+            self._settings.visible_wait_s,
+        )
+        self.counters.lost += 1
+        self.waiting.settle(wanted, now_us)

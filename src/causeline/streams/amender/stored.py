@@ -1,0 +1,112 @@
+"""What the store holds of runs: their events, to be assembled again, and where their record stands."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+from causeline.streams.assemble import CANONICAL_ORDER
+from causeline.streams.shapes import event_columns
+
+
+class Arrow(Protocol):
+    """Where the store's rows come from."""
+
+    def arrow(self, sql: str, parameters: Mapping[str, object]) -> bytes:
+        """The rows of a SELECT as an Arrow IPC stream. Raises CauselineError, Unreachable among it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a run stands in the store. `revision` 0: no record of it was published, or none has arrived yet."""
+
+    run_id: str
+    events: int
+    """Its events that the store shows."""
+    seen: bool
+    """Whether one of the events asked about is among them."""
+    revision: int = 0
+    source_partition: int | None = None
+    first_offset: int | None = None
+    last_offset: int | None = None
+    close_reason: str = ""
+    closed_at_us: int = 0
+    missing: tuple[str, ...] = ()
+
+
+_STANDINGS = """
+SELECT run_id, events, seen, revision, source_partition, first_offset, last_offset, close_reason,
+       toUnixTimestamp64Micro(closed_at) AS closed_at_us, missing
+FROM
+(
+    SELECT run_id, toInt64(count()) AS events, countIf(has({marks:Array(String)}, event_id)) > 0 AS seen
+    FROM events WHERE run_id IN {run_ids:Array(String)} GROUP BY run_id
+) AS counted
+LEFT JOIN
+(
+    SELECT run_id, revision, source_partition, first_offset, last_offset, toString(close_reason) AS close_reason,
+           closed_at, missing
+    FROM runs WHERE run_id IN {run_ids:Array(String)} ORDER BY revision DESC LIMIT 1 BY run_id
+) AS record USING (run_id)
+"""
+_UNSETTLED = """
+SELECT run_id FROM runs
+WHERE amended AND has(missing, 'start') AND closed_at > now64(6) - toIntervalSecond({window_s:UInt32})
+  AND source_partition IN {partitions:Array(Int32)}
+ORDER BY closed_at DESC LIMIT {limit:UInt32}
+"""
+_ORDER = ", ".join(CANONICAL_ORDER)
+
+
+class Stored:
+    """Reads runs and events of the public views, a bounded number at a time."""
+
+    def __init__(self, source: Arrow) -> None:
+        self._source = source
+
+    def standings(self, run_ids: Sequence[str], marks: Sequence[str] = ()) -> dict[str, Standing]:
+        """Where each run of which there is an event stands; `marks` are ids of events that are waited for."""
+        if not run_ids:
+            return {}
+        rows = self._frame(_STANDINGS, {"run_ids": list(run_ids), "marks": list(marks)})
+        return {
+            row["run_id"]: Standing(
+                run_id=row["run_id"],
+                events=row["events"],
+                seen=bool(row["seen"]),
+                revision=row["revision"],
+                source_partition=row["source_partition"],
+                first_offset=row["first_offset"],
+                last_offset=row["last_offset"],
+                close_reason=row["close_reason"],
+                closed_at_us=row["closed_at_us"],
+                missing=tuple(row["missing"]),
+            )
+            for row in rows.iter_rows(named=True)
+        }
+
+    def events(self, run_ids: Sequence[str], *, at_most: int) -> pl.DataFrame:
+        """The events of `run_ids` with the columns of a TraceEvent; of each run the first `at_most`."""
+        columns = ", ".join(_read(name) for name in event_columns())
+        sql = (
+            f"SELECT {columns} FROM events WHERE run_id IN {{run_ids:Array(String)}}"  # noqa: S608 - constants
+            f" ORDER BY run_id, {_ORDER} LIMIT {{at_most:UInt32}} BY run_id"
+        )
+        frame = self._frame(sql, {"run_ids": list(run_ids), "at_most": at_most})
+        return frame.cast(pl.Schema(event_columns()))
+
+    def unsettled(self, partitions: Sequence[int], *, window_s: int, limit: int) -> list[str]:
+        """Runs of `partitions` that were amended within the window and whose start was never seen."""
+        rows = self._frame(_UNSETTLED, {"partitions": list(partitions), "window_s": window_s, "limit": limit})
+        return list(rows["run_id"])
+
+    def _frame(self, sql: str, parameters: Mapping[str, object]) -> pl.DataFrame:
+        return pl.read_ipc_stream(io.BytesIO(self._source.arrow(sql, parameters)))
+
+
+def _read(name: str) -> str:
+    # A map has no one type among readers of Arrow; pairs have.
+    return f"CAST({name}, 'Array(Tuple(key String, value String))') AS {name}" if name == "labels" else name
