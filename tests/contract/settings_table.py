@@ -16,6 +16,7 @@ from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
 from causeline.sinks.loader.settings import LoaderSettings
 from causeline.stack.clickhouse.settings import ServerSettings
 from causeline.stack.settings import StackSettings
+from causeline.streams.amender.settings import AmenderSettings
 from causeline.streams.settings import WorkerSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -26,6 +27,7 @@ GROUPS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("Emitter", "CAUSELINE_EMITTER_", EmitterSettings),
     ("Worker", "CAUSELINE_WORKER_", WorkerSettings),
     ("Loader", "CAUSELINE_LOADER_", LoaderSettings),
+    ("Amender", "CAUSELINE_AMENDER_", AmenderSettings),
     ("Console service", "CAUSELINE_SERVE_", ServeSettings),
     ("Local stack", "CAUSELINE_", StackSettings),
     ("Embedded ClickHouse", "CAUSELINE_CLICKHOUSE_", ServerSettings),

@@ -101,6 +101,14 @@ def _our_own(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> lis
             for number in range(1, settings.loaders + 1)
         ),
         Service(
+            name="amend",
+            argv=command("amend", "--follow"),
+            env=env,
+            depends=("topics", "migrate"),
+            ready=ready,
+            stop_timeout_s=30,
+        ),
+        Service(
             name="serve",
             argv=command("serve", "--port", str(ports.console)),
             env=env,

@@ -12,6 +12,7 @@ from causeline.schemas.events import Record
 from causeline.schemas.topics import DEAD, RUNS, Topic
 from causeline.streams.amender import amender as module
 from causeline.streams.amender.amender import Amender
+from causeline.streams.amender.revise import revised
 from causeline.streams.amender.settings import AmenderSettings
 from causeline.streams.amender.stored import Standing, Stored
 from causeline.streams.decode import Message
@@ -125,8 +126,8 @@ class Site:
         self.amender.turn()
 
 
-def review(run: int = 1, **fields: object) -> Record:
-    return event("review_recorded", run=run, emitter="reviewer", **fields)
+def review(run: int = 1, seq: int = 0, **fields: str) -> Record:
+    return event("review_recorded", run=run, seq=seq, emitter="reviewer", **fields)
 
 
 def test_a_late_review_makes_the_next_revision() -> None:
@@ -223,7 +224,7 @@ def test_many_late_events_of_a_run_are_one_revision() -> None:
 
 def test_a_run_that_cannot_be_assembled_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
-    real = module.revised
+    real = revised
 
     def brittle(events: pl.DataFrame, *rest: object, **named: object) -> pl.DataFrame:
         if run_id(2) in events["run_id"]:

@@ -28,6 +28,8 @@ class Standing:
     """Its events that the store shows."""
     seen: bool
     """Whether one of the events asked about is among them."""
+    newest_us: int = 0
+    """When the newest of them came true, microseconds."""
     revision: int = 0
     source_partition: int | None = None
     first_offset: int | None = None
@@ -38,11 +40,12 @@ class Standing:
 
 
 _STANDINGS = """
-SELECT run_id, events, seen, revision, source_partition, first_offset, last_offset, close_reason,
+SELECT run_id, events, seen, newest_us, revision, source_partition, first_offset, last_offset, close_reason,
        toUnixTimestamp64Micro(closed_at) AS closed_at_us, missing
 FROM
 (
-    SELECT run_id, toInt64(count()) AS events, countIf(has({marks:Array(String)}, event_id)) > 0 AS seen
+    SELECT run_id, toInt64(count()) AS events, countIf(has({marks:Array(String)}, event_id)) > 0 AS seen,
+           toUnixTimestamp64Micro(max(occurred_at)) AS newest_us
     FROM events WHERE run_id IN {run_ids:Array(String)} GROUP BY run_id
 ) AS counted
 LEFT JOIN
@@ -77,6 +80,7 @@ class Stored:
                 run_id=row["run_id"],
                 events=row["events"],
                 seen=bool(row["seen"]),
+                newest_us=row["newest_us"],
                 revision=row["revision"],
                 source_partition=row["source_partition"],
                 first_offset=row["first_offset"],

@@ -1,0 +1,131 @@
+"""`amend`: runs assembled again when events come late, as a service or for the runs one names."""
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from causeline.cli import connections, output
+from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, Log, LogLevel, StateDir, TopicPrefix, examples
+from causeline.cli.services import start_logging
+from causeline.schemas.clock import system_clock
+from causeline.schemas.errors import CheckFailed, UsageError
+from causeline.schemas.ids import parse_run_id
+from causeline.schemas.topics import DEFAULT_PREFIX
+
+if TYPE_CHECKING:
+    from causeline.streams.amender.on_demand import Amended, OnDemand
+    from causeline.streams.amender.settings import AmenderSettings
+    from causeline.streams.amender.stored import Arrow
+
+_SAID = {
+    "amended": "amended",
+    "nothing_new": "nothing new",
+    "maybe_open": "not joined yet: a worker may have it open",
+    "unknown": "no event of it is stored",
+}
+
+
+def amend(
+    run: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids, whole.")] = None,
+    *,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Amend runs as their late events come, until stopped.")
+    ] = False,
+    stdin: Annotated[bool, typer.Option("--stdin", help="Read run ids from stdin, one a line.")] = False,
+    kafka: KafkaServers = None,
+    clickhouse_url: ClickHouseUrl = None,
+    prefix: TopicPrefix = DEFAULT_PREFIX,
+    state_dir: StateDir = None,
+    log_level: Log = LogLevel.INFO,
+    json_output: Json = False,
+) -> None:
+    """Assemble runs again from all their stored events, and publish what has become of them.
+
+    With --follow it is a service: it reads late events (reviews and evals come hours after their run) and publishes
+    each run's next revision, until told to stop (SIGTERM or Ctrl-C). With run ids it amends those now. A run whose
+    record counts every stored event is left alone, so doing it twice does nothing. Further settings are
+    CAUSELINE_AMENDER_… variables.
+    """
+    from causeline.streams.amender.settings import AmenderSettings  # noqa: PLC0415 - the streams extra
+
+    ids = [parse_run_id(text) for text in [*(run or ()), *(_words_from_stdin() if stdin else ())]]
+    if bool(ids) == follow:
+        raise UsageError("Name runs, or say --follow.", hint="causeline amend RUN; `causeline runs` lists some.")
+    connections.kafka(state_dir, kafka)
+    connections.clickhouse(state_dir, clickhouse_url)
+    connections.set_topic_prefix(prefix)
+    settings = AmenderSettings.from_environment()
+    with arrow_source(settings) as source:
+        if follow:
+            from causeline.streams.amender.process import run_amender  # noqa: PLC0415
+
+            start_logging(log_level)
+            logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+            raise typer.Exit(run_amender(settings, source))
+        answers = on_demand(settings, source).amend(ids, system_clock())
+    _tell(answers, json_output=json_output)
+
+
+@contextmanager
+def arrow_source(settings: "AmenderSettings") -> "Iterator[Arrow]":
+    """The stored events, for the length of the block."""
+    from causeline.sinks.arrow import ClickHouseArrow  # noqa: PLC0415 - the sinks extra
+    from causeline.sinks.clickhouse import clickhouse_client  # noqa: PLC0415
+
+    with clickhouse_client(settings.clickhouse) as client:
+        yield ClickHouseArrow(client, settings.clickhouse)
+
+
+def _words_from_stdin() -> Iterator[str]:
+    for line in sys.stdin:
+        yield from line.split(maxsplit=1)[:1]
+
+
+def on_demand(settings: "AmenderSettings", source: "Arrow") -> "OnDemand":
+    """What amends runs by name; raises Unreachable when Kafka does not answer."""
+    from causeline.streams.amender.on_demand import OnDemand  # noqa: PLC0415 - the streams extra
+    from causeline.streams.amender.process import schemas_of  # noqa: PLC0415
+    from causeline.streams.amender.publish import KafkaPublisher  # noqa: PLC0415
+    from causeline.streams.amender.stored import Stored  # noqa: PLC0415
+    from causeline.streams.preflight import check_topics  # noqa: PLC0415
+
+    return OnDemand(
+        stored=Stored(source),
+        publisher=KafkaPublisher(
+            settings.kafka, prefix=settings.topic_prefix, delivery_timeout_s=min(30, settings.delivery_timeout_s)
+        ),
+        schemas=schemas_of(settings),
+        settings=settings,
+        partitions=check_topics(settings.kafka, settings.topic_prefix),
+    )
+
+
+def _tell(answers: "Sequence[Amended]", *, json_output: bool) -> None:
+    for each in answers:
+        if json_output:
+            output.print_json(
+                {"run_id": each.run_id, "answer": each.answer.value, "before": each.before, "after": each.after}
+            )
+        elif each.before == each.after:
+            output.say(f"{each.run_id}: {_SAID[each.answer]}")
+        else:
+            output.say(f"{each.run_id}: {_SAID[each.answer]}, revision {each.before or 'none'} to {each.after}")
+    if missing := [each for each in answers if each.answer.value in {"unknown", "maybe_open"}]:
+        raise CheckFailed(
+            f"{len(missing):,d} of {len(answers):,d} runs could not be amended.", hint="They are named above."
+        )
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to `app`."""
+    app.command(
+        epilog=examples(
+            "causeline amend --follow",
+            "causeline amend RUN",
+            "causeline runs --verdict partial --json | jq -r .run_id | causeline amend --stdin",
+        )
+    )(amend)

@@ -1,0 +1,97 @@
+"""Runs amended because somebody asks for it, not because a late event came."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from causeline.schemas.partition import partition_of
+from causeline.schemas.registry import Schemas
+from causeline.streams.amender.publish import Publisher, publish_runs
+from causeline.streams.amender.revise import in_batches, revised
+from causeline.streams.amender.settings import AmenderSettings
+from causeline.streams.amender.stored import Standing, Stored
+
+
+class Answer(StrEnum):
+    """What became of the wish to amend a run."""
+
+    AMENDED = "amended"  # its next revision is published
+    NOTHING_NEW = "nothing_new"  # its record counts every event that is stored
+    MAYBE_OPEN = "maybe_open"  # nothing was published of it, and its worker may do so yet
+    UNKNOWN = "unknown"  # no event of it is stored
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """A run that was asked for: its revision before (0: none) and after."""
+
+    run_id: str
+    answer: Answer
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnDemand:
+    """What it takes to amend runs by name; `partitions` is the count of the runs topic's."""
+
+    stored: Stored
+    publisher: Publisher
+    schemas: Schemas
+    settings: AmenderSettings
+    partitions: int
+
+    def amend(self, run_ids: Sequence[str], now_us: int) -> list[Amended]:
+        """Publish the next revision of each run that has one, and wait until the broker has them.
+
+        Raises Unreachable when the store or the broker does not answer.
+        """
+        wanted = list(dict.fromkeys(run_ids))
+        size = self.settings.max_batch_runs
+        answers = [
+            answer
+            for start in range(0, len(wanted), size)
+            for answer in self._amend_some(wanted[start : start + size], now_us)
+        ]
+        by_id = {answer.run_id: answer for answer in answers}
+        return [by_id[run_id] for run_id in wanted]
+
+    def _amend_some(self, run_ids: Sequence[str], now_us: int) -> list[Amended]:
+        standings = self.stored.standings(run_ids)
+        answers, to_amend = [], []
+        for run_id in run_ids:
+            standing = standings.get(run_id)
+            answer = _answer(standing, now_us, self.settings)
+            if answer is Answer.AMENDED:
+                to_amend.append(run_id)
+            else:
+                revision = standing.revision if standing else 0
+                answers.append(Amended(run_id, answer, revision, revision))
+        sizes = {run_id: standings[run_id].events for run_id in to_amend}
+        for batch in in_batches(to_amend, sizes, at_most=self.settings.max_batch_events):
+            answers += self._publish(batch, standings, now_us)
+        return answers
+
+    def _publish(self, batch: Sequence[str], standings: Mapping[str, Standing], now_us: int) -> list[Amended]:
+        at_most = self.settings.max_run_events
+        places = {run_id: partition_of(run_id, self.partitions) for run_id in batch}
+        events = self.stored.events(batch, at_most=at_most)
+        runs = revised(events, standings, places, now_us=now_us, at_most=at_most)
+        publish_runs(runs, self.publisher, self.schemas)
+        self.publisher.deliver()
+        after = dict(zip(runs["run_id"], runs["revision"], strict=True))
+        return [
+            Amended(run_id, Answer.AMENDED, standings[run_id].revision, after[run_id])
+            if run_id in after
+            else Amended(run_id, Answer.NOTHING_NEW, standings[run_id].revision, standings[run_id].revision)
+            for run_id in batch
+        ]
+
+
+def _answer(standing: Standing | None, now_us: int, settings: AmenderSettings) -> Answer:
+    if standing is None:
+        return Answer.UNKNOWN
+    if standing.revision == 0 and now_us - standing.newest_us < settings.unjoined_wait_s * 1e6:
+        return Answer.MAYBE_OPEN
+    more = min(standing.events, settings.max_run_events) > standing.revision
+    return Answer.AMENDED if more else Answer.NOTHING_NEW
