@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
 from causeline.console.settings import ServeSettings
+from causeline.producers.otlp.settings import ReceiverSettings
 from causeline.producers.settings import EmitterSettings
 from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
 from causeline.sinks.loader.settings import LoaderSettings
@@ -25,6 +26,7 @@ GROUPS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("Kafka, for every part", "CAUSELINE_KAFKA_", KafkaConnection),
     ("ClickHouse, for every part", "CAUSELINE_CLICKHOUSE_", ClickHouseConnection),
     ("Emitter", "CAUSELINE_EMITTER_", EmitterSettings),
+    ("OTLP receiver", "CAUSELINE_RECEIVE_", ReceiverSettings),
     ("Worker", "CAUSELINE_WORKER_", WorkerSettings),
     ("Loader", "CAUSELINE_LOADER_", LoaderSettings),
     ("Amender", "CAUSELINE_AMENDER_", AmenderSettings),

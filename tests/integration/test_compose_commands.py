@@ -37,7 +37,7 @@ SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[2] / "docker-compose.yml").read_text("utf-8")
 )["services"]
 ONE_SHOTS = ("topics", "migrate")
-LASTING = ("worker", "loader", "amender", "console")
+LASTING = ("worker", "loader", "amender", "console", "receiver")
 REGISTRY = "CAUSELINE_REGISTRY_URL"
 _DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 
@@ -118,7 +118,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("compose")
     token = folder / "console_token"
     token.write_text(secrets.token_hex(16), "utf-8")
-    [port] = free_ports(1)
+    port, otlp_port, otlp_grpc_port = free_ports(3)
     with running_broker(folder / "kafka") as broker, ClickHouseProcess(folder / "clickhouse") as engine:
         yield Site(
             broker.connection,
@@ -130,6 +130,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 "/run/secrets/console_token": str(token),
                 "0.0.0.0": "127.0.0.1",  # noqa: S104 - inside a container; tests stay on loopback
                 "8080": str(port),
+                "/run/secrets/otlp_token": str(token),
+                "/var/lib/causeline/artifacts": str(folder / "artifacts"),
+                "4318": str(otlp_port),
+                "4317": str(otlp_grpc_port),
             },
         )
 
@@ -150,7 +154,7 @@ def test_only_the_registry_is_left_out_and_only_places_are_translated(site: Site
     assert there.keys() - here.keys() == {REGISTRY}
     assert here.keys() <= there.keys()
     changed = {name for name in here if here[name] != there[name]}
-    assert all(name.endswith(("_SERVERS", "_URL", "_FILE", "_HOST", "_PORT")) for name in changed)
+    assert all(name.endswith(("_SERVERS", "_URL", "_FILE", "_HOST", "_PORT", "_ARTIFACTS")) for name in changed)
     assert not any(re.search(r"kafka:|@clickhouse:|/run/secrets", value) for value in here.values())
 
 

@@ -30,6 +30,16 @@ def up(
     console_port: Annotated[
         int | None, typer.Option(envvar="CAUSELINE_CONSOLE_PORT", show_default="0", help=f"The console's port; {_PORT}")
     ] = None,
+    otlp_port: Annotated[
+        int | None,
+        typer.Option(envvar="CAUSELINE_OTLP_PORT", show_default="0", help=f"The receiver's port of OTLP/HTTP; {_PORT}"),
+    ] = None,
+    otlp_grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="CAUSELINE_OTLP_GRPC_PORT", show_default="0", help=f"The receiver's port of OTLP/gRPC; {_PORT}"
+        ),
+    ] = None,
     partitions: Partitions = None,
     workers: Annotated[
         int | None, typer.Option(envvar="CAUSELINE_WORKERS", show_default="1", help="How many workers join runs.")
@@ -41,8 +51,8 @@ def up(
 ) -> None:
     """Start the local stack, or what of it is not running, and wait until it is ready.
 
-    Kafka, ClickHouse, the topics and tables, a worker, a loader and the console's HTTP service; all on this machine,
-    all on the loopback address, without Docker. Twice is one stack.
+    Kafka, ClickHouse, the topics and tables, a worker, a loader, the console's HTTP service and the OTLP receiver; all
+    on this machine, all on the loopback address, without Docker. Twice is one stack.
     """
     start(
         state_dir,
@@ -50,6 +60,8 @@ def up(
         kafka_port=kafka_port,
         clickhouse_port=clickhouse_port,
         console_port=console_port,
+        otlp_port=otlp_port,
+        otlp_grpc_port=otlp_grpc_port,
         partitions=partitions,
         workers=workers,
         loaders=loaders,
@@ -63,6 +75,7 @@ def up(
     output.say(f"Kafka       {endpoints.kafka_bootstrap_servers}")
     output.say(f"ClickHouse  {endpoints.clickhouse_url}  (password in {endpoints.clickhouse_password_file})")
     output.say(f"Console     {endpoints.console_url}")
+    output.say(f"OTLP        {endpoints.otlp_url} (HTTP), {endpoints.otlp_grpc_url} (gRPC)")
     output.say(f"Artifacts   {endpoints.artifacts}")
     output.say("Next: causeline demo · causeline status · causeline down")
 

@@ -25,6 +25,8 @@ class Endpoints(BaseModel):
     clickhouse_password_file: Path
     clickhouse_reader_password_file: Path
     console_url: str
+    otlp_url: str
+    otlp_grpc_url: str
     artifacts: Path
     topic_prefix: str
 

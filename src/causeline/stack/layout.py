@@ -28,6 +28,8 @@ _SERVICE_NAMES = {
     "kafka_controller": "Kafka's controller",
     "clickhouse": "ClickHouse",
     "console": "the console",
+    "otlp": "the receiver of OTLP/HTTP",
+    "otlp_grpc": "the receiver of OTLP/gRPC",
 }
 
 
@@ -86,6 +88,8 @@ def choose_ports(settings: StackSettings, folder: Path, *, running: bool) -> Por
         "kafka_controller": 0,
         "clickhouse": settings.clickhouse_port,
         "console": settings.console_port,
+        "otlp": settings.otlp_port,
+        "otlp_grpc": settings.otlp_grpc_port,
     }
     last = _last_ports(folder)
     chosen: dict[str, int] = {}
@@ -127,6 +131,8 @@ def endpoints_for(settings: StackSettings, folder: Path, ports: Ports) -> Endpoi
         clickhouse_password_file=_password(folder / "clickhouse.password"),
         clickhouse_reader_password_file=_password(folder / "clickhouse.reader.password"),
         console_url=f"http://{LOOPBACK}:{ports.console}",
+        otlp_url=f"http://{LOOPBACK}:{ports.otlp}",
+        otlp_grpc_url=f"http://{LOOPBACK}:{ports.otlp_grpc}",
         artifacts=folder / "artifacts",
         topic_prefix=settings.topic_prefix,
     )

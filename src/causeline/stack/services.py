@@ -23,10 +23,12 @@ class Ports:
     kafka_controller: int
     clickhouse: int
     console: int
+    otlp: int
+    otlp_grpc: int
 
 
 def stack_services(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> tuple[Service, ...]:
-    """Broker, engine, set-up, workers, loaders and console, each with what it waits for."""
+    """Broker, engine, set-up, workers, loaders, console and receiver, each with what it waits for."""
     return (
         kafka_service(settings, endpoints, ports),
         clickhouse_service(endpoints, ports),
@@ -115,5 +117,14 @@ def _our_own(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> lis
             depends=("kafka", "clickhouse"),
             ready=HttpProbe(url=f"http://{LOOPBACK}:{ports.console}/healthz"),
             ports={"http": ports.console},
+        ),
+        Service(
+            name="receive",
+            argv=command("receive", "--port", str(ports.otlp), "--grpc-port", str(ports.otlp_grpc)),
+            env=env,
+            depends=("topics",),
+            ready=HttpProbe(url=f"http://{LOOPBACK}:{ports.otlp}/healthz"),
+            stop_timeout_s=20,
+            ports={"http": ports.otlp, "grpc": ports.otlp_grpc},
         ),
     ]

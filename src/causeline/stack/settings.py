@@ -25,6 +25,10 @@ class StackSettings(BaseSettings):
     """ClickHouse's HTTP port."""
     console_port: int = Field(default=0, ge=0, le=65535)
     """The console's port."""
+    otlp_port: int = Field(default=0, ge=0, le=65535)
+    """The receiver's port of OTLP/HTTP."""
+    otlp_grpc_port: int = Field(default=0, ge=0, le=65535)
+    """The receiver's port of OTLP/gRPC."""
     partitions: int = Field(default=DEFAULT_PARTITIONS, ge=1, le=1024)
     """Partitions of new topics."""
     workers: int = Field(default=1, ge=0, le=64)

@@ -196,6 +196,8 @@ def stack_in(folder: Path) -> Path:
         "clickhouse_password_file": str(folder / "owner"),
         "clickhouse_reader_password_file": str(folder / "reader"),
         "console_url": "http://127.0.0.1:3333",
+        "otlp_url": "http://127.0.0.1:4444",
+        "otlp_grpc_url": "http://127.0.0.1:5555",
         "artifacts": str(folder / "artifacts"),
         "topic_prefix": "causeline",
     }

@@ -12,7 +12,7 @@ from causeline.stack.settings import StackSettings, load_settings
 from causeline.stack.supervisor import Plan, Service
 from causeline.stack.supervisor.service import in_levels
 
-PORTS = Ports(kafka=1001, kafka_controller=1002, clickhouse=1003, console=1004)
+PORTS = Ports(kafka=1001, kafka_controller=1002, clickhouse=1003, console=1004, otlp=1005, otlp_grpc=1006)
 
 
 def service(name: str, *depends: str) -> Service:
@@ -58,7 +58,7 @@ def test_the_stack_starts_broker_and_engine_side_by_side_and_set_up_before_worke
     assert levels == [
         ["kafka", "clickhouse"],
         ["topics", "migrate", "serve"],
-        ["worker-1", "worker-2", "load-1", "load-2", "amend"],
+        ["worker-1", "worker-2", "load-1", "load-2", "amend", "receive"],
     ]
 
 
