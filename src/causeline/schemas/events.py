@@ -27,8 +27,8 @@ MAX_LABELS = 32
 MAX_LABEL_CHARS = 256
 MAX_LIST = 1000
 UNNUMBERED_EMITTER = "otlp"
-"""Emitter of all that comes as spans of foreign traces. Nobody numbers those, so that its events all have number 0 and no
-loss is read from them: whether such a run is whole is told by its root and by the parents that its spans name."""
+"""Emitter of all that comes as spans of foreign traces. Nobody numbers those, so that its events all have number 0 and
+no loss is read from them: whether such a run is whole is told by its root and by the parents that its spans name."""
 _LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from causeline.producers.otlp import aliases, kinds
-from causeline.producers.otlp.aliases import Alias
+from causeline.producers.otlp import kinds
 from causeline.producers.otlp.telemetry import Attributes, Value
 from causeline.producers.otlp.values import READERS, member, plain
+from causeline.schemas import otel_names as aliases
 from causeline.schemas.events import MAX_LABEL_CHARS, MAX_LABELS
+from causeline.schemas.otel_names import Alias
 
 Fields: TypeAlias = dict[str, Any]
 

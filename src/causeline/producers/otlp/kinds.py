@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from causeline.producers.otlp.aliases import STEP, STEP_KIND
 from causeline.producers.otlp.telemetry import Attributes
+from causeline.schemas.otel_names import STEP, STEP_KIND
 from causeline.schemas.vocabulary import StepKind
 
 BY_KEY: Final[tuple[tuple[str, Mapping[str, StepKind]], ...]] = (

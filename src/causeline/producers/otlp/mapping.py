@@ -7,15 +7,15 @@ evidence, fallbacks, reviews and evaluations becomes events of their own.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from causeline.producers.otlp import aliases
 from causeline.producers.otlp.attributes import Sorted, sort_out
 from causeline.producers.otlp.drafts import Content, Draft
 from causeline.producers.otlp.kinds import kind_of
 from causeline.producers.otlp.telemetry import Attributes, LogRecord, Origin, Span, SpanEvent, StatusCode, Value
 from causeline.producers.otlp.values import READERS, find, plain
 from causeline.producers.propagation import root_of
+from causeline.schemas import otel_names as aliases
 from causeline.schemas.events import MAX_LABELS, MAX_LIST
-from causeline.schemas.ids import derived_id
+from causeline.schemas.ids import derived_id, is_run_id
 from causeline.schemas.measures import FINISH_REASON
 from causeline.schemas.vocabulary import (
     EvalOutcome,
@@ -59,17 +59,23 @@ def of_span(span: Span, default_project: str) -> Draft:
     )
     sorted_out = sort_out(said)
     draft.dropped = sorted_out.dropped
+    linked = said.get(aliases.LINKED_RUN)
+    if isinstance(linked, str) and is_run_id(linked):
+        draft.trace_id = linked
+        _afterthoughts(sorted_out, draft, end_us)
+        return draft
     for event in span.events:
         _note_content(event.name, event.attributes, None, sorted_out, draft)
     step = _step(span, sorted_out, end_us)
     if span.parent_id is None:
-        _run(span, step, draft, end_us)
+        _run(span, step, sorted_out, draft, end_us)
     if aliases.RUN_ID not in said:
         _add_step(span, step, sorted_out, draft, end_us)
     if sorted_out.fallback.get("fallback_taken") in _FALLBACKS:
         draft.add(EventType.FALLBACK_TAKEN, end_us, _within(step) | sorted_out.fallback)
     if sorted_out.review.get("review_outcome") in _OUTCOMES:
         draft.add(EventType.REVIEW_RECORDED, end_us, sorted_out.review)
+    _own_events(span, step, draft, end_us)
     for place, event in enumerate(span.events):
         if event.name == aliases.EVALUATION_EVENT:
             _evaluation(event.attributes, event.at_us or end_us, draft, told_apart=str(place), step_id=span.span_id)
@@ -153,6 +159,13 @@ def _add_step(span: Span, step: dict[str, Any], found: Sorted, draft: Draft, end
         evidence.setdefault("evidence_required", True)
         draft.add(EventType.EVIDENCE_CHECKED, end_us, own | evidence)
         return
+    status = span.attributes.get(aliases.STEP_STATUS)
+    if status == aliases.UNFINISHED:
+        started = {name: step[name] for name in ("step_id", "parent_step_id", "step_kind", "step_name", "started_at")}
+        draft.add(EventType.STEP_STARTED, step["started_at"], started | {"labels": step["labels"]})
+        return
+    if status == Status.SKIPPED:
+        step["status"] = Status.SKIPPED
     draft.add(EventType.STEP_FINISHED, end_us, step)
     if "eval_case_id" in found.eval:
         draft.add(EventType.EVAL_RECORDED, end_us, _eval_fields(found.eval))
@@ -160,19 +173,19 @@ def _add_step(span: Span, step: dict[str, Any], found: Sorted, draft: Draft, end
         _evaluation(_as_result(span), end_us, draft, told_apart="", step_id=span.span_id, given=step.get("input_ref"))
 
 
-def _run(span: Span, step: dict[str, Any], draft: Draft, end_us: int) -> None:
+def _run(span: Span, step: dict[str, Any], found: Sorted, draft: Draft, end_us: int) -> None:
     said = span.attributes
     failed = step["status"] is Status.ERROR
     state = READERS["text"](said.get(aliases.FINAL_STATE))
-    labels = {"service.name": _service_of(span.origin), "otel.scope": span.origin.scope[:_NAME]}
-    conversation = READERS["text"](find(said, aliases.CONVERSATION))
-    if conversation is not None:
-        labels["conversation.id"] = conversation
+    ours = aliases.RUN_ID in said
+    labels = found.labels if ours else _origin_labels(span)
     draft.add(
         EventType.RUN_STARTED,
         step["started_at"],
-        {"input_ref": step.get("input_ref"), "labels": {key: text for key, text in labels.items() if text}},
+        {"input_ref": step.get("input_ref"), "labels": labels},
     )
+    if ours and state is None:  # a run of ours whose end never came
+        return
     draft.add(
         EventType.RUN_FINISHED,
         end_us,
@@ -183,6 +196,39 @@ def _run(span: Span, step: dict[str, Any], draft: Draft, end_us: int) -> None:
             "raw_output_ref": step.get("raw_output_ref"),
         },
     )
+
+
+def _origin_labels(span: Span) -> dict[str, str]:
+    said = {
+        "service.name": _service_of(span.origin),
+        "otel.scope": span.origin.scope[:_NAME],
+        "conversation.id": READERS["text"](find(span.attributes, aliases.CONVERSATION)),
+    }
+    return {key: text for key, text in said.items() if text}
+
+
+def _own_events(span: Span, step: Mapping[str, Any], draft: Draft, end_us: int) -> None:
+    """What the exporter tells as span events."""
+    for place, event in enumerate(span.events):
+        if event.name == aliases.EVIDENCE_EVENT:
+            checked = sort_out(event.attributes).evidence
+            if "field_path" in checked:
+                own = {"step_id": span.span_id, "step_kind": StepKind.EVIDENCE, "step_name": step["step_name"]}
+                checked.setdefault("evidence_required", True)
+                draft.add(EventType.EVIDENCE_CHECKED, event.at_us or end_us, own | checked, str(place))
+        elif event.name == aliases.FALLBACK_EVENT:
+            fallback = sort_out(event.attributes).fallback
+            if fallback.get("fallback_taken") in _FALLBACKS:
+                where = {} if aliases.RUN_ID in span.attributes else _within(step)
+                draft.add(EventType.FALLBACK_TAKEN, event.at_us or end_us, where | fallback, str(place))
+
+
+def _afterthoughts(found: Sorted, draft: Draft, at_us: int) -> None:
+    """What a span says of another run."""
+    if found.review.get("review_outcome") in _OUTCOMES:
+        draft.add(EventType.REVIEW_RECORDED, at_us, found.review)
+    if "eval_case_id" in found.eval:
+        draft.add(EventType.EVAL_RECORDED, at_us, _eval_fields(found.eval))
 
 
 def _within(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,12 +350,15 @@ def _note_content(name: str, said: Attributes, body: Value, found: Sorted, draft
         inner = sort_out(said)
         found.inputs += inner.inputs
         found.outputs += inner.outputs
-    else:
+    elif name not in _OWN_EVENTS:
         draft.dropped += [key for key, _ in parts if name != aliases.EVALUATION_EVENT]
+        return False
+    else:
         return False
     return True
 
 
+_OWN_EVENTS: Final = frozenset({aliases.EVIDENCE_EVENT, aliases.GAP_EVENT, aliases.FALLBACK_EVENT})
 _ABOUT: Final = frozenset({"event.name", "gen_ai.system", "gen_ai.provider.name"})
 
 

@@ -1,4 +1,6 @@
-"""Which attribute says what, as data: for each field the keys that carry it, the newest name first.
+"""Which OpenTelemetry attribute says what, as data: for each field the keys that carry it, the newest name first.
+
+The receiver reads all of them, the exporter writes the first.
 
 Sources: the GenAI semantic conventions of OpenTelemetry (main, 2026-08) and their older names, OpenInference 0.1.42,
 OpenLLMetry's semantic conventions 0.5.1, and the attributes of Langfuse, the Vercel AI SDK, MLflow and OpenLIT. Our own
@@ -149,9 +151,22 @@ WORKFLOW: Final = (
 SERVICE: Final = "service.name"
 RUN_ID: Final = "causeline.run.id"
 """On the root span of an exported run: the span is the run itself, and no step of it."""
+LINKED_RUN: Final = "causeline.linked.run.id"
+"""On a span in a trace of its own that says something of another run: a review or an eval that came later."""
 FINAL_STATE: Final = "causeline.run.final_state"
 STEP_KIND: Final = "causeline.step.kind"
 STEP_NAME: Final = "causeline.step.name"
+STEP_STATUS: Final = "causeline.step.status"
+"""How a step ended where a span's status cannot say it: `skipped`, or `unfinished` for one whose end never came."""
+UNFINISHED: Final = "unfinished"
+WORKFLOW_NAME: Final = "causeline.workflow"
+PROJECT_NAME: Final = "causeline.project"
+RUN_VERDICT: Final = "causeline.run.verdict"
+RUN_REVISION: Final = "causeline.run.revision"
+RUN_MISSING: Final = "causeline.run.missing"
+RUN_GAP_KINDS: Final = "causeline.run.gap_kinds"
+FOR_READERS: Final = (RUN_VERDICT, RUN_REVISION, RUN_MISSING, RUN_GAP_KINDS)
+"""What an exported run says of itself for people; whoever receives it finds it out again."""
 LABEL_PREFIX: Final = "causeline.label."
 """What follows is the label's key."""
 CONVERSATION: Final = ("gen_ai.conversation.id", "session.id", "langfuse.session.id")
@@ -197,6 +212,12 @@ OUTPUT_EVENTS: Final = frozenset({"gen_ai.choice", "gen_ai.content.completion"})
 """… and what it answered."""
 DETAIL_EVENTS: Final = frozenset({"gen_ai.client.inference.operation.details"})
 """Both, as attributes of their own."""
+EVIDENCE_EVENT: Final = "causeline.evidence.checked"
+"""Span event: a piece of evidence that was checked within the span, with the attributes of EVIDENCE."""
+GAP_EVENT: Final = "causeline.evidence.gap"
+"""Span event: what the evidence lacked; for readers, since whoever receives it judges again."""
+FALLBACK_EVENT: Final = "causeline.fallback"
+"""Span event: a fallback, with the attributes of FALLBACK."""
 EVALUATION_EVENT: Final = "gen_ai.evaluation.result"
 EXCEPTION_EVENT: Final = "exception"
 EXCEPTION_TYPE: Final = "exception.type"
@@ -212,5 +233,7 @@ def known_keys() -> frozenset[str]:
     """Every key that a table above names outright."""
     tables = (STEP, EVIDENCE, FALLBACK, REVIEW, EVAL)
     named = {key.partition("#")[0] for table in tables for alias in table.values() for key in alias.keys}
-    lone = {*PROJECT, *WORKFLOW, *CONVERSATION, *FINISH_REASONS, RUN_ID, FINAL_STATE, STEP_KIND, STEP_NAME}
-    return frozenset(named | lone | {SERVICE, RETRIEVED_BY_ID} | set(INPUT_CONTENT) | set(OUTPUT_CONTENT))
+    lone = {*PROJECT, *WORKFLOW, *CONVERSATION, *FINISH_REASONS, RUN_ID, LINKED_RUN, FINAL_STATE, STEP_KIND, STEP_NAME}
+    return frozenset(
+        named | lone | {SERVICE, RETRIEVED_BY_ID, STEP_STATUS, *FOR_READERS} | set(INPUT_CONTENT) | set(OUTPUT_CONTENT)
+    )

@@ -1,0 +1,1 @@
+"""Runs out, as OpenTelemetry traces."""
