@@ -83,6 +83,8 @@ VIEWS: tuple[str, ...] = ("events", "runs", STEPS_VIEW, "gaps", "reviews", "dead
 """What a reader may rely on."""
 
 MIGRATIONS_TABLE = "schema_migrations"
+LEASES_TABLE = "review_lease_rows"
+"""Who works on which review item; written by the console, not by the loader."""
 
 
 def table_of(subject: str) -> Table:
