@@ -15,6 +15,7 @@ from causeline.producers.otlp.settings import ReceiverSettings
 from causeline.producers.settings import EmitterSettings
 from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
 from causeline.sinks.loader.settings import LoaderSettings
+from causeline.sinks.otlp.settings import ExporterSettings
 from causeline.stack.clickhouse.settings import ServerSettings
 from causeline.stack.settings import StackSettings
 from causeline.streams.amender.settings import AmenderSettings
@@ -29,6 +30,7 @@ GROUPS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("OTLP receiver", "CAUSELINE_RECEIVE_", ReceiverSettings),
     ("Worker", "CAUSELINE_WORKER_", WorkerSettings),
     ("Loader", "CAUSELINE_LOADER_", LoaderSettings),
+    ("Exporter", "CAUSELINE_EXPORT_", ExporterSettings),
     ("Amender", "CAUSELINE_AMENDER_", AmenderSettings),
     ("Console service", "CAUSELINE_SERVE_", ServeSettings),
     ("Local stack", "CAUSELINE_", StackSettings),

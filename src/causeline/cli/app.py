@@ -6,7 +6,21 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from causeline.cli import amend, demo, explain, output, read, receive, reviews, services, sql, stack, status, topics
+from causeline.cli import (
+    amend,
+    demo,
+    explain,
+    export,
+    output,
+    read,
+    receive,
+    reviews,
+    services,
+    sql,
+    stack,
+    status,
+    topics,
+)
 from causeline.cli.options import Json, examples
 from causeline.cli.shield import Shielded
 
@@ -50,6 +64,6 @@ def show_version(json_output: Json = False) -> None:
         output.say(f"causeline {ours} (Python {platform.python_version()})")
 
 
-for group in (demo, stack, status, read, explain, sql, topics, services, receive, amend, reviews):
+for group in (demo, stack, status, read, explain, sql, topics, services, receive, export, amend, reviews):
     group.register(app)
 app.command("version", epilog=examples("causeline version"))(show_version)
