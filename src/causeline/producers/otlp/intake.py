@@ -6,18 +6,14 @@ answered, so that a client that is told "yes" may forget its spans.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from causeline.producers.emitter import Emitter
-from causeline.producers.otlp import mapping
-from causeline.producers.otlp.drafts import Draft
+from causeline.producers.otlp.encoding import Item, encoded, kept
 from causeline.producers.otlp.keeping import Keeper
 from causeline.producers.otlp.telemetry import Received
 from causeline.producers.otlp.waiting import Awaited
-from causeline.schemas.encode import RunWriter
-from causeline.schemas.errors import InvalidEvent
-from causeline.schemas.events import UNNUMBERED_EMITTER
 
 _LOG = logging.getLogger(__name__)
 _INLINE_BYTES = 64 * 1024
@@ -46,8 +42,7 @@ class Counts:
 @dataclass(slots=True)
 class _Prepared:
     received: Received
-    items: list[tuple[str, str, bytes]] = field(default_factory=list)
-    """(run id, event id, encoded event)."""
+    items: list[Item]
 
 
 class Intake:
@@ -93,18 +88,10 @@ class Intake:
 
     def _prepare(self, body: bytes, read: Read) -> _Prepared:
         received = read(body)
-        drafts = [mapping.of_span(span, self._project) for span in received.spans]
-        drafts += [draft for log in received.logs if (draft := mapping.of_log(log, self._project)) is not None]
-        self._keeper.keep(drafts)
-        prepared = _Prepared(received)
-        for draft in drafts:
-            try:
-                prepared.items += _encoded(draft)
-            except InvalidEvent as error:
-                received.reject(f"a span that breaks the contract ({error})")
-        return prepared
+        drafts = kept(received, self._project, self._keeper)
+        return _Prepared(received, encoded(drafts, received))
 
-    async def _deliver(self, items: list[tuple[str, str, bytes]]) -> None:
+    async def _deliver(self, items: list[Item]) -> None:
         waiter = self._awaited.expect([event_id for _, event_id, _ in items])
         try:
             if not all(self._emitter.emit(*item) for item in items):
@@ -115,19 +102,3 @@ class Intake:
                 raise Busy("Kafka does not take events.")
         finally:
             self._awaited.give_up(waiter)
-
-
-def _encoded(draft: Draft) -> Iterable[tuple[str, str, bytes]]:
-    writer = RunWriter(
-        run_id=draft.trace_id,
-        project=draft.project,
-        workflow=draft.workflow,
-        emitter_id=UNNUMBERED_EMITTER,
-        run_started_at=draft.started_us,
-    )
-    encoded = []
-    for event in draft.events:
-        event_id = draft.event_id(event)
-        item = writer.encode(event.kind, event_id=event_id, seq=0, occurred_at=event.at_us, fields=event.fields)
-        encoded.append((draft.trace_id, event_id, item))
-    return encoded
