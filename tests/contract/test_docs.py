@@ -9,7 +9,7 @@ from causeline.schemas import measures
 from causeline.schemas.policy_file import parse_policy
 from causeline.schemas.topics import TOPICS
 from causeline.schemas.vocabulary import StepKind
-from tests.contract import policy_table, settings_table
+from tests.contract import otel_tables, policy_table, settings_table
 
 DOCS = Path(__file__).parents[2] / "docs"
 MEASURES = sorted(value for name, value in vars(measures).items() if name.isupper())
@@ -42,6 +42,12 @@ def test_every_decision_has_its_three_parts() -> None:
 def test_every_setting_stands_in_the_operations_page_as_the_code_has_it() -> None:
     assert settings_table.table() in (DOCS / "operations.md").read_text("utf-8"), (
         "python -m tests.contract.settings_table"
+    )
+
+
+def test_every_attribute_stands_in_the_opentelemetry_page_as_the_mapping_has_it() -> None:
+    assert otel_tables.tables() in (DOCS / "opentelemetry.md").read_text("utf-8"), (
+        "python -m tests.contract.otel_tables"
     )
 
 

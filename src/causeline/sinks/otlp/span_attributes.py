@@ -30,7 +30,7 @@ class Style(StrEnum):
 
 
 _STANDARD = ("gen_ai.", "openai.", "error.")
-_OPENINFERENCE: Final[Mapping[str, str]] = {
+OPENINFERENCE: Final[Mapping[str, str]] = {
     "model_provider": "llm.provider",
     "model_name": "llm.model_name",
     "input_tokens": "llm.token_count.prompt",
@@ -39,6 +39,7 @@ _OPENINFERENCE: Final[Mapping[str, str]] = {
     "prompt_id": "prompt.id",
     "prompt_version": "llm.prompt_template.version",
 }
+"""OpenInference's names of fields that have others in OpenTelemetry."""
 
 
 def of_run(run: Run, style: Style) -> Said:
@@ -136,8 +137,8 @@ def _decisions(step: Decisions, style: Style, said: Said) -> None:
         key = alias.keys[0]
         if style is not Style.OPENINFERENCE or not key.startswith(_STANDARD):
             _one(key, getattr(step, name, None), said)
-        if style is not Style.GENAI and name in _OPENINFERENCE:
-            _one(_OPENINFERENCE[name], getattr(step, name, None), said)
+        if style is not Style.GENAI and name in OPENINFERENCE:
+            _one(OPENINFERENCE[name], getattr(step, name, None), said)
     parameters = {name: getattr(step, name) for name in ("temperature", "top_p", "seed")}
     chosen = {name: value for name, value in parameters.items() if value is not None}
     if style is not Style.GENAI and chosen:
