@@ -14,6 +14,7 @@ from causeline.cli import (
     output,
     read,
     receive,
+    rejudge,
     reviews,
     services,
     sql,
@@ -64,6 +65,6 @@ def show_version(json_output: Json = False) -> None:
         output.say(f"causeline {ours} (Python {platform.python_version()})")
 
 
-for group in (demo, stack, status, read, explain, sql, topics, services, receive, export, amend, reviews):
+for group in (demo, stack, status, read, explain, sql, topics, services, receive, export, amend, reviews, rejudge):
     group.register(app)
 app.command("version", epilog=examples("causeline version"))(show_version)

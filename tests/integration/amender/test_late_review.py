@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -148,6 +149,42 @@ def test_a_review_of_a_run_that_nobody_knows_becomes_a_partial_run_that_says_so(
     wait_until(lambda: site.ask("SELECT 1 FROM runs WHERE run_id = {run:String}", run=run_id), timeout_s=60, what="it")
     [run] = site.ask("SELECT verdict, missing, events FROM runs WHERE run_id = {run:String}", run=run_id)
     assert dict(run) == {"verdict": "unfinished", "missing": ["start", "end"], "events": 1}
+
+
+def test_a_rejudged_run_replaces_its_record_at_the_same_revision_also_when_all_is_loaded_again(
+    site: Site, tmp_path: Path
+) -> None:
+    run_id = publish_run(site, system_clock() - THREE_HOURS_US, name="judged")
+    judged_sql = "SELECT revision, gap_kinds, policy_hash, amended FROM runs WHERE run_id = {run:String}"
+    until_joined(site, run_id)
+    [before] = site.ask(judged_sql, run=run_id)
+    assert before["gap_kinds"] == ["weak_provenance"]
+    policy = tmp_path / "lenient.toml"
+    policy.write_text("version = 1\n[defaults]\nthreshold = 0.35\n", "utf-8")
+    words = ("rejudge", "--since", "4h", "--workflow", "invoice", "--policy", str(policy), "--json")
+
+    dry = json.loads(causeline(site, *words).stdout)
+    assert dry["changed"] >= 1
+    assert dry["applied"] == 0
+    assert dry["gaps"]["weak_provenance"] == {"before": dry["changed"], "after": 0}
+    assert site.ask(judged_sql, run=run_id) == [before]
+
+    applied = json.loads(causeline(site, *words, "--apply").stdout)
+    assert applied["applied"] == dry["changed"]
+    wait_until(
+        lambda: site.ask(judged_sql, run=run_id)[0]["policy_hash"] == dry["policy_hash"],
+        timeout_s=30,
+        what="the record",
+    )
+    [after] = site.ask(judged_sql, run=run_id)
+    assert (after["revision"], after["gap_kinds"], after["amended"]) == (before["revision"], [], True)
+    assert json.loads(causeline(site, *words).stdout)["changed"] == 0
+
+    with clickhouse_client(site.clickhouse) as client:  # so that nothing is dropped as known
+        client.command("ALTER TABLE run_rows MODIFY SETTING non_replicated_deduplication_window = 0")
+    with site.running("load", group="replay-3"):
+        site.caught_up("replay-3.load", RUNS)
+    assert site.ask(judged_sql, run=run_id) == [after]
 
 
 def test_a_run_is_amended_on_demand_and_twice_does_nothing(site: Site) -> None:

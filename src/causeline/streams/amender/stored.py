@@ -61,6 +61,17 @@ WHERE amended AND has(missing, 'start') AND closed_at > now64(6) - toIntervalSec
   AND source_partition IN {partitions:Array(Int32)}
 ORDER BY closed_at DESC LIMIT {limit:UInt32}
 """
+_GAPS = """
+SELECT run_id, ifNull(gap.event_id, '') AS event_id, ifNull(toString(gap.kind), '') AS kind,
+       ifNull(toString(gap.next_step), '') AS next_step
+FROM runs ARRAY JOIN gaps AS gap WHERE run_id IN {run_ids:Array(String)}
+"""
+_STARTED = """
+SELECT run_id FROM runs
+WHERE started_at >= fromUnixTimestamp64Micro({since_us:Int64}, 'UTC')
+  AND (empty({workflows:Array(String)}) OR has({workflows:Array(String)}, workflow))
+ORDER BY started_at, run_id LIMIT {limit:UInt32}
+"""
 _ORDER = ", ".join(CANONICAL_ORDER)
 
 
@@ -105,6 +116,18 @@ class Stored:
     def unsettled(self, partitions: Sequence[int], *, window_s: int, limit: int) -> list[str]:
         """Runs of `partitions` that were amended within the window and whose start was never seen."""
         rows = self._frame(_UNSETTLED, {"partitions": list(partitions), "window_s": window_s, "limit": limit})
+        return list(rows["run_id"])
+
+    def gaps(self, run_ids: Sequence[str]) -> dict[str, list[tuple[str, str, str]]]:
+        """By run the gaps of its record: evidence event, kind, next step. A run without any is left out."""
+        found: dict[str, list[tuple[str, str, str]]] = {}
+        for run_id, *gap in self._frame(_GAPS, {"run_ids": list(run_ids)}).iter_rows():
+            found.setdefault(run_id, []).append((gap[0], gap[1], gap[2]))
+        return found
+
+    def started(self, since_us: int, workflows: Sequence[str], *, limit: int) -> list[str]:
+        """Runs that started then or later, the oldest first; of `workflows`, or of all when there are none."""
+        rows = self._frame(_STARTED, {"since_us": since_us, "workflows": list(workflows), "limit": limit})
         return list(rows["run_id"])
 
     def _frame(self, sql: str, parameters: Mapping[str, object]) -> pl.DataFrame:

@@ -1,0 +1,150 @@
+"""Runs judged again by another policy: what would change, and the revisions that make it so.
+
+A policy changes no event, so a rejudged run counts as many as before, and its revision is the same. Of equal
+revisions the one published last stands: in the store by the order of the log, for a consumer by the order it reads.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from causeline.schemas.judge import judge
+from causeline.schemas.policy import Policy
+from causeline.schemas.registry import Schemas
+from causeline.schemas.vocabulary import EventType
+from causeline.streams.amender.publish import Publisher, publish_runs
+from causeline.streams.amender.revise import in_batches, placed, reassembled
+from causeline.streams.amender.stored import Standing, Stored
+from causeline.streams.assemble import CANONICAL_ORDER
+from causeline.streams.shapes import nested_columns, run_columns
+
+Gap = tuple[str, str, str]
+"""Evidence event, kind, next step."""
+_JUDGEMENT = ("gaps", "gap_kinds", "policy_hash")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A run whose judgement differs: its gaps before and after, as field or `-`, kind and next step."""
+
+    run_id: str
+    workflow: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a policy makes of the runs looked at."""
+
+    policy_hash: str
+    runs: int = 0
+    changed: int = 0
+    skipped: int = 0
+    """Runs whose events are no longer all in the store: what is gone cannot be judged."""
+    applied: int = 0
+    gaps_before: Counter[str] = field(default_factory=Counter)
+    gaps_after: Counter[str] = field(default_factory=Counter)
+    examples: list[Change] = field(default_factory=list)
+
+
+def judged_by(runs: pl.DataFrame, events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    """`runs`, assembled of `events`, with the gaps that `policy` finds in their evidence, and its hash."""
+    evidence = events.filter(pl.col("event_type") == EventType.EVIDENCE_CHECKED).sort("run_id", *CANONICAL_ORDER)
+    found: dict[str, list[dict[str, object]]] = {}
+    for row in evidence.iter_rows(named=True):
+        gap = judge(
+            required=bool(row["evidence_required"]),
+            score=row["provenance_score"],
+            evidence_refs=row["evidence_refs"] or (),
+            conflicting_refs=row["conflicting_refs"] or (),
+            attempts=row["retry_count"] or 0,
+            standard=policy.rules(row["workflow"]).standard(row["field_path"]),
+        )
+        if gap is not None:
+            said = {**row, "kind": gap.kind.value, "next_step": gap.next_step.value, "threshold": gap.threshold}
+            said["decided_next_step"] = row["next_step"]
+            found.setdefault(row["run_id"], []).append({name: said.get(name) for name in nested_columns("gaps")})
+    types = run_columns()
+    gaps = [found.get(run_id, []) for run_id in runs["run_id"]]
+    kinds = [sorted({str(gap["kind"]) for gap in each}) for each in gaps]
+    return runs.with_columns(
+        pl.Series("gaps", gaps, dtype=types["gaps"]),
+        pl.Series("gap_kinds", kinds, dtype=types["gap_kinds"]),
+        pl.lit(policy.content_hash).alias("policy_hash"),
+    ).select(list(types))
+
+
+@dataclass(frozen=True, slots=True)
+class Rejudge:
+    """What it takes to judge stored runs again; without a `publisher` nothing is published."""
+
+    stored: Stored
+    policy: Policy
+    schemas: Schemas
+    publisher: Publisher | None = None
+    max_run_events: int = 50_000
+    max_batch_runs: int = 200
+    max_batch_events: int = 200_000
+    max_examples: int = 5
+
+    def over(self, run_ids: Sequence[str], now_us: int) -> Outcome:
+        """Judge `run_ids` again; with a publisher those that change are published, and have arrived at the broker.
+
+        Raises Unreachable when the store or the broker does not answer.
+        """
+        outcome = Outcome(self.policy.content_hash)
+        for start in range(0, len(run_ids), self.max_batch_runs):
+            part = run_ids[start : start + self.max_batch_runs]
+            standings = {
+                run_id: each
+                for run_id, each in self.stored.standings(part).items()
+                if each.revision and each.source_partition is not None
+            }
+            before = self.stored.gaps(part)
+            sizes = {run_id: each.events for run_id, each in standings.items()}
+            outcome.skipped += len(part) - len(standings)
+            for batch in in_batches(standings, sizes, at_most=self.max_batch_events):
+                self._judge(batch, standings, before, outcome, now_us)
+        return outcome
+
+    def _judge(
+        self,
+        batch: Sequence[str],
+        standings: Mapping[str, Standing],
+        before: Mapping[str, Sequence[Gap]],
+        outcome: Outcome,
+        now_us: int,
+    ) -> None:
+        events = self.stored.events(batch, at_most=self.max_run_events)
+        reasons = {run_id: standings[run_id].close_reason for run_id in batch}
+        runs = judged_by(reassembled(events, reasons, now_us=now_us, at_most=self.max_run_events), events, self.policy)
+        whole = [row for row in self._told(runs) if row[2] == standings[row[0]].revision]
+        outcome.skipped += len(batch) - len(whole)
+        outcome.runs += len(whole)
+        changed = []
+        for run_id, workflow, _, after in whole:
+            was = before.get(run_id, ())
+            outcome.gaps_before.update(kind for _, kind, _ in was)
+            outcome.gaps_after.update(kind for _, kind, _ in after)
+            if sorted(was) != sorted(after):
+                changed.append(run_id)
+                if len(outcome.examples) < self.max_examples:
+                    outcome.examples.append(Change(run_id, workflow, _shown(was), _shown(after)))
+        outcome.changed += len(changed)
+        if self.publisher is not None and changed:
+            mine = placed(runs.filter(pl.col("run_id").is_in(changed)), standings, {})
+            publish_runs(mine, self.publisher, self.schemas)
+            self.publisher.deliver()
+            outcome.applied += len(changed)
+
+    @staticmethod
+    def _told(runs: pl.DataFrame) -> Iterator[tuple[str, str, int, list[Gap]]]:
+        for run_id, workflow, revision, gaps in runs.select("run_id", "workflow", "revision", "gaps").iter_rows():
+            yield run_id, workflow, revision, [(gap["event_id"], gap["kind"], gap["next_step"]) for gap in gaps]
+
+
+def _shown(gaps: Sequence[Gap]) -> tuple[str, ...]:
+    return tuple(f"{kind} → {next_step}" for _, kind, next_step in sorted(gaps, key=lambda gap: gap[1:]))
