@@ -61,13 +61,14 @@ def _content() -> list[str]:
     def told(keys: tuple[str, ...], prefixes: tuple[str, ...]) -> str:
         return ", ".join([*(f"`{key}`" for key in keys), *(f"`{prefix}…`" for prefix in prefixes)])
 
+    prefixes = names.RETRIEVED_PREFIXES
     return [
         "### Content, which goes to the artifact store\n",
         "| reference | attributes |",
         "|---|---|",
         f"| `input_ref` | {told(names.INPUT_CONTENT, names.INPUT_CONTENT_PREFIXES)} |",
         f"| `raw_output_ref` | {told(names.OUTPUT_CONTENT, names.OUTPUT_CONTENT_PREFIXES)} |",
-        f"| `context_refs` | {told((names.RETRIEVED_BY_ID,), names.RETRIEVED_PREFIXES)}: a document's id, else its content |",
+        f"| `context_refs` (a document's id, else its content) | {told((names.RETRIEVED_BY_ID,), prefixes)} |",
         "",
     ]
 
