@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.vocabulary import CloseReason, Status
 from causeline.streams import steps as step_rows
 from causeline.streams.distinct import RUN, identities, repeats
@@ -38,11 +39,13 @@ def assemble(
     closed_at_us: int,
     reasons: pl.DataFrame | None = None,
     amended: bool = False,
+    policy: Policy = DEFAULT_POLICY,
 ) -> Assembled:
     """The runs of `events`, all of whose events are there: one row an event, in order of arrival.
 
     `events` has the columns of a TraceEvent, perhaps `_partition` and `_offset`, and perhaps `_run`, a number by run.
-    `reasons` says why each `_run` was closed (`close_reason`); without it a run is closed as what it is.
+    `reasons` says why each `_run` was closed (`close_reason`); without it a run is closed as what it is. `policy`
+    judges the evidence, whatever judged it in the workflow, and its hash stands on the run.
     """
     if events.is_empty():
         return Assembled(no_runs(), 0, 0)
@@ -51,8 +54,9 @@ def assemble(
     found = repeats(identities(events))
     kept = events.filter(found.is_new) if found.duplicates else events
     kept = kept[_order(kept)].with_columns(pl.col(RUN).set_sorted())
-    runs = _joined(kept)
+    runs = _joined(kept, policy)
     runs = _judged(runs, reasons, closed_at_us=closed_at_us, amended=amended)
+    runs = runs.with_columns(pl.lit(policy.content_hash).alias("policy_hash"))
     return Assembled(_shaped(runs), found.duplicates, found.conflicting)
 
 
@@ -66,10 +70,16 @@ def _order(events: pl.DataFrame) -> pl.Series:
     )
 
 
-def _joined(events: pl.DataFrame) -> pl.DataFrame:
+def _joined(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """One row a run with all that is read off its events; what a run has none of is null still."""
     runs = totals(events)
-    parts = [losses(events), missing(runs, events), evidence_refs(events), run_labels(events), *findings(events)]
+    parts = [
+        losses(events),
+        missing(runs, events),
+        evidence_refs(events),
+        run_labels(events),
+        *findings(events, policy),
+    ]
     steps = step_rows.steps_of(events)
     parts += [
         step_rows.measures(steps),

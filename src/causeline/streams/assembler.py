@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.vocabulary import CloseReason, EventType
 from causeline.streams.assemble import assemble
 from causeline.streams.coverage import Coverage
@@ -40,8 +41,10 @@ class Closed:
 class Assembler:
     """Joins the events of many partitions into runs. Times are microseconds, by a clock that never goes back."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, policy: Policy = DEFAULT_POLICY) -> None:
         self._limits = limits
+        self.policy = policy
+        """Judges the runs that close from now on."""
         self._by_age: OrderedDict[RunKey, OpenRun] = OrderedDict()  # longest without a new event first
         self._by_opening: OrderedDict[RunKey, OpenRun] = OrderedDict()
         self._by_end: OrderedDict[RunKey, OpenRun] = OrderedDict()  # their end is seen, something is missing
@@ -205,7 +208,7 @@ class Assembler:
                 {RUN: range(len(whole)), "close_reason": [due[run.key].value for run in whole]},
                 schema={RUN: pl.UInt32, "close_reason": pl.String},
             )
-            assembled = assemble(gather(whole), closed_at_us=now_us, reasons=reasons)
+            assembled = assemble(gather(whole), closed_at_us=now_us, reasons=reasons, policy=self.policy)
             joined = assembled.runs
             duplicates += assembled.duplicates
             conflicting += assembled.conflicting

@@ -1,10 +1,9 @@
 """What else a run holds: evidence and its gaps, fallbacks, reviews, evals, each as a list of records."""
 
-from functools import lru_cache
-
 import polars as pl
 
 from causeline.schemas.judge import Judgement, judge
+from causeline.schemas.policy import Policy
 from causeline.schemas.vocabulary import EventType
 from causeline.streams.distinct import RUN
 from causeline.streams.shapes import nested_columns
@@ -18,10 +17,10 @@ _NAMES = {
 """By array of a Run: the event type it is made of, and its fields whose column has another name."""
 
 
-def findings(events: pl.DataFrame) -> list[pl.DataFrame]:
+def findings(events: pl.DataFrame, policy: Policy) -> list[pl.DataFrame]:
     """Frames of `_run` and one array column each, for the runs that have any; `events` stand in canonical order."""
     frames = [_listed(events, name) for name in _NAMES]
-    return [*frames, *_gaps(events)]
+    return [*frames, *_gaps(events, policy)]
 
 
 def _listed(events: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -38,26 +37,23 @@ def _listed(events: pl.DataFrame, name: str) -> pl.DataFrame:
     return said.group_by(RUN, maintain_order=True).agg(pl.struct(fields).alias(name))
 
 
-@lru_cache(maxsize=4096)
-def _judged(required: bool, score: float | None, supports: bool, conflicts: bool) -> Judgement | None:
-    return judge(
-        required=required,
-        score=score,
-        evidence_refs=("…",) if supports else (),
-        conflicting_refs=("…",) if conflicts else (),
-    )
+def judged(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    """The evidence events that have a gap by `policy`, with `kind`, `policy_step` and `threshold` beside them.
 
-
-def judged(events: pl.DataFrame) -> pl.DataFrame:
-    """The evidence events that have a gap, with `kind`, `policy_step` and `threshold` by the judge beside them."""
+    The judge is the one that the workflow asked, and it is asked the same: by the workflow's rules for the field, and
+    with as many attempts as the event says came before.
+    """
     evidence = events.filter(pl.col("event_type") == EventType.EVIDENCE_CHECKED)
     asked = evidence.select(
+        "workflow",
+        "field_path",
         pl.col("evidence_required").fill_null(value=False),
         "provenance_score",
-        pl.col("evidence_refs").list.len() > 0,
-        pl.col("conflicting_refs").list.len() > 0,
+        "evidence_refs",
+        "conflicting_refs",
+        pl.col("retry_count").fill_null(0),
     )
-    answers = [_judged(*row) for row in asked.iter_rows()]
+    answers = [_judged(row, policy) for row in asked.iter_rows()]
     return evidence.with_columns(
         pl.Series("kind", [answer and answer.kind.value for answer in answers], dtype=pl.String),
         pl.Series("policy_step", [answer and answer.next_step.value for answer in answers], dtype=pl.String),
@@ -65,8 +61,25 @@ def judged(events: pl.DataFrame) -> pl.DataFrame:
     ).filter(pl.col("kind").is_not_null())
 
 
-def _gaps(events: pl.DataFrame) -> list[pl.DataFrame]:
-    found = judged(events).with_columns(pl.col("policy_step").alias("next_step"))
+_Asked = tuple[str, str | None, bool, float | None, list[str], list[str], int]
+
+
+def _judged(asked: _Asked, policy: Policy) -> Judgement | None:
+    workflow, field_path, required, score, evidence_refs, conflicting_refs, attempts = asked
+    return judge(
+        required=required,
+        score=score,
+        evidence_refs=evidence_refs,
+        conflicting_refs=conflicting_refs,
+        attempts=attempts,
+        standard=policy.rules(workflow).standard(field_path),
+    )
+
+
+def _gaps(events: pl.DataFrame, policy: Policy) -> list[pl.DataFrame]:
+    found = judged(events, policy).with_columns(
+        pl.col("policy_step").alias("next_step"), pl.col("next_step").alias("decided_next_step")
+    )
     fields = list(nested_columns("gaps"))
     groups = found.group_by(RUN, maintain_order=True)
     return [groups.agg(pl.struct(fields).alias("gaps"), pl.col("kind").unique().sort().alias("gap_kinds"))]

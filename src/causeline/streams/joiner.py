@@ -18,6 +18,7 @@ from typing import Protocol
 import polars as pl
 
 from causeline.schemas.clock import Clock
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import DEAD, EVENTS, GAPS, LATE, RUNS, Topic
 from causeline.streams.acknowledge import Acknowledger, Entry
@@ -109,14 +110,28 @@ class Counters:
 class Joiner:
     """Joins the partitions it is given; every method returns without waiting for anything."""
 
-    def __init__(self, *, limits: Limits, schemas: Schemas, publish: Publish, clock: Clock, prefix: str) -> None:
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        schemas: Schemas,
+        publish: Publish,
+        clock: Clock,
+        prefix: str,
+        policy: Policy = DEFAULT_POLICY,
+    ) -> None:
         self._schemas = schemas
         self._publish = publish
         self._clock = clock
         self._source_topic = EVENTS.full_name(prefix)
-        self.assembler = Assembler(limits)
+        self.assembler = Assembler(limits, policy)
         self.partitions: dict[int, PartitionState] = {}
         self.counters = Counters()
+
+    @property
+    def policy(self) -> Policy:
+        """What judges evidence as it arrives, and runs as they close."""
+        return self.assembler.policy
 
     def open_partition(self, partition: int, first_offset: int, done: DoneMap) -> None:
         """Begin a partition at `first_offset`, with what is published of it."""
@@ -225,13 +240,13 @@ class Joiner:
         self.counters.late_events += events.height
 
     def _tell_gaps(self, events: pl.DataFrame, now_us: int) -> None:
-        found = judged(events)
+        found = judged(events, self.policy)
         if found.is_empty():
             return
         for row in found.with_columns(pl.col(pl.Datetime).to_physical()).iter_rows(named=True):
             entry = self.partitions[row[PARTITION]].acks.entry(row[OFFSET])
             entry.holds += 1
-            value = gap_value(row, now_us, self._schemas)
+            value = gap_value(row, now_us, self._schemas, policy_hash=self.policy.content_hash)
             self._send(row[PARTITION], GAPS, value, [entry], key=str(row["run_id"]).encode())
         self.counters.gaps += found.height
 

@@ -88,13 +88,14 @@ def event_batches(events: pl.DataFrame, schemas: Schemas) -> Iterator[bytes]:
         yield wire.encode_batch(schemas.write_id(EVENTS.subject), header, items)
 
 
-def gap_value(found: Record, now_us: int, schemas: Schemas) -> bytes:
-    """The Gap of one row of `findings.judged`, its times as integers."""
+def gap_value(found: Record, now_us: int, schemas: Schemas, *, policy_hash: str) -> bytes:
+    """The Gap of one row of `findings.judged`, its times as integers; `policy_hash` is of what judged."""
     record: Record = {
         **found,
         "gap_id": derived_id(str(found["event_id"]), str(found["kind"])),
         "decided_next_step": found["next_step"],
         "next_step": found["policy_step"],
+        "policy_hash": policy_hash,
         "detected_at": now_us,
     }
     schema = catalogue.latest(GAPS.subject)

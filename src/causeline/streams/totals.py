@@ -26,7 +26,6 @@ _LAST = (
     "parser_version",
     "schema_version",
     "parsed_artifact_ref",
-    "policy_hash",
 )
 _ON_THE_WAY = [
     StepKind.INPUT.value, StepKind.PARSE.value, StepKind.MASK.value, StepKind.CLASSIFY.value, StepKind.ROUTE.value,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from causeline.schemas.judge import judge
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.streams.anchors import ONLY_WHEN_OK, REQUIRED
 from causeline.streams.assemble import ASSEMBLER_VERSION
 from causeline.streams.shapes import nested_columns, run_columns
@@ -27,15 +28,15 @@ TOGETHER = (
 )
 
 
-def reference_runs(events: Iterable[Event], *, closed_at: int = 0) -> dict[str, Run]:
+def reference_runs(events: Iterable[Event], *, closed_at: int = 0, policy: Policy = DEFAULT_POLICY) -> dict[str, Run]:
     """The runs of events in order of arrival, by run id."""
     by_run: dict[str, dict[str, Event]] = {}
     for event in events:
         by_run.setdefault(event["run_id"], {}).setdefault(event["event_id"], event)
-    return {run_id: _run(list(kept.values()), closed_at) for run_id, kept in by_run.items()}
+    return {run_id: _run(list(kept.values()), closed_at, policy) for run_id, kept in by_run.items()}
 
 
-def _run(events: list[Event], closed_at: int) -> Run:
+def _run(events: list[Event], closed_at: int, policy: Policy) -> Run:
     events = sorted(events, key=lambda e: (e["occurred_at"], e["emitter_id"], e["seq"], e["event_id"]))
     events = [{**dict.fromkeys(LISTS, ()), **event} for event in events]
     starts = [e for e in events if e["event_type"] == "run_started"]
@@ -71,7 +72,8 @@ def _run(events: list[Event], closed_at: int) -> Run:
     named = [step["error_type"] for step in in_error if step["error_type"] is not None]
     run["error_type"] = named[0] if named else end.get("error_type")
     run["error_step"] = _label(in_error[0]) if in_error else None
-    run |= _findings(events)
+    run["policy_hash"] = policy.content_hash
+    run |= _findings(events, policy)
     return run
 
 
@@ -95,7 +97,6 @@ def _last_words(events: Sequence[Event]) -> Run:
         words[name] = _last(events, name)
     on_the_way = ("input", "parse", "mask", "classify", "route", "retrieve", "prompt", "validate")
     words["raw_output_ref"] = _last([e for e in events if e.get("step_kind") not in on_the_way], "raw_output_ref")
-    words["policy_hash"] = _last(events, "policy_hash")
     words["input_ref"] = next((e["input_ref"] for e in events if e.get("input_ref") is not None), None)
     words["context_refs"] = next((list(e["context_refs"]) for e in reversed(events) if e["context_refs"]), [])
     validations = [
@@ -217,7 +218,7 @@ def _missing_anchors(steps: Sequence[Run]) -> list[str]:
 # --- findings
 
 
-def _findings(events: Sequence[Event]) -> Run:
+def _findings(events: Sequence[Event], policy: Policy) -> Run:
     evidence = [e for e in events if e["event_type"] == "evidence_checked"]
     gaps = []
     for e in evidence:
@@ -226,9 +227,12 @@ def _findings(events: Sequence[Event]) -> Run:
             score=e.get("provenance_score"),
             evidence_refs=e["evidence_refs"],
             conflicting_refs=e["conflicting_refs"],
+            attempts=e.get("retry_count") or 0,
+            standard=policy.rules(e["workflow"]).standard(e["field_path"]),
         )
         if found is not None:
-            gap = {name: e.get(name) for name in nested_columns("gaps")}
+            said = {**e, "threshold": found.threshold, "decided_next_step": e.get("next_step")}
+            gap = {name: said.get(name) for name in nested_columns("gaps")}
             gaps.append({**gap, "kind": found.kind.value, "next_step": found.next_step.value})
     return {
         "evidence": [_picked(e, "evidence", {}) for e in evidence],

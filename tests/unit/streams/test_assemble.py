@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from causeline.schemas.events import Record
 from causeline.schemas.llm_run_trace import LlmRunTrace, llm_run_trace
+from causeline.schemas.policy_file import parse_policy
 from causeline.streams.assemble import assemble
 from tests.unit.streams.build import event, frame, mixed_events, run_id, whole_run
 from tests.unit.streams.reference import reference_runs
@@ -35,6 +36,26 @@ def without_coordinates(runs: dict[str, dict[str, Any]]) -> dict[str, dict[str, 
 @settings(max_examples=150, deadline=None)
 def test_any_events_give_what_the_reference_joiner_gives(events: list[Record]) -> None:
     assert without_coordinates(assembled(events)) == without_coordinates(reference_runs(events))
+
+
+STRICT = parse_policy(
+    """
+    version = 1
+    [workflow.0]
+    threshold = 0.95
+    support_floor = 0.6
+    next_steps = { missing_citation = ["retry", "safe_stop"] }
+    evidence."$.a" = { required = true }
+    """
+)
+
+
+@given(mixed_events())
+@settings(max_examples=50, deadline=None)
+def test_any_policy_judges_as_in_the_reference_joiner(events: list[Record]) -> None:
+    runs = assemble(frame(events), closed_at_us=0, policy=STRICT).runs
+    found = {row["run_id"]: row for row in runs.iter_rows(named=True)}
+    assert without_coordinates(found) == without_coordinates(reference_runs(events, policy=STRICT))
 
 
 @given(mixed_events(), st.randoms(use_true_random=False))
