@@ -88,6 +88,7 @@ def _words_from_stdin() -> Iterator[str]:
 def on_demand(settings: "AmenderSettings", source: "Arrow") -> "OnDemand":
     """What amends runs by name; raises Unreachable when Kafka does not answer."""
     from causeline.streams.amender.on_demand import OnDemand  # noqa: PLC0415 - the streams extra
+    from causeline.streams.amender.policy import PolicyFile  # noqa: PLC0415
     from causeline.streams.amender.process import schemas_of  # noqa: PLC0415
     from causeline.streams.amender.publish import KafkaPublisher  # noqa: PLC0415
     from causeline.streams.amender.stored import Stored  # noqa: PLC0415
@@ -100,6 +101,7 @@ def on_demand(settings: "AmenderSettings", source: "Arrow") -> "OnDemand":
         ),
         schemas=schemas_of(settings),
         settings=settings,
+        policy=PolicyFile(settings.policy).current(),
         partitions=check_topics(settings.kafka, settings.topic_prefix),
     )
 

@@ -9,6 +9,7 @@ import pytest
 from causeline.schemas import wire
 from causeline.schemas.errors import Unreachable
 from causeline.schemas.events import Record
+from causeline.schemas.policy_file import parse_policy
 from causeline.schemas.topics import DEAD, RUNS, Topic
 from causeline.streams.amender import amender as module
 from causeline.streams.amender.amender import Amender
@@ -317,3 +318,23 @@ def test_reading_pauses_while_too_many_runs_wait() -> None:
     assert not site.amender.is_full
     site.late(review(run=2))
     assert site.amender.is_full
+
+
+def test_a_late_event_is_judged_by_the_policy_that_holds() -> None:
+    site = Site()
+    strict = parse_policy("version = 1\n[workflow.w]\nthreshold = 0.95\n")
+    site.amender = Amender(
+        SETTINGS,
+        stored=site.stored,
+        publisher=site.publisher,
+        schemas=SCHEMAS,
+        clock=lambda: site.now_us,
+        policy=lambda: strict,
+    )
+    site.joined(whole_run(1), source_partition=3)
+    late = event("evidence_checked", emitter="c", provenance_score=0.9, evidence_refs=["r"])
+    site.stored.stored.append(late)
+    site.late(late)
+    site.turn()
+    [run] = site.publisher.runs()
+    assert (run["gap_kinds"], run["policy_hash"]) == (["weak_provenance"], strict.content_hash)

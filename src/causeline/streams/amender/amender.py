@@ -12,12 +12,13 @@ In this order, and no other:
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from causeline.schemas.clock import Clock
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import DEAD, LATE
 from causeline.streams.acknowledge import Acknowledger
@@ -58,10 +59,17 @@ def patience_of(settings: AmenderSettings) -> Patience:
 
 
 class Amender:
-    """Amends runs of the partitions it is given. `clock` never goes back."""
+    """Amends runs of the partitions it is given, judged by what `policy` gives. `clock` never goes back."""
 
     def __init__(
-        self, settings: AmenderSettings, *, stored: Stored, publisher: Publisher, schemas: Schemas, clock: Clock
+        self,
+        settings: AmenderSettings,
+        *,
+        stored: Stored,
+        publisher: Publisher,
+        schemas: Schemas,
+        clock: Clock,
+        policy: Callable[[], Policy] = lambda: DEFAULT_POLICY,
     ) -> None:
         self._settings = settings
         self._patience = patience_of(settings)
@@ -69,6 +77,7 @@ class Amender:
         self._publisher = publisher
         self._schemas = schemas
         self._clock = clock
+        self._policy = policy
         self._topic = LATE.full_name(settings.topic_prefix)
         self._acks: dict[int, Acknowledger[int]] = {}
         self.waiting = Waiting(self._patience)
@@ -188,8 +197,9 @@ class Amender:
         self, events: pl.DataFrame, standings: Mapping[str, Standing], partitions: Mapping[str, int], now_us: int
     ) -> list[pl.DataFrame]:
         """The next revisions; a run that cannot be assembled is left out, and stops no other."""
+        at_most, policy = self._settings.max_run_events, self._policy()
         try:
-            return [revised(events, standings, partitions, now_us=now_us, at_most=self._settings.max_run_events)]
+            return [revised(events, standings, partitions, now_us=now_us, at_most=at_most, policy=policy)]
         except Exception as error:
             run_ids = sorted(events["run_id"].unique())
             if len(run_ids) <= 1:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from causeline.schemas.partition import partition_of
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
 from causeline.streams.amender.publish import Publisher, publish_runs
 from causeline.streams.amender.revise import in_batches, revised
@@ -40,6 +41,7 @@ class OnDemand:
     schemas: Schemas
     settings: AmenderSettings
     partitions: int
+    policy: Policy = DEFAULT_POLICY
 
     def amend(self, run_ids: Sequence[str], now_us: int) -> list[Amended]:
         """Publish the next revision of each run that has one, and wait until the broker has them.
@@ -76,7 +78,7 @@ class OnDemand:
         at_most = self.settings.max_run_events
         places = {run_id: partition_of(run_id, self.partitions) for run_id in batch}
         events = self.stored.events(batch, at_most=at_most)
-        runs = revised(events, standings, places, now_us=now_us, at_most=at_most)
+        runs = revised(events, standings, places, now_us=now_us, at_most=at_most, policy=self.policy)
         publish_runs(runs, self.publisher, self.schemas)
         self.publisher.deliver()
         after = dict(zip(runs["run_id"], runs["revision"], strict=True))

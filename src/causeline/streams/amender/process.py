@@ -13,6 +13,7 @@ from causeline.schemas.errors import CauselineError, Unreachable
 from causeline.schemas.registry import Schemas, from_registry
 from causeline.schemas.topics import LATE, MAX_MESSAGE_BYTES, RUNS
 from causeline.streams.amender.amender import Amender
+from causeline.streams.amender.policy import PolicyFile
 from causeline.streams.amender.publish import KafkaPublisher
 from causeline.streams.amender.settings import AmenderSettings
 from causeline.streams.amender.stored import Arrow, Stored
@@ -40,7 +41,14 @@ def run_amender(settings: AmenderSettings, source: Arrow) -> int:
     publisher = KafkaPublisher(
         settings.kafka, prefix=settings.topic_prefix, delivery_timeout_s=settings.delivery_timeout_s
     )
-    amender = Amender(settings, stored=Stored(source), publisher=publisher, schemas=schemas, clock=steady_clock())
+    amender = Amender(
+        settings,
+        stored=Stored(source),
+        publisher=publisher,
+        schemas=schemas,
+        clock=steady_clock(),
+        policy=PolicyFile(settings.policy).current,
+    )
     process = Process(settings, amender, Consumer(consumer_config(settings)))
     with _stopped_by_signals(process.stop):
         process.run()

@@ -10,19 +10,14 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from causeline.schemas.judge import judge
 from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas
-from causeline.schemas.vocabulary import EventType
 from causeline.streams.amender.publish import Publisher, publish_runs
 from causeline.streams.amender.revise import in_batches, placed, reassembled
 from causeline.streams.amender.stored import Standing, Stored
-from causeline.streams.assemble import CANONICAL_ORDER
-from causeline.streams.shapes import nested_columns, run_columns
 
 Gap = tuple[str, str, str]
 """Evidence event, kind, next step."""
-_JUDGEMENT = ("gaps", "gap_kinds", "policy_hash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,33 +43,6 @@ class Outcome:
     gaps_before: Counter[str] = field(default_factory=Counter)
     gaps_after: Counter[str] = field(default_factory=Counter)
     examples: list[Change] = field(default_factory=list)
-
-
-def judged_by(runs: pl.DataFrame, events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
-    """`runs`, assembled of `events`, with the gaps that `policy` finds in their evidence, and its hash."""
-    evidence = events.filter(pl.col("event_type") == EventType.EVIDENCE_CHECKED).sort("run_id", *CANONICAL_ORDER)
-    found: dict[str, list[dict[str, object]]] = {}
-    for row in evidence.iter_rows(named=True):
-        gap = judge(
-            required=bool(row["evidence_required"]),
-            score=row["provenance_score"],
-            evidence_refs=row["evidence_refs"] or (),
-            conflicting_refs=row["conflicting_refs"] or (),
-            attempts=row["retry_count"] or 0,
-            standard=policy.rules(row["workflow"]).standard(row["field_path"]),
-        )
-        if gap is not None:
-            said = {**row, "kind": gap.kind.value, "next_step": gap.next_step.value, "threshold": gap.threshold}
-            said["decided_next_step"] = row["next_step"]
-            found.setdefault(row["run_id"], []).append({name: said.get(name) for name in nested_columns("gaps")})
-    types = run_columns()
-    gaps = [found.get(run_id, []) for run_id in runs["run_id"]]
-    kinds = [sorted({str(gap["kind"]) for gap in each}) for each in gaps]
-    return runs.with_columns(
-        pl.Series("gaps", gaps, dtype=types["gaps"]),
-        pl.Series("gap_kinds", kinds, dtype=types["gap_kinds"]),
-        pl.lit(policy.content_hash).alias("policy_hash"),
-    ).select(list(types))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +88,7 @@ class Rejudge:
     ) -> None:
         events = self.stored.events(batch, at_most=self.max_run_events)
         reasons = {run_id: standings[run_id].close_reason for run_id in batch}
-        runs = judged_by(reassembled(events, reasons, now_us=now_us, at_most=self.max_run_events), events, self.policy)
+        runs = reassembled(events, reasons, now_us=now_us, at_most=self.max_run_events, policy=self.policy)
         whole = [row for row in self._told(runs) if row[2] == standings[row[0]].revision]
         outcome.skipped += len(batch) - len(whole)
         outcome.runs += len(whole)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.vocabulary import CloseReason
 from causeline.streams.amender.stored import Standing
 from causeline.streams.assemble import assemble
@@ -14,21 +15,34 @@ _PLACE = ("source_partition", "first_offset", "last_offset")
 
 
 def revised(
-    events: pl.DataFrame, standings: Mapping[str, Standing], partitions: Mapping[str, int], *, now_us: int, at_most: int
+    events: pl.DataFrame,
+    standings: Mapping[str, Standing],
+    partitions: Mapping[str, int],
+    *,
+    now_us: int,
+    at_most: int,
+    policy: Policy = DEFAULT_POLICY,
 ) -> pl.DataFrame:
     """The runs of `events` that count more events than their record does, ready to publish.
 
     `events` has at most `at_most` events a run; a run of so many is closed as one too large. `partitions` says where
     a run is published whose record does not say it.
     """
-    runs = reassembled(events, {}, now_us=now_us, at_most=at_most)
+    runs = reassembled(events, {}, now_us=now_us, at_most=at_most, policy=policy)
     revisions = {run_id: each.revision for run_id, each in standings.items()}
     known = pl.col("run_id").replace_strict(revisions, default=0, return_dtype=pl.Int64)
     return placed(runs.filter(pl.col("revision") > known), standings, partitions)
 
 
-def reassembled(events: pl.DataFrame, close_reasons: Mapping[str, str], *, now_us: int, at_most: int) -> pl.DataFrame:
-    """The runs of stored events, amended; a run keeps the close reason it has in `close_reasons`."""
+def reassembled(
+    events: pl.DataFrame,
+    close_reasons: Mapping[str, str],
+    *,
+    now_us: int,
+    at_most: int,
+    policy: Policy = DEFAULT_POLICY,
+) -> pl.DataFrame:
+    """The runs of stored events, amended and judged; a run keeps the close reason it has in `close_reasons`."""
     if events.is_empty():
         return no_runs()
     numbered = events.with_columns(pl.col("run_id").rank("dense").cast(pl.UInt32).alias(RUN))
@@ -43,7 +57,7 @@ def reassembled(events: pl.DataFrame, close_reasons: Mapping[str, str], *, now_u
             continue
         mine = numbered.join(given.select(RUN), on=RUN, how="semi")
         reasons = None if given["close_reason"].null_count() else given.select(RUN, "close_reason")
-        parts.append(assemble(mine, closed_at_us=now_us, reasons=reasons, amended=True).runs)
+        parts.append(assemble(mine, closed_at_us=now_us, reasons=reasons, amended=True, policy=policy).runs)
     return pl.concat(parts)
 
 

@@ -1,6 +1,7 @@
 """The amender's settings."""
 
 import os
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, ValidationError
@@ -34,6 +35,8 @@ class AmenderSettings(BaseSettings):
     registry_url: str | None = Field(default=None, validation_alias="CAUSELINE_REGISTRY_URL")
     """A Confluent-compatible registry whose schema ids are accepted beside the bundled ones."""
 
+    policy: Path | None = Field(default=None, validation_alias="CAUSELINE_POLICY")
+    """The policy to judge by (TOML), the workers' own; without it the built-in one. A changed file is read anew."""
     group_id: str | None = Field(default=None, min_length=1)
     """Consumer group; by default the topic prefix and `.amender`. Amenders of one group share the partitions."""
     instance: str | None = Field(default=None, min_length=1)
