@@ -164,8 +164,12 @@ class Policy(_Table):
     @cached_property
     def content_hash(self) -> str:
         """The policy's version: 16 hex digits of the hash of what it says, whatever its layout or comments."""
-        said = self.model_dump_json(exclude_defaults=True)
-        return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b(self.canonical_text.encode(), digest_size=8).hexdigest()
+
+    @cached_property
+    def canonical_text(self) -> str:
+        """What it says as JSON, whatever its layout or comments: read back by `Policy.model_validate_json`."""
+        return self.model_dump_json(exclude_defaults=True)
 
     def rules(self, workflow: str) -> "Rules":
         """What holds for a workflow, every setting resolved; remembered, since it is asked for every event."""

@@ -49,7 +49,8 @@ RUNS = Topic("runs", "run-batch", "Runs, joined; a higher revision replaces a lo
 GAPS = Topic("gaps", "gap", "Evidence gaps, told while the run is live.", 30 * _DAY_MS)
 REVIEWS = Topic("reviews", "review-item", "Reasons for a person to look at a run.", 90 * _DAY_MS)
 DEAD = Topic("dead", "dead-letter", "What could not be read, with its bytes.", 90 * _DAY_MS, like_events=False)
+POLICIES = Topic("policies", "policy-use", "Policies that judged, and from which message on.", 3650 * _DAY_MS)
 
-TOPICS: tuple[Topic, ...] = (EVENTS, LATE, RUNS, GAPS, REVIEWS, DEAD)
+TOPICS: tuple[Topic, ...] = (EVENTS, LATE, RUNS, GAPS, REVIEWS, DEAD, POLICIES)
 DEFAULT_PARTITIONS = 4
 DEFAULT_PREFIX = "causeline"

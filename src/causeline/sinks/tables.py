@@ -75,11 +75,12 @@ RUNS = Table("run_rows", "runs", "run-batch", never_null=_RUN_NEVER_NULL)
 GAPS = Table("gap_rows", "gaps", "gap")
 REVIEW_ITEMS = Table("review_item_rows", "reviews", "review-item")
 DEAD_LETTERS = Table("dead_letter_rows", "dead_letters", "dead-letter")
+POLICIES = Table("policy_use_rows", "policies", "policy-use")
 
-TABLES: tuple[Table, ...] = (EVENTS, RUNS, GAPS, REVIEW_ITEMS, DEAD_LETTERS)
+TABLES: tuple[Table, ...] = (EVENTS, RUNS, GAPS, REVIEW_ITEMS, DEAD_LETTERS, POLICIES)
 
 STEPS_VIEW = "steps"
-VIEWS: tuple[str, ...] = ("events", "runs", STEPS_VIEW, "gaps", "reviews", "dead_letters")
+VIEWS: tuple[str, ...] = ("events", "runs", STEPS_VIEW, "gaps", "reviews", "dead_letters", "policies")
 """What a reader may rely on."""
 
 MIGRATIONS_TABLE = "schema_migrations"

@@ -20,13 +20,13 @@ import polars as pl
 from causeline.schemas.clock import Clock
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import DEAD, EVENTS, GAPS, LATE, RUNS, Topic
+from causeline.schemas.topics import DEAD, EVENTS, GAPS, LATE, POLICIES, RUNS, Topic
 from causeline.streams.acknowledge import Acknowledger, Entry
 from causeline.streams.assembler import Assembler, Closed
 from causeline.streams.decode import Message, Unreadable, decode
 from causeline.streams.done_map import DoneMap, Standing
 from causeline.streams.findings import judged
-from causeline.streams.outgoing import dead_letter, event_batches, gap_value, run_batches
+from causeline.streams.outgoing import dead_letter, event_batches, gap_value, policy_use, run_batches
 from causeline.streams.settings import Limits
 from causeline.streams.shapes import OFFSET, PARTITION
 from causeline.streams.tally import Tally, tally
@@ -133,10 +133,17 @@ class Joiner:
         """What judges evidence as it arrives, and runs as they close."""
         return self.assembler.policy
 
+    def use_policy(self, policy: Policy) -> None:
+        """Judge by `policy` what comes from now on, and record from which message on."""
+        self.assembler.policy = policy
+        for partition in self.partitions:
+            self._record_policy(partition)
+
     def open_partition(self, partition: int, first_offset: int, done: DoneMap) -> None:
         """Begin a partition at `first_offset`, with what is published of it."""
         self.forget([partition])
         self.partitions[partition] = PartitionState(Acknowledger(first_offset), done)
+        self._record_policy(partition)
 
     def forget(self, partitions: Iterable[int] | None = None) -> None:
         """Drop all state of `partitions`, or of all: they are revoked, and whoever gets them reads them anew."""
@@ -203,6 +210,12 @@ class Joiner:
         return sorted(wanted), sorted(late)
 
     # --- publication
+
+    def _record_policy(self, partition: int) -> None:
+        offset = self.partitions[partition].acks.next_offset
+        key = f"{self.policy.content_hash}/{partition}".encode()
+        value = policy_use(self.policy, partition, offset, self._clock(), self._schemas)
+        self._send(partition, POLICIES, value, [], key=key)
 
     def _publish_runs(self, closed: Closed) -> None:
         for (partition,), runs in closed.runs.partition_by("source_partition", as_dict=True).items():

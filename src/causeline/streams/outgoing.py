@@ -10,8 +10,9 @@ import polars as pl
 from causeline.schemas import catalogue, wire
 from causeline.schemas.events import Record
 from causeline.schemas.ids import derived_id
+from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import DEAD, EVENTS, GAPS, MAX_MESSAGE_BYTES, RUNS
+from causeline.schemas.topics import DEAD, EVENTS, GAPS, MAX_MESSAGE_BYTES, POLICIES, RUNS
 from causeline.schemas.vocabulary import Verdict
 from causeline.streams.decode import Unreadable
 from causeline.streams.shapes import event_columns, run_columns
@@ -102,6 +103,20 @@ def gap_value(found: Record, now_us: int, schemas: Schemas, *, policy_hash: str)
     names = [field["name"] for field in schema.plain["fields"]]
     payload = wire.encode_datum(schema, {name: record[name] for name in names})
     return wire.frame(schemas.write_id(GAPS.subject), payload)
+
+
+def policy_use(policy: Policy, partition: int, from_offset: int, now_us: int, schemas: Schemas) -> bytes:
+    """The PolicyUse that says from which message of a partition on `policy` judges."""
+    record: Record = {
+        "policy_hash": policy.content_hash,
+        "policy": policy.canonical_text,
+        "used_by": STAGE,
+        "source_partition": partition,
+        "from_offset": from_offset,
+        "used_at": now_us,
+    }
+    payload = wire.encode_datum(catalogue.latest(POLICIES.subject), record)
+    return wire.frame(schemas.write_id(POLICIES.subject), payload)
 
 
 def dead_letter(

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, ValidationError
@@ -13,7 +14,7 @@ from causeline.schemas.topics import DEFAULT_PREFIX
 
 _PREFIX_VARIABLE = "CAUSELINE_TOPIC_PREFIX"
 _VARIABLES = "CAUSELINE_WORKER_"
-_ELSEWHERE = frozenset({"kafka", "topic_prefix", "registry_url"})
+_ELSEWHERE = frozenset({"kafka", "topic_prefix", "registry_url", "policy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class WorkerSettings(BaseSettings):
     kafka: KafkaConnection = Field(default_factory=KafkaConnection.from_environment)
     topic_prefix: str = Field(default=DEFAULT_PREFIX, validation_alias=_PREFIX_VARIABLE)
     registry_url: str | None = Field(default=None, validation_alias="CAUSELINE_REGISTRY_URL")
+    policy: Path | None = Field(
+        default=None,
+        validation_alias="CAUSELINE_POLICY",
+        description="The policy (TOML) that judges; a change is picked up within a second. None: the built-in one.",
+    )
     group_id: str | None = Field(
         default=None, min_length=1, description="The consumer group that shares the work; else PREFIX.worker."
     )

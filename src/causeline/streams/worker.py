@@ -27,6 +27,7 @@ from causeline.streams.clock import steady_clock
 from causeline.streams.consumer import build_app, require_compiled_streams
 from causeline.streams.joiner import Incoming, Joiner
 from causeline.streams.outbox import Outbox
+from causeline.streams.policies import PolicyFile
 from causeline.streams.preflight import check_topics
 from causeline.streams.quiet import quieten
 from causeline.streams.rebuild import RunsReader
@@ -77,6 +78,7 @@ class Worker:
         self._clock = steady_clock()
         self._reader = RunsReader(settings.kafka, RUNS.full_name(settings.topic_prefix), schemas)
         self._schemas = schemas
+        self._policy_file = PolicyFile(settings.policy)
         self._stop = asyncio.Event()
         self._fault: str | None = None
         self._generations: dict[int, int | None] = {}
@@ -112,7 +114,9 @@ class Worker:
             publish=self._outbox.publish,
             clock=self._clock,
             prefix=settings.topic_prefix,
+            policy=self._policy_file.policy,
         )
+        log.info("judging by policy %s", self._policy_file.policy.content_hash)
         self._wire_faust()
         hold_s = settings.max_open_s + settings.grace_s + settings.delivery_timeout_s + settings.stall_timeout_s
         watchdog = Watchdog(self._vitals, stall_s=settings.stall_timeout_s, hold_s=hold_s)
@@ -247,12 +251,22 @@ class Worker:
             self._look_around(now)
             if self._app.should_stop:
                 self.fail(f"Faust stopped: {self._app.crash_reason!r}.")
+            self._follow_policy(now)
             self._close_due()
             if now >= next_report:
                 next_report = now + _REPORT_EVERY_S
                 log.info("%s", self._report())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._settings.close_interval_ms / 1000)
+
+    def _follow_policy(self, now: float) -> None:
+        policy = self._policy_file.changed(now)
+        if policy is None:
+            return
+        self._handle_inbox()  # what has come is judged by the policy it came under
+        self._joiner.use_policy(policy)
+        places = {number: state.acks.next_offset for number, state in sorted(self._joiner.partitions.items())}
+        log.info("judging by policy %s from these offsets on: %s", policy.content_hash, places)
 
     def _close_due(self) -> None:
         try:

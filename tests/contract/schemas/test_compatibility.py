@@ -96,6 +96,7 @@ def test_schema_ids_never_change() -> None:
         "gap-1": 1_002_001,
         "review-item-1": 1_003_001,
         "dead-letter-1": 1_004_001,
+        "policy-use-1": 1_005_001,
     }
 
 

@@ -14,6 +14,7 @@ _FILLS: tuple[tuple[Topic, Table], ...] = (
     (topics.GAPS, tables.GAPS),
     (topics.REVIEWS, tables.REVIEW_ITEMS),
     (topics.DEAD, tables.DEAD_LETTERS),
+    (topics.POLICIES, tables.POLICIES),
 )
 
 
