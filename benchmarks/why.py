@@ -78,7 +78,9 @@ def joined_runs(
             )
             if left := tracer.flush(60):
                 raise RuntimeError(f"{left.events} events were not kept")
-        truth = {line["run_id"]: line for line in map(json.loads, (Path(folder) / "truth.jsonl").read_text().splitlines())}
+        truth = {
+            line["run_id"]: line for line in map(json.loads, (Path(folder) / "truth.jsonl").read_text().splitlines())
+        }
     messages = [Message(0, offset, value) for offset, value in enumerate(kept.values)]
     decoded = decode(messages, Schemas())
     if decoded.unreadable:
