@@ -99,7 +99,7 @@ class ReviewRule(_Table):
     when: ReviewWhen = Field(default=_ANY_RUN, description="Which runs it is about.")
     priority: Annotated[int, Field(ge=1, le=5)] = Field(default=3, description="1 is most urgent, 5 least.")
     sample: Score = Field(default=1.0, description="Share of the matching runs, chosen by their id.")
-    due_in_s: Seconds = Field(default=24 * 3600.0, description="Seconds after the run's close when it is due.")
+    due_in_s: Seconds = Field(default=24 * 3600.0, description="Seconds after the run's end when it is due.")
 
 
 class WorkflowPolicy(_Table):

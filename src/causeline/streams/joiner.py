@@ -6,7 +6,8 @@ In this order, and no other:
 2. It is decoded. What cannot be read goes to the dead letters, evidence that falls short to the gaps; both hold it.
 3. Its events are admitted by the done-map: counted ones are skipped, late ones go to the late topic and hold it, the
    rest goes to the assembler, and each run that has an event in the message holds it.
-4. Runs that are due are published. Only then do they enter the done-map.
+4. Runs that are due are published, those that a person should look at only when the reviews topic has said so: a run
+   that is published is not joined again, and its items would be lost. Only then do they enter the done-map.
 5. When a publication is delivered, what it stood for lets go of its messages.
 6. From the head of the partition on, messages that nothing holds are acknowledged.
 """
@@ -18,15 +19,17 @@ from typing import Protocol
 import polars as pl
 
 from causeline.schemas.clock import Clock
+from causeline.schemas.events import Record
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import DEAD, EVENTS, GAPS, LATE, POLICIES, RUNS, Topic
+from causeline.schemas.topics import DEAD, EVENTS, GAPS, LATE, POLICIES, REVIEWS, RUNS, Topic
 from causeline.streams.acknowledge import Acknowledger, Entry
 from causeline.streams.assembler import Assembler, Closed
 from causeline.streams.decode import Message, Unreadable, decode
 from causeline.streams.done_map import DoneMap, Standing
 from causeline.streams.findings import judged
-from causeline.streams.outgoing import dead_letter, event_batches, gap_value, policy_use, run_batches
+from causeline.streams.outgoing import dead_letter, event_batches, gap_value, policy_use, review_value, run_batches
+from causeline.streams.review_items import review_items
 from causeline.streams.settings import Limits
 from causeline.streams.shapes import OFFSET, PARTITION
 from causeline.streams.tally import Tally, tally
@@ -101,6 +104,7 @@ class Counters:
     late_events: int = 0
     skipped_events: int = 0
     gaps: int = 0
+    review_items: int = 0
     dead_letters: int = 0
     duplicates: int = 0
     conflicting: int = 0
@@ -218,16 +222,41 @@ class Joiner:
         self._send(partition, POLICIES, value, [], key=key)
 
     def _publish_runs(self, closed: Closed) -> None:
-        for (partition,), runs in closed.runs.partition_by("source_partition", as_dict=True).items():
-            state = self.partitions[int(partition)]
-            last = dict(zip(runs["run_id"], runs["last_offset"], strict=True))
-            for run_id, last_offset in last.items():
-                state.done.record(run_id, last_offset)
-            reach = str(max(state.done.reach, state.acks.next_offset - 1)).encode()
-            for batch in run_batches(runs, int(partition), self._schemas):
-                held = state.take_held(batch.run_ids)
-                self._send(int(partition), RUNS, batch.value, held, headers=((REACH_HEADER, reach),))
+        items: dict[str, list[Record]] = {}
+        for item in review_items(closed.runs, self.policy):
+            items.setdefault(str(item["run_id"]), []).append(item)
+        for (place,), runs in closed.runs.partition_by("source_partition", as_dict=True).items():
+            partition = int(place)
+            done = self.partitions[partition].done
+            for run_id, last_offset in zip(runs["run_id"], runs["last_offset"], strict=True):
+                done.record(run_id, last_offset)
+            asked = pl.col("run_id").is_in(list(items))
+            self._send_runs(partition, runs.filter(~asked) if items else runs)
+            if items and not (reviewed := runs.filter(asked)).is_empty():
+                self._send_reviewed(partition, reviewed, [each for run in reviewed["run_id"] for each in items[run]])
         self.counters.runs += closed.runs.height
+
+    def _send_reviewed(self, partition: int, runs: pl.DataFrame, items: Sequence[Record]) -> None:
+        """The items, and when the last of them is delivered, their runs."""
+        missing = len(items)
+
+        def arrived() -> None:
+            nonlocal missing
+            missing -= 1
+            if missing == 0:
+                self._send_runs(partition, runs)
+
+        for item in items:
+            key = str(item["run_id"]).encode()
+            self._send(partition, REVIEWS, review_value(item, self._schemas), [], key=key, then=arrived)
+        self.counters.review_items += len(items)
+
+    def _send_runs(self, partition: int, runs: pl.DataFrame) -> None:
+        state = self.partitions[partition]
+        reach = str(max(state.done.reach, state.acks.next_offset - 1)).encode()
+        for batch in run_batches(runs, partition, self._schemas):
+            held = state.take_held(batch.run_ids)
+            self._send(partition, RUNS, batch.value, held, headers=((REACH_HEADER, reach),))
 
     def _publish_fragments(self, closed: Closed) -> None:
         """Runs whose start never came: they may be the rest of a run published long ago, so they are late events."""
@@ -286,8 +315,9 @@ class Joiner:
         *,
         key: bytes | None = None,
         headers: tuple[tuple[str, bytes], ...] = (),
+        then: Callable[[], None] = lambda: None,
     ) -> None:
-        """Publish what came of partition `source`, and when it is delivered let go of `held`, one hold each."""
+        """Publish what came of partition `source`; when delivered, let go of `held` one hold each, do `then`."""
         state = self.partitions[source]
 
         def delivered() -> None:
@@ -295,6 +325,7 @@ class Joiner:
                 for entry in held:
                     entry.holds -= 1
                 self._acknowledge(source, state)
+                then()
 
         self._publish(Outgoing(topic, source if topic.like_events else None, value, delivered, key, headers))
 

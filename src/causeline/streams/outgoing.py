@@ -12,7 +12,7 @@ from causeline.schemas.events import Record
 from causeline.schemas.ids import derived_id
 from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import DEAD, EVENTS, GAPS, MAX_MESSAGE_BYTES, POLICIES, RUNS
+from causeline.schemas.topics import DEAD, EVENTS, GAPS, MAX_MESSAGE_BYTES, POLICIES, REVIEWS, RUNS
 from causeline.schemas.vocabulary import Verdict
 from causeline.streams.decode import Unreadable
 from causeline.streams.shapes import event_columns, run_columns
@@ -117,6 +117,11 @@ def policy_use(policy: Policy, partition: int, from_offset: int, now_us: int, sc
     }
     payload = wire.encode_datum(catalogue.latest(POLICIES.subject), record)
     return wire.frame(schemas.write_id(POLICIES.subject), payload)
+
+
+def review_value(item: Record, schemas: Schemas) -> bytes:
+    """The ReviewItem of one record of `review_items`."""
+    return wire.frame(schemas.write_id(REVIEWS.subject), wire.encode_datum(catalogue.latest(REVIEWS.subject), item))
 
 
 def dead_letter(

@@ -75,7 +75,7 @@ class ListPublisher:
     sent: list[tuple[Topic, int | None, bytes]] = field(default_factory=list)
     away: bool = False
 
-    def publish(self, topic: Topic, partition: int | None, value: bytes) -> None:
+    def publish(self, topic: Topic, partition: int | None, value: bytes, key: bytes | None = None) -> None:
         self.sent.append((topic, partition, value))
 
     def deliver(self) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from causeline.schemas import wire
 from causeline.schemas.events import Record
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.streams.acknowledge import OffsetJump
 from causeline.streams.done_map import DoneMap
 from causeline.streams.joiner import REACH_HEADER, Incoming, Joiner, Outgoing
@@ -31,6 +32,7 @@ class Log:
     undelivered: list[Outgoing] = field(default_factory=list)
     joiner: Joiner | None = None
     read_to: int = 0
+    policy: Policy = DEFAULT_POLICY
 
     def start(self, limits: Limits) -> Joiner:
         """A worker begins where the last one had committed, with the done-map made from what was published."""
@@ -41,6 +43,7 @@ class Log:
             publish=self.undelivered.append,
             clock=lambda: self.now_us,
             prefix="test",
+            policy=self.policy,
         )
         lasts = {run["run_id"]: run["last_offset"] for run in self.runs() if run["last_offset"] >= self.committed}
         joiner.open_partition(0, self.committed, DoneMap(lasts) if self.use_done_map else DoneMap())
@@ -225,6 +228,31 @@ def test_a_gap_is_told_while_its_run_is_open_and_is_the_same_however_often() -> 
     assert len({gap["gap_id"] for gap in gaps}) == 1
     assert log.of("gaps")[0].key == run_id(1).encode()
     assert log.runs() == []
+
+
+REVIEWED = Policy.model_validate(
+    {
+        "version": 1,
+        "defaults": {"review": [{"name": "look", "question": "Is it right?", "when": {"verdict": "complete"}}]},
+    }
+)
+
+
+def test_a_run_is_published_only_when_its_review_item_is_and_neither_is_lost_by_a_crash_between() -> None:
+    log = log_of(whole_run(1), policy=REVIEWED)
+    joiner = log.start(Limits())
+    log.read(1)
+    joiner.close_due()
+    assert [each.topic.name for each in log.undelivered] == ["policies", "reviews"]
+    log.deliver(1)
+    log.start(Limits())  # died before the item was there: the run is read again
+    log.turn()
+    assert (log.committed, log.runs()) == (0, [])
+    log.deliver()
+    assert (log.committed, len(log.runs())) == (1, 1)
+    (item,) = (wire.decode_datum(each.value, "review-item", SCHEMAS) for each in log.of("reviews"))
+    assert (item["run_id"], item["reason"]) == (run_id(1), "look")
+    assert log.of("reviews")[0].key == run_id(1).encode()
 
 
 def test_a_delivery_that_comes_after_a_rebalance_acknowledges_nothing() -> None:

@@ -185,8 +185,9 @@ class Amender:
         at_most = self._settings.max_run_events
         events = self._stored.events(batch, at_most=at_most)
         partitions = {run_id: wanted[run_id].key[0] for run_id in batch}
-        for runs in self._revised(events, standings, partitions, now_us):
-            publish_runs(runs, self._publisher, self._schemas)
+        policy = self._policy()
+        for runs in self._revised(events, standings, partitions, now_us, policy):
+            publish_runs(runs, self._publisher, self._schemas, policy)
             self.counters.amended += runs.height
         self._publisher.deliver()
         for run_id in batch:
@@ -194,10 +195,15 @@ class Amender:
             self.waiting.settle(wanted[run_id], now_us, watch=standings[run_id].revision == 0)
 
     def _revised(
-        self, events: pl.DataFrame, standings: Mapping[str, Standing], partitions: Mapping[str, int], now_us: int
+        self,
+        events: pl.DataFrame,
+        standings: Mapping[str, Standing],
+        partitions: Mapping[str, int],
+        now_us: int,
+        policy: Policy,
     ) -> list[pl.DataFrame]:
         """The next revisions; a run that cannot be assembled is left out, and stops no other."""
-        at_most, policy = self._settings.max_run_events, self._policy()
+        at_most = self._settings.max_run_events
         try:
             return [revised(events, standings, partitions, now_us=now_us, at_most=at_most, policy=policy)]
         except Exception as error:
@@ -208,7 +214,7 @@ class Amender:
                 return []
             middle = run_ids[len(run_ids) // 2]
             halves = (events.filter(pl.col("run_id") < middle), events.filter(pl.col("run_id") >= middle))
-            return [runs for half in halves for runs in self._revised(half, standings, partitions, now_us)]
+            return [runs for half in halves for runs in self._revised(half, standings, partitions, now_us, policy)]
 
     def _lost(self, wanted: Wanted, now_us: int) -> None:
         log.error(

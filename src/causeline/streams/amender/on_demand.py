@@ -79,7 +79,7 @@ class OnDemand:
         places = {run_id: partition_of(run_id, self.partitions) for run_id in batch}
         events = self.stored.events(batch, at_most=at_most)
         runs = revised(events, standings, places, now_us=now_us, at_most=at_most, policy=self.policy)
-        publish_runs(runs, self.publisher, self.schemas)
+        publish_runs(runs, self.publisher, self.schemas, self.policy)
         self.publisher.deliver()
         after = dict(zip(runs["run_id"], runs["revision"], strict=True))
         return [

@@ -7,9 +7,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import Unreachable
+from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import MAX_MESSAGE_BYTES, RUNS, Topic
-from causeline.streams.outgoing import run_batches
+from causeline.schemas.topics import MAX_MESSAGE_BYTES, REVIEWS, RUNS, Topic
+from causeline.streams.outgoing import review_value, run_batches
+from causeline.streams.review_items import review_items
 
 _ANY = -1
 """librdkafka's word for: whichever partition."""
@@ -18,7 +20,7 @@ _ANY = -1
 class Publisher(Protocol):
     """Where the amender's messages go."""
 
-    def publish(self, topic: Topic, partition: int | None, value: bytes) -> None:
+    def publish(self, topic: Topic, partition: int | None, value: bytes, key: bytes | None = None) -> None:
         """Hand over a message; None is any partition."""
         ...
 
@@ -47,14 +49,14 @@ class KafkaPublisher:
             }
         )
 
-    def publish(self, topic: Topic, partition: int | None, value: bytes) -> None:
+    def publish(self, topic: Topic, partition: int | None, value: bytes, key: bytes | None = None) -> None:
         """See `Publisher`."""
         name, place = topic.full_name(self._prefix), _ANY if partition is None else partition
         try:
-            self._producer.produce(name, value=value, partition=place, on_delivery=self._heard)
+            self._producer.produce(name, value=value, key=key, partition=place, on_delivery=self._heard)
         except BufferError:
             self.deliver()
-            self._producer.produce(name, value=value, partition=place, on_delivery=self._heard)
+            self._producer.produce(name, value=value, key=key, partition=place, on_delivery=self._heard)
         except KafkaException as error:
             raise Unreachable(f"A message to {topic.name} cannot be published: {error.args[0].str()}.") from error
 
@@ -71,8 +73,20 @@ class KafkaPublisher:
         self._failed = self._failed or error
 
 
-def publish_runs(runs: pl.DataFrame, publisher: Publisher, schemas: Schemas) -> None:
-    """Each run to the partition it came from. These batches say nothing of how far a worker has counted."""
+def publish_runs(runs: pl.DataFrame, publisher: Publisher, schemas: Schemas, policy: Policy) -> None:
+    """Each run to the partition it came from, after the items that `policy` makes of them.
+
+    An item must be there before its run is: a run that is published is not amended again, and its items would be
+    lost. These batches say nothing of how far a worker has counted.
+    """
+    places = dict(zip(runs["run_id"], runs["source_partition"], strict=True))
+    asked = False
+    for item in review_items(runs, policy):
+        run_id = str(item["run_id"])
+        publisher.publish(REVIEWS, places[run_id], review_value(item, schemas), run_id.encode())
+        asked = True
+    if asked:
+        publisher.deliver()
     for (partition,), mine in runs.partition_by("source_partition", as_dict=True).items():
         for batch in run_batches(mine, int(partition), schemas):
             publisher.publish(RUNS, int(partition), batch.value)

@@ -104,7 +104,7 @@ class Rejudge:
         outcome.changed += len(changed)
         if self.publisher is not None and changed:
             mine = placed(runs.filter(pl.col("run_id").is_in(changed)), standings, {})
-            publish_runs(mine, self.publisher, self.schemas)
+            publish_runs(mine, self.publisher, self.schemas, self.policy)
             self.publisher.deliver()
             outcome.applied += len(changed)
 
