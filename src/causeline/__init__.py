@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from causeline.producers.steps import Step
     from causeline.producers.tracer import Tracer
     from causeline.schemas.errors import CauselineError
+    from causeline.schemas.events import ConflictSide
 
 __all__ = [
     "ArtifactStore",
     "CauselineError",
+    "ConflictSide",
     "Decision",
     "Run",
     "Step",
@@ -32,6 +34,7 @@ __all__ = [
 _HOMES = {
     "ArtifactStore": "causeline.producers.artifacts",
     "CauselineError": "causeline.schemas.errors",
+    "ConflictSide": "causeline.schemas.events",
     "Decision": "causeline.producers.runs",
     "Run": "causeline.producers.runs",
     "Step": "causeline.producers.steps",

@@ -23,8 +23,8 @@ from causeline.schemas import ids
 from causeline.schemas.clock import Clock
 from causeline.schemas.encode import RunWriter
 from causeline.schemas.errors import InvalidEvent
-from causeline.schemas.events import MAX_LIST
-from causeline.schemas.judge import judge
+from causeline.schemas.events import MAX_LIST, ConflictSide
+from causeline.schemas.judge import judge, weigh
 from causeline.schemas.policy import Rules
 from causeline.schemas.vocabulary import (
     EvalOutcome,
@@ -46,6 +46,8 @@ T = TypeVar("T")
 
 _MAX_NAME = 256
 _MAX_STEP = 300
+_CONFLICT = 2
+"""So many values make a conflict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Decision:
     kind: GapKind | None = None
     next_step: NextStep | None = None
     threshold: float | None = None
+    stands: ConflictSide | None = None
+    """Of a conflict, the side that the policy's authority lets stand."""
 
     @property
     def ok(self) -> bool:
@@ -171,10 +175,12 @@ class Run(Boundaries):
         score: float | None = None,
         required: bool = True,
         conflicting_refs: Sequence[str] = (),
+        sides: Sequence[ConflictSide] = (),
         attempts: int = 0,
     ) -> Decision:
         """What the policy makes of some evidence, recorded nowhere: for a workflow that weighs before it decides."""
         try:
+            conflicting_refs = conflicting_refs or _conflicting(refs, sides)
             found = judge(
                 required=required,
                 score=score,
@@ -183,9 +189,10 @@ class Run(Boundaries):
                 attempts=attempts,
                 standard=self.rules.standard(field),
             )
-        except (TypeError, ValueError):  # a score that is no number supports nothing, and must not stop the workflow
+            stands = _standing(sides, self.rules.authority) if sides else None
+        except (AttributeError, TypeError, ValueError):  # a score that is no number supports nothing, and stops nothing
             return Decision(GapKind.UNSUPPORTED_FIELD, NextStep.REVIEW)
-        return Decision() if found is None else Decision(found.kind, found.next_step, found.threshold)
+        return Decision() if found is None else Decision(found.kind, found.next_step, found.threshold, stands)
 
     def evidence(
         self,
@@ -195,6 +202,7 @@ class Run(Boundaries):
         score: float | None = None,
         required: bool = True,
         conflicting_refs: Sequence[str] = (),
+        sides: Sequence[ConflictSide] = (),
         attempts: int = 0,
         next_step: NextStep | str | None = None,
         name: str | None = None,
@@ -203,11 +211,20 @@ class Run(Boundaries):
         """Say what supports a field's value, and learn at once what the policy wants done about it.
 
         `score` is 0 to 1. `attempts` counts the next steps for this field that came before. `next_step` is what the
-        workflow will do where that is not what the policy names (`judge` tells beforehand what it does). Within an
-        evidence step the event belongs to it, elsewhere it is a step by itself. No network, no wait.
+        workflow will do where that is not what the policy names (`judge` tells beforehand what it does). `sides` are
+        what the sources say where they disagree, each kept with its value: those that `refs` do not use conflict, and
+        the decision's `stands` is the one that the policy's authority ranks first. Within an evidence step the event
+        belongs to it, elsewhere it is a step by itself. No network, no wait.
         """
+        conflicting_refs = conflicting_refs or _conflicting(refs, sides)
         decision = self.judge(
-            field, refs=refs, score=score, required=required, conflicting_refs=conflicting_refs, attempts=attempts
+            field,
+            refs=refs,
+            score=score,
+            required=required,
+            conflicting_refs=conflicting_refs,
+            sides=sides,
+            attempts=attempts,
         )
         step = context.current_step()
         within = step is not None and step.run is self and step.kind == StepKind.EVIDENCE
@@ -224,6 +241,7 @@ class Run(Boundaries):
                 "provenance_score": score,
                 "evidence_refs": refs,
                 "conflicting_refs": conflicting_refs,
+                "conflict_sides": sides or None,
                 "retry_count": attempts,
                 "next_step": next_step or decision.next_step,
                 "policy_hash": self.rules.policy_hash,
@@ -339,6 +357,22 @@ class Run(Boundaries):
         if len(self._finished_steps) < MAX_LIST:
             self._finished_steps.append(cut(f"{step.kind}:{step.name}", _MAX_STEP))
         self.say(EventType.STEP_FINISHED, occurred_at, said)
+
+
+def _conflicting(refs: Sequence[str], sides: Sequence[ConflictSide]) -> Sequence[str]:
+    """The sources that speak against what is used: of sides that give different values, those that `refs` lack."""
+    try:
+        if len({side.value_ref for side in sides}) < _CONFLICT:
+            return ()
+        against = [side.source_ref for side in sides if side.source_ref not in refs]
+        return against or [side.source_ref for side in sides[1:]]
+    except (AttributeError, TypeError):  # what is no side, or no reference, is refused where the event is written
+        return ()
+
+
+def _standing(sides: Sequence[ConflictSide], authority: Sequence[str]) -> ConflictSide | None:
+    weights = weigh([side.source_kind for side in sides], authority)
+    return next((side for side, weight in zip(sides, weights, strict=True) if weight.won), None)
 
 
 def review_fields(

@@ -19,7 +19,15 @@ from typing import Any, Final, TypeAlias, Union, get_args, get_origin, get_type_
 
 from causeline.schemas import catalogue, events, ids
 from causeline.schemas.errors import EventTooLarge, InvalidEvent
-from causeline.schemas.events import EVENT_MODELS, MAX_LABEL_CHARS, MAX_LABELS, MAX_LIST, TraceEvent
+from causeline.schemas.events import (
+    EVENT_MODELS,
+    MAX_LABEL_CHARS,
+    MAX_LABELS,
+    MAX_LIST,
+    MAX_SIDES,
+    ConflictSide,
+    TraceEvent,
+)
 from causeline.schemas.vocabulary import EventType
 from causeline.schemas.wire import MAX_EVENT_BYTES, encode_long
 
@@ -172,6 +180,24 @@ def _labels(value: Any) -> bytes:
     return b"".join((_LENGTHS[len(pairs)], *pairs, _NULL))
 
 
+def _sides(value: Any) -> bytes:
+    if not isinstance(value, tuple | list) or len(value) > MAX_SIDES:
+        raise ValueError(f"a list of at most {MAX_SIDES} sides")
+    if not value:
+        return _NULL
+    return b"".join((_LENGTHS[len(value)], *map(_side, value), _NULL))
+
+
+def _side(side: Any) -> bytes:
+    if type(side) is not ConflictSide:
+        raise ValueError("made of ConflictSide")
+    return b"".join(
+        _NULL if value is None and name != "source_ref" else encode(value)
+        for name, encode in _SIDE_FIELDS.items()
+        for value in (getattr(side, name),)
+    )
+
+
 class _Remembered:
     """An encoder that remembers what it has encoded: names, versions and words recur from event to event."""
 
@@ -201,6 +227,13 @@ _run_id = _hexadecimal(b"", ids.is_run_id, _RUN_ID_FORM)
 _moment = _micros(b"")
 _sequence = _integer(b"", 0, 2**63 - 1)
 
+_SIDE_FIELDS: Final[Mapping[str, Encode]] = {
+    "source_ref": _string(b"", 1, 2048),
+    "value_ref": _string(_SOME, 1, 2048),
+    "source_kind": _Remembered(_string(_SOME, 1, 256)),
+    "score": _number(_SOME, 1.0),
+}
+
 # --- fields: an encoder for each kind of value that the models are made of
 
 _BY_KIND: Final[tuple[tuple[object, Callable[[bytes], Encode]], ...]] = (
@@ -220,6 +253,7 @@ _BY_KIND: Final[tuple[tuple[object, Callable[[bytes], Encode]], ...]] = (
     (events.BigCount, lambda lead: _integer(lead, 0, 2**63 - 1)),
     (events.Whole, lambda lead: _integer(lead, -(2**63), 2**63 - 1)),
     (events.Labels, lambda _: _labels),
+    (events.Sides, lambda _: _sides),
     (bool, _boolean),
 )
 

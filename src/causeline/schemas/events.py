@@ -1,10 +1,12 @@
 """The contract of an event: one strict model per event type, and the wide record they become on the wire.
 
 Times are microseconds since the epoch, UTC. Strings that describe are at most 1024 characters, ids and versions 256,
-references 2048; lists at most 1000 items; labels at most 32 pairs of at most 256 characters each.
+references 2048; lists at most 1000 items, a conflict's sides 100; labels at most 32 pairs, each text at most 256
+characters.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self, TypeAlias
 
@@ -26,6 +28,7 @@ from causeline.schemas.vocabulary import (
 MAX_LABELS = 32
 MAX_LABEL_CHARS = 256
 MAX_LIST = 1000
+MAX_SIDES = 100
 UNNUMBERED_EMITTER = "otlp"
 """Emitter of all that comes as spans of foreign traces. Nobody numbers those, so that its events all have number 0 and
 no loss is read from them: whether such a run is whole is told by its root and by the parents that its spans name."""
@@ -71,6 +74,25 @@ Phrases: TypeAlias = Annotated[tuple[Phrase, ...], Field(max_length=MAX_LIST)]
 StepNames: TypeAlias = Annotated[tuple[StepLabel, ...], Field(max_length=MAX_LIST)]
 Labels: TypeAlias = Annotated[dict[str, str], AfterValidator(_labels)]
 EventIdText: TypeAlias = Annotated[str, AfterValidator(_run_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictSide:
+    """What one source says of a field about which sources disagree: references, and how well it supports its value.
+
+    Checked with the event that carries it, so that making one never stops a workflow.
+    """
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid", revalidate_instances="always")
+
+    source_ref: Ref
+    value_ref: Ref | None = None
+    source_kind: Name | None = None
+    """Kind of source, as the policy's authority ranks them."""
+    score: Score | None = None
+
+
+Sides: TypeAlias = Annotated[tuple[ConflictSide, ...], Field(max_length=MAX_SIDES)]
 
 
 class TraceEvent(BaseModel):
@@ -176,6 +198,8 @@ class EvidenceChecked(TraceEvent, _Step):
     """How many next steps for this field came before this check."""
     next_step: NextStep | None = None
     policy_hash: Name | None = None
+    conflict_sides: Sides = ()
+    """Where sources disagree: every side, the one that was used and those that were not."""
 
 
 class FallbackTaken(TraceEvent):
@@ -256,6 +280,8 @@ def to_record(event: TraceEvent) -> Record:
     record: Record = {name: value for name, value in event if value is not None}
     record["event_type"] = event.event_type.value
     record["labels"] = [{"key": key, "value": value} for key, value in event.labels.items()]
+    if isinstance(event, EvidenceChecked):
+        record["conflict_sides"] = [asdict(side) for side in event.conflict_sides]
     return record
 
 
@@ -287,6 +313,8 @@ _WORDS: Mapping[str, type[StrEnum]] = {
 
 
 def _from_wire(model: type[TraceEvent], name: str, value: object) -> object:
+    if name == "conflict_sides" and isinstance(value, list):
+        return tuple(ConflictSide(**side) for side in value)
     if isinstance(value, list):
         return tuple(value)
     word = _WORDS.get(name)

@@ -4,11 +4,11 @@ One pure function, asked in the workflow before its next step and in the stream 
 give the same answer.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from causeline.schemas.vocabulary import GapKind, NextStep
+from causeline.schemas.vocabulary import GapKind, NextStep, SideStanding
 
 DEFAULT_NEXT_STEPS: Mapping[GapKind, tuple[NextStep, ...]] = MappingProxyType(
     {
@@ -68,6 +68,35 @@ def judge(
         return None
     steps = standard.next_steps[kind]
     return Judgement(kind, steps[min(attempts, len(steps) - 1)], standard.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What the authority makes of one side of a conflict; `rank` 1 comes first, None is not ranked."""
+
+    rank: int | None
+    won: bool
+    why: SideStanding
+
+
+def weigh(kinds: Sequence[str | None], authority: Sequence[str]) -> list[Weight]:
+    """What an order of authority makes of the sides of a conflict, which are given by their kinds of source.
+
+    A side wins when it alone has the best rank: two sources of equal rank that disagree settle nothing.
+    """
+    ranks = [authority.index(kind) + 1 if kind in authority else None for kind in kinds]
+    ranked = [rank for rank in ranks if rank is not None]
+    best = min(ranked, default=None)
+    tied = ranked.count(best) > 1 if best is not None else False
+    return [_weight(rank, best, tied=tied) for rank in ranks]
+
+
+def _weight(rank: int | None, best: int | None, *, tied: bool) -> Weight:
+    if rank is None:
+        return Weight(None, won=False, why=SideStanding.UNRANKED)
+    if rank != best:
+        return Weight(rank, won=False, why=SideStanding.OUTRANKED)
+    return Weight(rank, won=not tied, why=SideStanding.TIED if tied else SideStanding.FIRST)
 
 
 def _kind(

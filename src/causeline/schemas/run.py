@@ -126,6 +126,7 @@ class Evidence(_FromRecord):
     provenance_score: float | None = None
     evidence_refs: tuple[str, ...] = ()
     conflicting_refs: tuple[str, ...] = ()
+    retry_count: int | None = None
     next_step: str | None = None
     policy_hash: str | None = None
     occurred_at: datetime | None = None
@@ -140,6 +141,23 @@ class RunGap(_FromRecord):
     field_path: str | None = None
     provenance_score: float | None = None
     next_step: str | None = None
+    threshold: float | None = None
+    decided_next_step: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConflictSide(_FromRecord):
+    """One side of a conflict between sources, weighed by the policy's authority."""
+
+    event_id: str = ""
+    field_path: str | None = None
+    source_ref: str = ""
+    value_ref: str | None = None
+    source_kind: str | None = None
+    score: float | None = None
+    authority_rank: int | None = None
+    won: bool = False
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +241,7 @@ class Run(Decisions):
     fallbacks: tuple[Fallback, ...] = ()
     reviews: tuple[Review, ...] = ()
     evals: tuple[Eval, ...] = ()
+    conflict_sides: tuple[RunConflictSide, ...] = ()
     source_partition: int | None = None
     first_offset: int | None = None
     last_offset: int | None = None

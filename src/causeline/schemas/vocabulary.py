@@ -113,6 +113,15 @@ class GapKind(StrEnum):
     SOURCE_CONFLICT = "source_conflict"
 
 
+class SideStanding(StrEnum):
+    """Why one side of a conflict between sources stands, or does not."""
+
+    FIRST = "first"  # the policy's authority ranks it before all others
+    OUTRANKED = "outranked"
+    TIED = "tied"  # another side of the same rank disagrees, and nothing is settled
+    UNRANKED = "unranked"  # the authority says nothing of its kind of source
+
+
 class NextStep(StrEnum):
     """What a policy wants done about a gap."""
 

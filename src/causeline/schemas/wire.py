@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import Final, cast
 
 import fastavro
 
@@ -119,7 +119,12 @@ def encode_string(text: str) -> bytes:
 
 
 def encode_batch(schema_id: int, header: bytes, items: Sequence[bytes]) -> bytes:
-    """A framed batch of items that are encoded already; `header` is what stands before the array."""
+    """A framed batch of items that are encoded already; `header` is what stands before the array.
+
+    Raises ValueError for no items: an array's block of none is its end, and what follows would be too much.
+    """
+    if not items:
+        raise ValueError("a batch has at least one item")
     return b"".join((frame(schema_id, header), encode_long(len(items)), *items, b"\x00"))
 
 
@@ -196,6 +201,12 @@ def _plausible(schema: SchemaVersion, count: int, data: memoryview) -> Block:
     return Block(schema, count, data)
 
 
+DECODING_FAULTS: Final = (
+    EOFError, IndexError, KeyError, ValueError, TypeError, OverflowError, MemoryError, RecursionError,
+)  # fmt: skip
+"""What fastavro raises for bytes that are not what the schema says."""
+
+
 def decode_items(block: Block) -> list[Record]:
     """The items, one Python object each, every byte accounted for: the reference reader and the slow, exact path.
 
@@ -205,16 +216,7 @@ def decode_items(block: Block) -> list[Record]:
     item = _item(block.schema)
     try:
         records = [cast("Record", fastavro.schemaless_reader(stream, item, None)) for _ in range(block.count)]
-    except (
-        EOFError,
-        IndexError,
-        KeyError,
-        ValueError,
-        TypeError,
-        OverflowError,
-        MemoryError,
-        RecursionError,
-    ) as error:
+    except DECODING_FAULTS as error:
         raise UnreadableMessage(
             Reason.CORRUPT,
             f"The batch does not decode: {type(error).__name__}.",
@@ -243,16 +245,7 @@ def decode_datum(value: bytes | None, subject: str, schemas: Schemas) -> Record:
     stream = io.BytesIO(payload)
     try:
         record = cast("Record", fastavro.schemaless_reader(stream, schema.plain, None))
-    except (
-        EOFError,
-        IndexError,
-        KeyError,
-        ValueError,
-        TypeError,
-        OverflowError,
-        MemoryError,
-        RecursionError,
-    ) as error:
+    except DECODING_FAULTS as error:
         raise UnreadableMessage(
             Reason.CORRUPT, f"The value does not decode: {type(error).__name__}.", schema_id=schema.schema_id
         ) from error

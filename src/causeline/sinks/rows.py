@@ -16,6 +16,7 @@ _ID_FIELDS = frozenset({"run_id", "event_id"})
 _LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 _NO_ID = "0" * 32
 _PAIRS = "Array(Tuple(key String, value String))"
+_SIDES = "Array(Tuple(source_ref "
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class RowRules:
     texts: tuple[str, ...]
     text_lists: tuple[str, ...]
     pair_lists: tuple[str, ...]
+    side_lists: tuple[str, ...]
 
     @classmethod
     def of(cls, table: Table, schema: SchemaVersion) -> "RowRules":
@@ -41,6 +43,7 @@ class RowRules:
             texts=tuple(name for name in texts if name not in _ID_FIELDS),
             text_lists=tuple(name for name, kind in kinds.items() if kind == "Array(String)"),
             pair_lists=tuple(name for name, kind in kinds.items() if kind == _PAIRS),
+            side_lists=tuple(name for name, kind in kinds.items() if kind.startswith(_SIDES)),
         )
 
     def sql(self) -> str:
@@ -54,6 +57,11 @@ class RowRules:
                 ),
                 *(f"ifNull(isValidUTF8({name}), 1)" for name in self.texts),
                 *(f"arrayAll(item -> isValidUTF8(item), {name})" for name in self.text_lists),
+                *(
+                    f"arrayAll(side -> isValidUTF8(side.source_ref) AND ifNull(isValidUTF8(side.value_ref), 1)"
+                    f" AND ifNull(isValidUTF8(side.source_kind), 1), {name})"
+                    for name in self.side_lists
+                ),
                 *(f"arrayAll(pair -> isValidUTF8(pair.1) AND isValidUTF8(pair.2), {name})" for name in self.pair_lists),
             )
         )

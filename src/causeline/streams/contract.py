@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import polars as pl
 
-from causeline.schemas.events import MAX_LABELS, MAX_LIST
+from causeline.schemas.events import MAX_LABELS, MAX_LIST, MAX_SIDES
 from causeline.schemas.vocabulary import (
     EvalOutcome,
     EventType,
@@ -89,6 +89,15 @@ _COLUMN_RULES = (
         _at_most(MAX_LIST),
         f"has more than {MAX_LIST} items",
     ),
+    _ColumnRule(("conflict_sides",), _at_most(MAX_SIDES), f"has more than {MAX_SIDES} sides"),
+    _ColumnRule(
+        ("conflict_sides",),
+        lambda column: column.list.eval(
+            pl.element().struct.field("score").fill_null(0.0).is_between(0.0, 1.0)
+            & pl.element().struct.field("source_ref").is_not_null()
+        ).list.all(),
+        "has a side without a source, or whose score is not from 0 to 1",
+    ),
     _ColumnRule(("labels",), _at_most(MAX_LABELS), f"has more than {MAX_LABELS} pairs"),
 )
 
@@ -124,9 +133,15 @@ def faults(events: pl.DataFrame) -> list[str]:
 def _checks(events: pl.DataFrame) -> Iterator[tuple[str, pl.Expr]]:
     for rule in _COLUMN_RULES:
         for name in rule.columns:
-            if events[name].null_count() < events.height:
+            if _says_something(events[name]):
                 yield f"{name} {rule.sentence}.", rule.holds(pl.col(name)).fill_null(value=True)
     yield from _missing_by_type()
+
+
+def _says_something(column: pl.Series) -> bool:
+    if isinstance(column.dtype, pl.List):
+        return bool(column.list.len().sum())
+    return column.null_count() < len(column)
 
 
 def _missing_by_type() -> Iterator[tuple[str, pl.Expr]]:

@@ -1,8 +1,11 @@
 """What else a run holds: evidence and its gaps, fallbacks, reviews, evals, each as a list of records."""
 
+from collections.abc import Mapping, Sequence
+from typing import cast
+
 import polars as pl
 
-from causeline.schemas.judge import Judgement, judge
+from causeline.schemas.judge import Judgement, judge, weigh
 from causeline.schemas.policy import Policy
 from causeline.schemas.vocabulary import EventType
 from causeline.streams.distinct import RUN
@@ -20,7 +23,7 @@ _NAMES = {
 def findings(events: pl.DataFrame, policy: Policy) -> list[pl.DataFrame]:
     """Frames of `_run` and one array column each, for the runs that have any; `events` stand in canonical order."""
     frames = [_listed(events, name) for name in _NAMES]
-    return [*frames, *_gaps(events, policy)]
+    return [*frames, *_gaps(events, policy), *_conflicts(events, policy)]
 
 
 def _listed(events: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -83,3 +86,28 @@ def _gaps(events: pl.DataFrame, policy: Policy) -> list[pl.DataFrame]:
     fields = list(nested_columns("gaps"))
     groups = found.group_by(RUN, maintain_order=True)
     return [groups.agg(pl.struct(fields).alias("gaps"), pl.col("kind").unique().sort().alias("gap_kinds"))]
+
+
+def _conflicts(events: pl.DataFrame, policy: Policy) -> list[pl.DataFrame]:
+    said = events.filter(pl.col("conflict_sides").list.len() > 0)
+    if said.is_empty():
+        return [pl.DataFrame(schema={RUN: events.schema[RUN], "conflict_sides": pl.List(pl.Struct(_side_columns()))})]
+    rows = [
+        {RUN: run, **side, "event_id": event_id, "field_path": field, **weighed}
+        for run, workflow, event_id, field, sides in said.select(
+            RUN, "workflow", "event_id", "field_path", "conflict_sides"
+        ).iter_rows()
+        for side, weighed in zip(sides, _weighed(sides, policy.rules(workflow).authority), strict=True)
+    ]
+    sides = pl.DataFrame(rows, schema={RUN: events.schema[RUN], **_side_columns()})
+    groups = sides.group_by(RUN, maintain_order=True)
+    return [groups.agg(pl.struct(list(_side_columns())).alias("conflict_sides"))]
+
+
+def _side_columns() -> dict[str, pl.DataType]:
+    return nested_columns("conflict_sides")
+
+
+def _weighed(sides: Sequence[Mapping[str, object]], authority: Sequence[str]) -> list[dict[str, object]]:
+    weights = weigh([cast("str | None", side["source_kind"]) for side in sides], authority)
+    return [{"authority_rank": each.rank, "won": each.won, "reason": each.why.value} for each in weights]

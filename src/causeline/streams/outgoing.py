@@ -23,7 +23,19 @@ _BATCH_BYTES = 768 * 1024
 _LARGEST_VALUE = MAX_MESSAGE_BYTES - 64 * 1024
 """What a broker takes, less its own framing."""
 _TRUNCATED = "truncated"
-_LONG_LISTS = ("steps", "evidence", "gaps", "fallbacks", "reviews", "evals", "evidence_refs", "missing")
+_NO_INT = 2**31
+"""The first id that an Avro int cannot hold; it is no id of ours, and the letter keeps its bytes."""
+_LONG_LISTS = (
+    "steps",
+    "evidence",
+    "gaps",
+    "fallbacks",
+    "reviews",
+    "evals",
+    "evidence_refs",
+    "missing",
+    "conflict_sides",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +142,7 @@ def dead_letter(
     """The DeadLetter of what could not be read; the same letter however often it is written."""
     place = (topic, str(unreadable.partition), str(unreadable.offset), STAGE)
     item = () if unreadable.item is None else (str(unreadable.item),)
-    value, detail = unreadable.value, unreadable.detail
+    value, detail, schema_id = unreadable.value, unreadable.detail, unreadable.schema_id
     if len(value) > _LARGEST_VALUE:
         value = value[:_LARGEST_VALUE]
         detail += f" Of its {len(unreadable.value)} bytes the first {_LARGEST_VALUE} are kept."
@@ -142,7 +154,7 @@ def dead_letter(
         "offset": unreadable.offset,
         "reason": unreadable.reason.value,
         "detail": detail,
-        "schema_id": unreadable.schema_id,
+        "schema_id": schema_id if schema_id is None or schema_id < _NO_INT else None,
         "key": key if key is None or len(key) <= 1024 else key[:1024],
         "value": value,
         "produced_at": produced_at_us,

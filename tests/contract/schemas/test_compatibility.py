@@ -92,7 +92,9 @@ def test_a_later_version_only_adds_fields_with_defaults(subject: str) -> None:
 def test_schema_ids_never_change() -> None:
     assert {_name(schema): schema_id for schema_id, schema in catalogue.bundled().items()} == {
         "trace-batch-1": 1_000_001,
+        "trace-batch-2": 1_000_002,
         "run-batch-1": 1_001_001,
+        "run-batch-2": 1_001_002,
         "gap-1": 1_002_001,
         "review-item-1": 1_003_001,
         "dead-letter-1": 1_004_001,

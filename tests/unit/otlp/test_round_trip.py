@@ -26,6 +26,7 @@ CANNOT_SURVIVE = {
     "first_offset": "its place in this log",
     "last_offset": "as above",
     "source_partition": "as above",
+    "conflict_sides": "a side is four facts that belong together, and attributes are flat",
 }
 """Fields of a run, with the reason."""
 

@@ -13,7 +13,7 @@ import pytest
 from causeline.producers.context import current_run, current_step
 from causeline.producers.runs import Run
 from causeline.producers.tracer import Tracer
-from causeline.schemas.events import EvidenceChecked, RunFinished, StepFinished, TraceEvent
+from causeline.schemas.events import ConflictSide, EvidenceChecked, RunFinished, StepFinished, TraceEvent
 from causeline.schemas.vocabulary import EventType, GapKind, NextStep, Status
 from tests.unit.producers.recording import RecordingTransport, emitter_over, events_of
 
@@ -46,6 +46,8 @@ def test_odd_values_never_reach_the_application(tracer: Tracer, odd: Any) -> Non
         with run.step(odd, odd, cost_usd=odd, context_refs=odd, labels=odd) as step:
             step.set(labels=odd, model_name=odd).label(odd)
         run.evidence(odd, refs=odd, score=odd, required=odd, conflicting_refs=odd, attempts=odd, next_step=odd)
+        run.evidence(odd, refs=odd, sides=odd)
+        run.evidence("$.x", refs=["r"], sides=[ConflictSide(odd, odd, odd, odd), ConflictSide(odd)])
         run.fallback(odd, reason=odd)
         run.review(odd, field=odd, reviewer_ref=odd)
         run.eval(odd, odd)

@@ -11,6 +11,7 @@ import pytest
 from causeline.producers.context import current_run, current_step
 from causeline.producers.tracer import Tracer
 from causeline.schemas.events import (
+    ConflictSide,
     EvidenceChecked,
     FallbackTaken,
     ReviewRecorded,
@@ -367,3 +368,26 @@ def test_runs_that_were_never_ended_are_counted(recorded: Recorded) -> None:
     assert recorded.tracer.stats().open_runs == 1
     left_open.__exit__(None, None, None)
     assert recorded.tracer.stats().open_runs == 0
+
+
+RANKED = parse_policy('version = 1\n[defaults]\nauthority = ["schedule", "booklet"]')
+BOOKLET = ConflictSide("doc:booklet", "value:600", "booklet", 0.9)
+SCHEDULE = ConflictSide("doc:schedule", "value:450", "schedule", 0.8)
+
+
+def test_sides_that_disagree_are_a_conflict_and_all_of_them_are_kept() -> None:
+    recorded = Recorded(policy=RANKED)
+    with recorded.tracer.run("policy") as run:
+        decision = run.evidence("$.excess", refs=["doc:booklet"], sides=[BOOKLET, SCHEDULE])
+    (said,) = recorded.of(EvidenceChecked)
+    assert isinstance(said, EvidenceChecked)
+    assert (decision.kind, decision.stands) == (GapKind.SOURCE_CONFLICT, SCHEDULE)
+    assert (said.conflicting_refs, said.conflict_sides) == (("doc:schedule",), (BOOKLET, SCHEDULE))
+    recorded.tracer.close()
+
+
+def test_sides_that_agree_are_no_conflict(recorded: Recorded) -> None:
+    same = ConflictSide("doc:annex", BOOKLET.value_ref, "annex")
+    with recorded.tracer.run("policy") as run:
+        decision = run.evidence("$.excess", refs=["doc:booklet"], sides=[BOOKLET, same])
+    assert (decision.ok, decision.stands) == (True, None)

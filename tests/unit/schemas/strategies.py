@@ -19,6 +19,17 @@ amounts = st.floats(0, 1e12, allow_nan=False)
 refs = st.lists(text, max_size=3).map(tuple)
 labels = st.dictionaries(text, st.text(st.characters(codec="utf-8"), max_size=40), max_size=4)
 
+sides = st.lists(
+    st.builds(
+        events.ConflictSide,
+        source_ref=text,
+        value_ref=st.none() | text,
+        source_kind=st.none() | st.sampled_from(["schedule", "booklet", "note"]),
+        score=st.none() | scores,
+    ),
+    max_size=3,
+).map(tuple)
+
 _BY_KIND: tuple[tuple[object, st.SearchStrategy[Any]], ...] = (
     (events.RunId, run_ids),
     (events.StepId, step_ids),
@@ -33,6 +44,7 @@ _BY_KIND: tuple[tuple[object, st.SearchStrategy[Any]], ...] = (
     (events.Phrases, refs),
     (events.StepNames, refs),
     (events.Labels, labels),
+    (events.Sides, sides),
     (bool, st.booleans()),
 )
 """What a field may be, by the kind of value that its model gives it; all other fields are text."""

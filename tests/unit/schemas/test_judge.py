@@ -2,7 +2,7 @@
 
 import pytest
 
-from causeline.schemas.judge import DEFAULT_STANDARD, Judgement, Standard, judge
+from causeline.schemas.judge import DEFAULT_STANDARD, Judgement, Standard, judge, weigh
 from causeline.schemas.vocabulary import GapKind, NextStep
 
 
@@ -60,3 +60,20 @@ def test_a_standard_that_requires_a_citation_overrules_the_event() -> None:
 
     assert found is not None
     assert found.kind is GapKind.MISSING_CITATION
+
+
+@pytest.mark.parametrize(
+    ("kinds", "authority", "weights"),
+    [
+        (["booklet", "schedule"], ["schedule", "booklet"], [(2, False, "outranked"), (1, True, "first")]),
+        (["schedule", "schedule"], ["schedule"], [(1, False, "tied"), (1, False, "tied")]),
+        (["note", "schedule"], ["schedule"], [(None, False, "unranked"), (1, True, "first")]),
+        (["note", None], ["schedule"], [(None, False, "unranked"), (None, False, "unranked")]),
+        (["schedule"], [], [(None, False, "unranked")]),
+        ([], ["schedule"], []),
+    ],
+)
+def test_the_side_that_alone_ranks_first_stands(
+    kinds: list[str | None], authority: list[str], weights: list[tuple[int | None, bool, str]]
+) -> None:
+    assert [(each.rank, each.won, each.why.value) for each in weigh(kinds, authority)] == weights

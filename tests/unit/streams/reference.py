@@ -13,7 +13,15 @@ from causeline.streams.shapes import nested_columns, run_columns
 Event = Mapping[str, Any]
 Run = dict[str, Any]
 
-LISTS = ("context_refs", "evidence_refs", "validation_errors", "conflicting_refs", "expected_steps", "labels")
+LISTS = (
+    "context_refs",
+    "evidence_refs",
+    "validation_errors",
+    "conflicting_refs",
+    "expected_steps",
+    "labels",
+    "conflict_sides",
+)
 AFTERTHOUGHTS = {"review_recorded", "eval_recorded"}
 TOGETHER = (
     (("route",), ("route", "route_reason", "route_confidence", "route_policy_version")),
@@ -234,7 +242,13 @@ def _findings(events: Sequence[Event], policy: Policy) -> Run:
             said = {**e, "threshold": found.threshold, "decided_next_step": e.get("next_step")}
             gap = {name: said.get(name) for name in nested_columns("gaps")}
             gaps.append({**gap, "kind": found.kind.value, "next_step": found.next_step.value})
+    sides = [
+        {"event_id": e["event_id"], "field_path": e["field_path"], **side, **_weight(side, e, policy)}
+        for e in evidence
+        for side in e["conflict_sides"]
+    ]
     return {
+        "conflict_sides": sides,
         "evidence": [_picked(e, "evidence", {}) for e in evidence],
         "gaps": gaps,
         "gap_kinds": sorted({gap["kind"] for gap in gaps}),
@@ -254,6 +268,18 @@ def _findings(events: Sequence[Event], policy: Policy) -> Run:
             if e["event_type"] == "eval_recorded"
         ],
     }
+
+
+def _weight(side: Mapping[str, Any], event: Event, policy: Policy) -> Run:
+    authority = policy.rules(event["workflow"]).authority
+    kinds = [each["source_kind"] for each in event["conflict_sides"]]
+    if side["source_kind"] not in authority:
+        return {"authority_rank": None, "won": False, "reason": "unranked"}
+    rank = authority.index(side["source_kind"]) + 1
+    if any(kind in authority and authority.index(kind) + 1 < rank for kind in kinds):
+        return {"authority_rank": rank, "won": False, "reason": "outranked"}
+    alone = kinds.count(side["source_kind"]) == 1
+    return {"authority_rank": rank, "won": alone, "reason": "first" if alone else "tied"}
 
 
 def _picked(event: Event, array: str, sources: Mapping[str, str]) -> Run:

@@ -42,6 +42,7 @@ STRICT = parse_policy(
     """
     version = 1
     [workflow.0]
+    authority = ["schedule", "booklet"]
     threshold = 0.95
     support_floor = 0.6
     next_steps = { missing_citation = ["retry", "safe_stop"] }
@@ -187,3 +188,22 @@ def test_a_call_that_failed_made_nothing_to_refer_to() -> None:
     assert "model_call.raw_output_ref" not in one_run(failed)["missing_anchors"]
     assert "model_call.model_name" in one_run(failed)["missing_anchors"]
     assert "model_call.raw_output_ref" in one_run(failed | {"status": "ok"})["missing_anchors"]
+
+
+def test_every_side_of_a_conflict_is_kept_and_weighed_by_the_policy() -> None:
+    side = {"source_ref": "doc:booklet", "value_ref": "value:600", "source_kind": "booklet", "score": 0.9}
+    other = {**side, "source_ref": "doc:schedule", "source_kind": "schedule"}
+    check = event(
+        "evidence_checked", seq=1, workflow="0", evidence_refs=["doc:booklet"], conflicting_refs=["doc:schedule"],
+        conflict_sides=[side, other], retry_count=1, next_step="review",
+    )  # fmt: skip
+    events = [event("run_started", workflow="0"), check, event("run_finished", seq=2, workflow="0")]
+    (run,) = assemble(frame(events), closed_at_us=0, policy=STRICT).runs.iter_rows(named=True)
+    assert [(each["source_ref"], each["won"], each["reason"]) for each in run["conflict_sides"]] == [
+        ("doc:booklet", False, "outranked"),
+        ("doc:schedule", True, "first"),
+    ]
+    assert {each["event_id"] for each in run["conflict_sides"]} == {check["event_id"]}
+    (gap,) = run["gaps"]
+    assert (gap["threshold"], gap["next_step"], gap["decided_next_step"]) == (0.95, "escalate", "review")
+    assert run["evidence"][0]["retry_count"] == 1

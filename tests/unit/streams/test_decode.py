@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from causeline.schemas import wire
+from causeline.schemas import catalogue, wire
 from causeline.schemas.errors import InvalidEvent
 from causeline.schemas.events import Record, from_record, to_record
 from causeline.streams import contract
 from causeline.streams.decode import Decoded, Message, decode
+from causeline.streams.outgoing import dead_letter
 from causeline.streams.shapes import event_columns
 from tests.unit.schemas.strategies import any_event
 from tests.unit.streams.build import SCHEMA, SCHEMAS, batch, decoded, event, frame, whole_run
@@ -148,3 +149,31 @@ def test_messages_of_several_partitions_keep_their_places() -> None:
 
 def test_no_messages_give_an_empty_frame() -> None:
     assert decode([], SCHEMAS).frame.columns == ["_partition", "_offset", *event_columns()]
+
+
+def test_batches_of_both_versions_of_the_schema_may_stand_in_one_topic() -> None:
+    older, newer = catalogue.versions("trace-batch")
+    events = [whole_run(number) for number in range(1, 5)]
+    values = []
+    for number, records in enumerate(events):
+        schema = (older, newer)[number % 2]
+        items = [wire.encode_item(schema, record) for record in records]
+        values.append(wire.encode_batch(schema.schema_id, wire.encode_string("e"), items))
+    found = decode([Message(0, offset, value) for offset, value in enumerate(values)], SCHEMAS)
+    assert found.unreadable == ()
+    assert found.frame["event_id"].to_list() == [record["event_id"] for records in events for record in records]
+    assert found.frame["conflict_sides"].to_list() == [[]] * found.frame.height
+
+
+def test_a_side_without_a_sound_score_is_refused_and_says_so() -> None:
+    side = {"source_ref": "doc", "value_ref": None, "source_kind": None, "score": 1.5}
+    found = decoded([event("evidence_checked", conflict_sides=[side]), event("run_started", run=2)])
+    (bad,) = found.unreadable
+    assert bad.detail.startswith("conflict_sides has a side")
+    assert found.frame.height == 1
+
+
+def test_a_schema_id_too_large_for_a_letter_is_left_out_of_it() -> None:
+    found = decode([Message(0, 0, b"\x00\xff\xff\xff\xff" + raw(ITEM)[5:])], SCHEMAS)
+    letter = dead_letter(found.unreadable[0], topic="t", key=None, produced_at_us=None, now_us=0, schemas=SCHEMAS)
+    assert wire.decode_datum(letter, "dead-letter", SCHEMAS)["schema_id"] is None

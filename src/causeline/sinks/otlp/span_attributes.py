@@ -83,6 +83,7 @@ def of_evidence(evidence: Evidence) -> Said:
         "provenance_score": evidence.provenance_score,
         "evidence_refs": evidence.evidence_refs,
         "conflicting_refs": evidence.conflicting_refs,
+        "retry_count": evidence.retry_count,
         "next_step": evidence.next_step,
         "policy_hash": evidence.policy_hash,
     }
