@@ -46,7 +46,8 @@ def _default(model: type[BaseModel], name: str) -> str:
     if model is WorkflowPolicy and name in {"threshold", "support_floor"}:
         return f"`{getattr(_BUILT_IN.standard(None), name)}`"
     if model is WorkflowPolicy and field.default is None:
-        return f"`{getattr(_BUILT_IN, name)}`"
+        built_in = getattr(_BUILT_IN, name)
+        return "" if built_in is None else f"`{built_in}`"
     shown = field.default
     plain = not isinstance(shown, BaseModel) and shown not in (None, ()) and not get_args(type(shown))
     return f"`{shown}`" if plain and field.default_factory is None else ""

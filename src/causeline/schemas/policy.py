@@ -111,8 +111,12 @@ class WorkflowPolicy(_Table):
     context_expected: bool | None = Field(default=None, description="A model call without context is a failure.")
     threshold: Score | None = Field(default=None, description="A provenance score under it is weak.")
     support_floor: Score | None = Field(default=None, description="A provenance score under it is no support.")
-    idle_timeout_s: Seconds | None = Field(default=None, description="A run without an event for so long is closed.")
-    max_open_s: Seconds | None = Field(default=None, description="A run open for so long is closed.")
+    idle_timeout_s: Seconds | None = Field(
+        default=None, description="A run without an event for so long is closed; else the worker's own setting."
+    )
+    max_open_s: Seconds | None = Field(
+        default=None, description="A run open for so long is closed; else the worker's own setting."
+    )
     authority: tuple[Name, ...] = Field(default=(), description="Kinds of source, the most authoritative first.")
     next_steps: dict[GapKind, NextSteps] = Field(
         default_factory=dict,
@@ -180,6 +184,12 @@ class Policy(_Table):
                 self._resolved[workflow] = found
         return found
 
+    @property
+    def longest_open_s(self) -> float | None:
+        """The longest that any workflow lets a run be open, where one says so."""
+        said = [rules.max_open_s for rules in (self.defaults, *self.workflow.values()) if rules.max_open_s is not None]
+        return max(said, default=None)
+
     @cached_property
     def _resolved(self) -> dict[str, "Rules"]:
         return {}
@@ -204,8 +214,8 @@ class Rules:
         self.confidence_floor = first(lambda layer: layer.confidence_floor)
         self.parse_quality_floor = first(lambda layer: layer.parse_quality_floor)
         self.context_expected = first(lambda layer: layer.context_expected)
-        self.idle_timeout_s = first(lambda layer: layer.idle_timeout_s)
-        self.max_open_s = first(lambda layer: layer.max_open_s)
+        self.idle_timeout_s = own.idle_timeout_s or policy.defaults.idle_timeout_s
+        self.max_open_s = own.max_open_s or policy.defaults.max_open_s
         self.confidence_bands = first(lambda layer: layer.confidence_bands)
         self.provenance_bands = first(lambda layer: layer.provenance_bands)
         self._standard = Standard(
@@ -236,8 +246,6 @@ _BUILT_IN = WorkflowPolicy(
     context_expected=False,
     threshold=DEFAULT_STANDARD.threshold,
     support_floor=DEFAULT_STANDARD.support_floor,
-    idle_timeout_s=60,
-    max_open_s=300,
     next_steps=dict(DEFAULT_STANDARD.next_steps),
     confidence_bands=(0.5, 0.7, 0.85, 0.95),
     provenance_bands=(0.3, 0.5, 0.7, 0.85),

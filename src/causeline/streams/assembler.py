@@ -3,17 +3,17 @@
 A run is closed at once when its end, its start and all that its emitters say they sent are in; else, once its end was
 seen, after a short grace; else when it is idle for too long, open for too long, or larger than a run may be. What an
 event costs does not grow with the number of open runs: each run is a small record that knows its rows, and the queues
-by age are ordered by construction.
+by age, one for each wait that a policy asks for, are ordered by construction.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import polars as pl
 
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.vocabulary import CloseReason, EventType
+from causeline.streams.ages import Ages
 from causeline.streams.assemble import assemble
 from causeline.streams.coverage import Coverage
 from causeline.streams.distinct import RUN, identities, repeats
@@ -45,9 +45,10 @@ class Assembler:
         self._limits = limits
         self.policy = policy
         """Judges the runs that close from now on."""
-        self._by_age: OrderedDict[RunKey, OpenRun] = OrderedDict()  # longest without a new event first
-        self._by_opening: OrderedDict[RunKey, OpenRun] = OrderedDict()
-        self._by_end: OrderedDict[RunKey, OpenRun] = OrderedDict()  # their end is seen, something is missing
+        self._open: dict[RunKey, OpenRun] = {}  # longest open first
+        self._ended = Ages(_ended_at)  # their end is seen, something is missing
+        self._idle = Ages(_seen_at)
+        self._aging = Ages(_opened_at)
         self._due: dict[RunKey, CloseReason] = {}
         self._duplicates = 0
         self._conflicting = 0
@@ -57,16 +58,16 @@ class Assembler:
     @property
     def open_runs(self) -> int:
         """Runs that are open."""
-        return len(self._by_opening)
+        return len(self._open)
 
     @property
     def due_events(self) -> int:
         """Events of runs that the next `close` gives whatever the time is."""
-        return sum(self._by_opening[key].events for key in self._due)
+        return sum(self._open[key].events for key in self._due)
 
     def holds(self, key: RunKey) -> bool:
         """Whether the run is open."""
-        return key in self._by_opening
+        return key in self._open
 
     def add(self, frame: pl.DataFrame, now_us: int) -> None:
         """Take in decoded events: `_partition`, `_offset` and the columns of a TraceEvent."""
@@ -80,7 +81,7 @@ class Assembler:
         doubtful: list[tuple[OpenRun, Share, Rows]] = []
         for place in wanted:
             share, rows = tallied.shares[place], tallied.rows[place]
-            run = self._touch((share.partition, share.run_id), now_us)
+            run = self._touch((share.partition, share.run_id), share.workflow, now_us)
             touched[run.key] = run
             self._note(run, share, now_us)
             if _cover(run, share, rows, tallied.frame):
@@ -98,10 +99,8 @@ class Assembler:
     def close(self, now_us: int) -> Closed:
         """The runs whose time has come."""
         due = dict(self._due)
-        for queue, moment, wait_us, reason in self._queues():
-            for key, run in queue.items():
-                if moment(run) + wait_us > now_us:
-                    break
+        for ages, reason in self._ages():
+            for key in ages.due(now_us):
                 due.setdefault(key, reason)
         return self._give(due, now_us)
 
@@ -109,34 +108,43 @@ class Assembler:
         """When `close` has something to give, if nothing more comes; None when no run is open."""
         if self._due:
             return 0
-        moments = [
-            moment(next(iter(queue.values()))) + wait_us for queue, moment, wait_us, _ in self._queues() if queue
-        ]
-        return min(moments, default=None)
+        moments = (ages.next_us() for ages, _ in self._ages())
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def forget(self, partitions: Collection[int] | None = None) -> None:
         """Drop all that is held of `partitions`, or of all: another worker reads them anew."""
-        gone = [run for key, run in self._by_opening.items() if partitions is None or key[0] in partitions]
+        gone = [run for key, run in self._open.items() if partitions is None or key[0] in partitions]
         self._remove(gone)
 
-    def _queues(self) -> tuple[tuple[OrderedDict[RunKey, OpenRun], Callable[[OpenRun], int], int, CloseReason], ...]:
-        """Each queue by age: what its age counts from, how long it may be, and the reason of a close by it."""
-        limits = self._limits
+    def _ages(self) -> tuple[tuple[Ages, CloseReason], ...]:
+        """Each age, and the reason of a close by it."""
         return (
-            (self._by_end, _ended_at, limits.grace_us, CloseReason.GRACE),
-            (self._by_age, _seen_at, limits.idle_timeout_us, CloseReason.IDLE),
-            (self._by_opening, _opened_at, limits.max_open_us, CloseReason.MAX_OPEN),
+            (self._ended, CloseReason.GRACE),
+            (self._idle, CloseReason.IDLE),
+            (self._aging, CloseReason.MAX_OPEN),
         )
 
     # --- taking in
 
-    def _touch(self, key: RunKey, now_us: int) -> OpenRun:
-        run = self._by_opening.get(key)
+    def _touch(self, key: RunKey, workflow: str, now_us: int) -> OpenRun:
+        run = self._open.get(key)
         if run is None:
-            run = self._by_opening[key] = self._by_age[key] = OpenRun(key, now_us)
-        else:
-            self._by_age.move_to_end(key)
+            return self._opened(key, workflow, now_us)
         run.seen_at_us = now_us
+        self._idle.renew(run, run.idle_us)
+        return run
+
+    def _opened(self, key: RunKey, workflow: str, now_us: int) -> OpenRun:
+        """A new run; how long it may wait is what the policy says now, whatever it says later."""
+        rules = self.policy.rules(workflow)
+        run = self._open[key] = OpenRun(
+            key,
+            now_us,
+            idle_us=_micros(rules.idle_timeout_s) or self._limits.idle_timeout_us,
+            max_open_us=_micros(rules.max_open_s) or self._limits.max_open_us,
+        )
+        self._idle.put(run, run.idle_us)
+        self._aging.put(run, run.max_open_us)
         return run
 
     def _note(self, run: OpenRun, share: Share, now_us: int) -> None:
@@ -178,14 +186,14 @@ class Assembler:
         elif run.is_whole:
             self._due.setdefault(run.key, CloseReason.FINISHED)
         elif run.ended_at_us is not None:
-            self._by_end.setdefault(run.key, run)
+            self._ended.put(run, self._limits.grace_us)
 
     def _bound(self) -> None:
         excess = self.open_events - self._limits.max_open_events
         if excess <= 0:
             return
         excess -= self.due_events
-        for key, run in self._by_opening.items():
+        for key, run in self._open.items():
             if excess <= 0:
                 return
             if key not in self._due:
@@ -199,7 +207,7 @@ class Assembler:
         self._duplicates = self._conflicting = 0
         if not due:
             return Closed(no_runs(), no_events(), (), duplicates, conflicting)
-        runs = [self._by_opening[key] for key in due]
+        runs = [self._open[key] for key in due]
         whole = [run for run in runs if run.started]
         parts = [run for run in runs if not run.started]
         joined = no_runs()
@@ -218,8 +226,10 @@ class Assembler:
 
     def _remove(self, runs: list[OpenRun]) -> None:
         for run in runs:
-            del self._by_opening[run.key], self._by_age[run.key]
-            self._by_end.pop(run.key, None)
+            del self._open[run.key]
+            self._idle.drop(run, run.idle_us)
+            self._aging.drop(run, run.max_open_us)
+            self._ended.drop(run, self._limits.grace_us)
             self._due.pop(run.key, None)
             self.open_events -= run.events
         let_go(runs)
@@ -234,6 +244,10 @@ def _cover(run: OpenRun, share: Share, rows: Rows, frame: pl.DataFrame) -> bool:
         return coverage.add(share.seq_low, share.seq_high + 1) == share.events
     new = sum(coverage.add(seq, seq + 1) for seq in frame["seq"].gather(rows).unique().to_list())
     return new == share.events
+
+
+def _micros(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1e6)
 
 
 def _ended_at(run: OpenRun) -> int:

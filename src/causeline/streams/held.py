@@ -38,7 +38,9 @@ class OpenRun:
         "ended_at_us",
         "events",
         "expected_steps",
+        "idle_us",
         "key",
+        "max_open_us",
         "open_ended",
         "opened_at_us",
         "pieces",
@@ -47,8 +49,10 @@ class OpenRun:
         "steps",
     )
 
-    def __init__(self, key: RunKey, now_us: int) -> None:
+    def __init__(self, key: RunKey, now_us: int, *, idle_us: int, max_open_us: int) -> None:
         self.key = key
+        self.idle_us = idle_us
+        self.max_open_us = max_open_us
         self.opened_at_us = now_us
         self.seen_at_us = now_us
         self.ended_at_us: int | None = None

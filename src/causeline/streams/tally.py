@@ -32,6 +32,7 @@ class Share(NamedTuple):
     """Reviews and evals: what people and gates say of a run, perhaps long after it."""
     expected_events: int | None
     expected_steps: int | None
+    workflow: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def tally(frame: pl.DataFrame) -> Tally:
             "emitter_id",
             "seq",
             "expected_events",
+            "workflow",
             pl.col("expected_steps").list.len().alias("named"),
             pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
             (kind == EventType.RUN_STARTED).alias("starts"),
@@ -73,6 +75,7 @@ def tally(frame: pl.DataFrame) -> Tally:
             pl.col("starts", "ends", "steps", "afterthoughts").sum(),
             pl.col("expected_events").max(),
             pl.col("named").max(),
+            pl.col("workflow").first(),
             "row",
         )
         .collect()

@@ -23,16 +23,18 @@ class Vitals:
     """When a message was last taken in, or there was none to take in."""
     oldest_unacknowledged_at: float | None = None
     """When the message arrived that all acknowledgements wait for."""
+    hold_s: float = float("inf")
+    """The longest that a message may be held by right."""
 
 
-def verdict(vitals: Vitals, now: float, *, stall_s: float, hold_s: float) -> str | None:
-    """Why the worker must end, or None. `hold_s` is the longest that a message may be held by right."""
+def verdict(vitals: Vitals, now: float, *, stall_s: float) -> str | None:
+    """Why the worker must end, or None."""
     if now - vitals.beat_at > stall_s:
         return f"the event loop has been blocked for {now - vitals.beat_at:.0f} s"
     if now - vitals.moved_at > stall_s:
         return f"messages are waiting, and none was taken in for {now - vitals.moved_at:.0f} s"
     oldest = vitals.oldest_unacknowledged_at
-    if oldest is not None and now - oldest > hold_s:
+    if oldest is not None and now - oldest > vitals.hold_s:
         return f"a message has not been acknowledged for {now - oldest:.0f} s"
     return None
 
@@ -45,13 +47,11 @@ class Watchdog:
         vitals: Vitals,
         *,
         stall_s: float,
-        hold_s: float,
         end: Callable[[int], object] = os._exit,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._vitals = vitals
         self._stall_s = stall_s
-        self._hold_s = hold_s
         self._end = end
         self._clock = clock
         self._stopped = threading.Event()
@@ -68,7 +68,7 @@ class Watchdog:
 
     def look(self) -> None:
         """Look once, and end the process if it must."""
-        reason = verdict(self._vitals, self._clock(), stall_s=self._stall_s, hold_s=self._hold_s)
+        reason = verdict(self._vitals, self._clock(), stall_s=self._stall_s)
         if reason is not None:
             log.critical("the worker is stuck and ends itself: %s", reason)
             self._end(EXIT_STALLED)

@@ -20,6 +20,7 @@ from faust import Stream
 from faust.types import StreamT
 
 from causeline.schemas.errors import CauselineError
+from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas, from_registry
 from causeline.schemas.topics import EVENTS, RUNS, TOPICS
 from causeline.streams.acknowledge import OffsetJump
@@ -91,6 +92,7 @@ class Worker:
         self._judged = (0, 0)
         now = time.monotonic()
         self._vitals = Vitals(beat_at=now, moved_at=now)
+        self._longest_open_s = 0.0
         self._outbox: Outbox
         self._joiner: Joiner
 
@@ -118,8 +120,8 @@ class Worker:
         )
         log.info("judging by policy %s", self._policy_file.policy.content_hash)
         self._wire_faust()
-        hold_s = settings.max_open_s + settings.grace_s + settings.delivery_timeout_s + settings.stall_timeout_s
-        watchdog = Watchdog(self._vitals, stall_s=settings.stall_timeout_s, hold_s=hold_s)
+        self._allow_holds(self._policy_file.policy)
+        watchdog = Watchdog(self._vitals, stall_s=settings.stall_timeout_s)
         watchdog.start()
         try:
             await self._app.start()
@@ -264,9 +266,17 @@ class Worker:
         if policy is None:
             return
         self._handle_inbox()  # what has come is judged by the policy it came under
+        self._allow_holds(policy)
         self._joiner.use_policy(policy)
         places = {number: state.acks.next_offset for number, state in sorted(self._joiner.partitions.items())}
         log.info("judging by policy %s from these offsets on: %s", policy.content_hash, places)
+
+    def _allow_holds(self, policy: Policy) -> None:
+        """How long a message may be held by right: runs opened under a policy keep the waits that it gave them."""
+        settings = self._settings
+        self._longest_open_s = max(settings.max_open_s, policy.longest_open_s or 0, self._longest_open_s)
+        beyond = settings.grace_s + settings.delivery_timeout_s + settings.stall_timeout_s
+        self._vitals.hold_s = self._longest_open_s + beyond
 
     def _close_due(self) -> None:
         try:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causeline.schemas.events import Record
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.streams.assemble import assemble
 from causeline.streams.assembler import Assembler, Closed
 from causeline.streams.held import gather
@@ -162,7 +163,7 @@ def test_one_straggler_does_not_keep_the_events_of_closed_runs() -> None:
     events = [each for number in range(2, 40) for each in whole_run(number)]
     assembler.add(frame([event("run_started", run=1), *events]), now_us=0)
     assert assembler.close(0).runs.height == 38
-    (run,) = assembler._by_opening.values()
+    (run,) = assembler._open.values()
     assert [chunk.frame.height for chunk, _ in run.pieces] == [1]
     assert gather([run])["run_id"].to_list() == [run_id(1)]
 
@@ -184,3 +185,39 @@ def test_however_events_are_split_over_messages_the_runs_are_the_same(events: Se
         closed.runs.drop(drop).sort("run_id").rows()
         == expected.filter(expected["run_id"].is_in(started)).drop(drop).sort("run_id").rows()
     )
+
+
+PATIENT = Policy.model_validate(
+    {"version": 1, "workflow": {"slow": {"idle_timeout_s": 600, "max_open_s": 3600}, "quick": {"idle_timeout_s": 5}}}
+)
+
+
+def test_how_long_a_run_may_wait_is_its_workflows_own() -> None:
+    assembler = Assembler(LIMITS, PATIENT)
+    names = {1: "slow", 2: "quick", 3: "other"}
+    assembler.add(frame([event("run_started", run=n, workflow=name) for n, name in names.items()]), now_us=0)
+    assert assembler.next_deadline_us() == 5 * SECOND
+    for moment_s, closes in ((5, 2), (60, 3), (600, 1)):
+        assert assembler.close(moment_s * SECOND - 1).keys == ()
+        assert assembler.close(moment_s * SECOND).keys == ((0, run_id(closes)),)
+    assert assembler.next_deadline_us() is None
+
+
+def test_a_run_keeps_the_waits_it_was_opened_under() -> None:
+    assembler = Assembler(LIMITS, PATIENT)
+    assembler.add(frame([event("run_started", workflow="slow")]), now_us=0)
+    assembler.policy = DEFAULT_POLICY
+    assembler.add(frame([event("step_started", seq=1, workflow="slow")], first_offset=1), now_us=SECOND)
+    assert assembler.close(600 * SECOND).keys == ()
+    (closed,) = (assembler.close(601 * SECOND).runs["close_reason"],)
+    assert closed.to_list() == ["idle"]
+
+
+def test_a_busy_run_is_closed_when_its_workflow_lets_it_be_open_no_longer() -> None:
+    assembler = Assembler(LIMITS, PATIENT)
+    for turn in range(7):  # an event every 540 s, 3240 s in all
+        kind = "step_started" if turn else "run_started"
+        assembler.add(frame([event(kind, seq=turn, workflow="slow")], first_offset=turn), now_us=540 * turn * SECOND)
+        assert assembler.close(540 * turn * SECOND).keys == ()
+    assert assembler.next_deadline_us() == 3600 * SECOND
+    assert reasons(assembler.close(3600 * SECOND)) == {run_id(1): "max_open"}

@@ -82,19 +82,19 @@ def test_a_run_published_again_is_counted_up_to_its_later_end() -> None:
         (Vitals(beat_at=90, moved_at=90), None),
         (Vitals(beat_at=69, moved_at=100), "blocked"),
         (Vitals(beat_at=100, moved_at=69), "waiting"),
-        (Vitals(beat_at=100, moved_at=100, oldest_unacknowledged_at=1), None),
-        (Vitals(beat_at=100, moved_at=100, oldest_unacknowledged_at=-1), "not been acknowledged"),
+        (Vitals(beat_at=100, moved_at=100, oldest_unacknowledged_at=1, hold_s=100), None),
+        (Vitals(beat_at=100, moved_at=100, oldest_unacknowledged_at=-1, hold_s=100), "not been acknowledged"),
     ],
 )
 def test_the_watchdog_knows_a_stuck_worker(vitals: Vitals, says: str | None) -> None:
-    found = verdict(vitals, now=100, stall_s=30, hold_s=100)
+    found = verdict(vitals, now=100, stall_s=30)
     assert found is None if says is None else found is not None and says in found
 
 
 def test_the_watchdog_ends_a_stuck_process() -> None:
     codes: list[int] = []
     vitals = Vitals(beat_at=0, moved_at=0)
-    Watchdog(vitals, stall_s=30, hold_s=100, end=codes.append, clock=lambda: 31).look()
+    Watchdog(vitals, stall_s=30, end=codes.append, clock=lambda: 31).look()
     assert codes == [EXIT_STALLED]
 
 
