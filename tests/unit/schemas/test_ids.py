@@ -1,5 +1,10 @@
 """Ids are W3C trace and span ids, and nothing else passes for one."""
 
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,8 +28,34 @@ def test_run_ids_sort_by_the_time_of_their_making() -> None:
     assert len(set(made)) == len(made)
 
 
-def test_a_new_step_id_is_a_w3c_span_id() -> None:
-    assert all(ids.is_step_id(ids.new_step_id()) for _ in range(100))
+def test_new_step_ids_are_w3c_span_ids_and_no_two_are_alike() -> None:
+    made = [ids.new_step_id() for _ in range(2000)]
+
+    assert all(map(ids.is_step_id, made))
+    assert len(set(made)) == len(made)
+
+
+def test_step_ids_that_threads_draw_at_once_are_no_two_alike() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: [ids.new_step_id() for _ in range(500)], range(16)))
+
+    assert len({step_id for some in made for step_id in some}) == 16 * 500
+
+
+def test_a_forked_child_draws_step_ids_of_its_own() -> None:
+    script = """
+        import os
+        from causeline.schemas import ids
+        ids.new_step_id()
+        child = os.fork()
+        print(ids.new_step_id(), flush=True)
+        if child:
+            os.waitpid(child, 0)
+        """
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(script)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.split()
+
+    assert len(set(said)) == 2
 
 
 @pytest.mark.parametrize(
