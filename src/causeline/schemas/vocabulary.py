@@ -52,6 +52,7 @@ class FallbackKind(StrEnum):
     NARROWER_SCOPE = "narrower_scope"
     SIMPLER_MODEL = "simpler_model"
     STRONGER_MODEL = "stronger_model"
+    OTHER_MODEL = "other_model"  # neither said to be simpler nor stronger
     HUMAN_REVIEW = "human_review"
     PARTIAL_ANSWER = "partial_answer"
     SAFE_MESSAGE = "safe_message"

@@ -11,12 +11,13 @@ from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.vocabulary import CloseReason, Status
 from causeline.streams import steps as step_rows
 from causeline.streams.distinct import RUN, identities, repeats
+from causeline.streams.fallbacks import fallbacks
 from causeline.streams.findings import findings
 from causeline.streams.shapes import no_runs, run_columns
 from causeline.streams.totals import evidence_refs, run_labels, totals
 from causeline.streams.verdict import losses, missing, verdict
 
-ASSEMBLER_VERSION = "1"
+ASSEMBLER_VERSION = "2"
 """Raised with every change of what the same events give."""
 
 CANONICAL_ORDER = ("occurred_at", "emitter_id", "seq", "event_id")
@@ -82,6 +83,7 @@ def _joined(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     ]
     steps = step_rows.steps_of(events)
     parts += [
+        fallbacks(events, steps, runs),
         step_rows.measures(steps),
         step_rows.notable(steps),
         step_rows.missing_anchors(steps),

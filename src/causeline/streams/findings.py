@@ -1,4 +1,4 @@
-"""What else a run holds: evidence and its gaps, fallbacks, reviews, evals, each as a list of records."""
+"""What else a run holds: evidence, its gaps and conflicts, reviews, evals, each as a list of records."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -12,7 +12,6 @@ from causeline.streams.distinct import RUN
 from causeline.streams.shapes import nested_columns
 
 _NAMES = {
-    "fallbacks": (EventType.FALLBACK_TAKEN, {"kind": "fallback_taken", "reason": "fallback_reason"}),
     "reviews": (EventType.REVIEW_RECORDED, {"outcome": "review_outcome", "note_ref": "review_note_ref"}),
     "evals": (EventType.EVAL_RECORDED, {"case_id": "eval_case_id", "outcome": "eval_outcome"}),
     "evidence": (EventType.EVIDENCE_CHECKED, {}),
@@ -30,9 +29,7 @@ def _listed(events: pl.DataFrame, name: str) -> pl.DataFrame:
     kind, sources = _NAMES[name]
     fields = []
     for field, dtype in nested_columns(name).items():
-        if field == "inferred":
-            fields.append(pl.lit(value=False).alias(field))
-        elif field == "occurred_at":
+        if field == "occurred_at":
             fields.append(pl.col(field).to_physical())
         else:
             fields.append(pl.col(sources.get(field, field)).cast(dtype).alias(field))

@@ -82,6 +82,7 @@ def _run(events: list[Event], closed_at: int, policy: Policy) -> Run:
     run["error_step"] = _label(in_error[0]) if in_error else None
     run["policy_hash"] = policy.content_hash
     run |= _findings(events, policy)
+    run["fallbacks"] = _fallbacks(events, steps, run)
     return run
 
 
@@ -252,11 +253,6 @@ def _findings(events: Sequence[Event], policy: Policy) -> Run:
         "evidence": [_picked(e, "evidence", {}) for e in evidence],
         "gaps": gaps,
         "gap_kinds": sorted({gap["kind"] for gap in gaps}),
-        "fallbacks": [
-            _picked(e, "fallbacks", {"kind": "fallback_taken", "reason": "fallback_reason"}) | {"inferred": False}
-            for e in events
-            if e["event_type"] == "fallback_taken"
-        ],
         "reviews": [
             _picked(e, "reviews", {"outcome": "review_outcome", "note_ref": "review_note_ref"})
             for e in events
@@ -268,6 +264,67 @@ def _findings(events: Sequence[Event], policy: Policy) -> Run:
             if e["event_type"] == "eval_recorded"
         ],
     }
+
+
+# --- fallbacks
+
+TRIED_AGAIN = {"retry", "narrower_scope", "simpler_model", "stronger_model", "other_model"}
+GAVE_LESS = {"partial_answer", "safe_message", "stop", "human_review"}
+
+
+def _fallbacks(events: Sequence[Event], steps: Sequence[Run], run: Run) -> list[Run]:
+    said = [
+        _picked(e, "fallbacks", {"kind": "fallback_taken", "reason": "fallback_reason"}) | {"inferred": False}
+        for e in events
+        if e["event_type"] == "fallback_taken"
+    ]
+    kinds = {each["kind"] for each in said}
+    inferred = []
+    if not kinds & TRIED_AGAIN:
+        inferred += [each for place in range(len(steps)) for each in _tried_again(place, steps)]
+    if not kinds & GAVE_LESS and run["final_state"] == "partial":
+        end = {"step_id": None, "started_at": run["finished_at"]}
+        inferred.append(_inferred("partial_answer", "the run's final state is partial", end))
+    return said + inferred
+
+
+def _tried_again(place: int, steps: Sequence[Run]) -> list[Run]:
+    """What a step came again for."""
+    before, step = steps[:place], steps[place]
+    label = _label(step)
+    found = []
+    same = [each for each in before if _label(each) == label]
+    seeing = [each for each in same if each["context_refs"]]
+    if _sees(step, steps) and seeing and set(step["context_refs"]) < set(seeing[-1]["context_refs"]):
+        found.append(_inferred("narrower_scope", f"{label} had more context before", step))
+    calls = [each for each in before if each["step_kind"] == "model_call"]
+    if (
+        step["step_kind"] == "model_call"
+        and calls
+        and calls[-1]["status"] == "error"
+        and None not in (names := {calls[-1]["model_name"], step["model_name"]})
+        and len(names) > 1
+    ):
+        found.append(_inferred("other_model", f"another model failed before {label}", step))
+    if found:
+        return found
+    if same and same[-1]["status"] == "error":
+        return [_inferred("retry", f"{label} failed before", step)]
+    if (step["retry_count"] or 0) > 0:
+        return [_inferred("retry", f"{label} counts attempts before it", step)]
+    return []
+
+
+def _sees(step: Run, steps: Sequence[Run]) -> bool:
+    kinds = {each["step_kind"] for each in steps if each["context_refs"]}
+    return bool(step["context_refs"]) and step["step_kind"] == ("model_call" if "model_call" in kinds else "prompt")
+
+
+def _inferred(kind: str, reason: str, step: Run) -> Run:
+    return {
+        "event_id": None, "step_id": step["step_id"], "kind": kind, "reason": reason, "inferred": True,
+        "occurred_at": step["started_at"],
+    }  # fmt: skip
 
 
 def _weight(side: Mapping[str, Any], event: Event, policy: Policy) -> Run:
