@@ -325,8 +325,7 @@ class Run(Boundaries):
             masked = self._tracer.masked(kind, said)
             if masked is None:
                 return False
-            event_id = ids.new_event_id()
-            item = pen.writer.encode(kind, event_id=event_id, seq=seq, occurred_at=occurred_at, fields=masked)
+            event_id, item = pen.writer.write(kind, seq=seq, occurred_at=occurred_at, fields=masked)
         except InvalidEvent as error:
             emitter.count_unpublished(error)
             return False

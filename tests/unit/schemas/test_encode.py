@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from causeline.schemas import catalogue, wire
+from causeline.schemas import catalogue, generated, wire
 from causeline.schemas.encode import RunWriter
 from causeline.schemas.errors import EventTooLarge, InvalidEvent
 from causeline.schemas.events import EVENT_MODELS, TraceEvent, to_record
-from causeline.schemas.vocabulary import EventType, StepKind
+from causeline.schemas.values import SOME, Integer, Moment, Text
+from causeline.schemas.vocabulary import EventType, Status, StepKind
 from tests.unit.schemas import strategies
 
 SCHEMA = catalogue.latest("trace-batch")
@@ -19,10 +20,37 @@ RUN = ("run_id", "project", "workflow", "emitter_id", "run_started_at")
 EVENT = ("event_id", "seq", "occurred_at")
 
 
+STEP = {"step_id": "c" * 16, "step_kind": "model_call", "step_name": "n", "started_at": 10**15, "status": "ok"}
+FULL = STEP | {
+    "parent_step_id": "d" * 16, "retry_count": 1, "cost_usd": 0.5, "input_tokens": 10, "output_tokens": 2**40,
+    "route": "r", "prompt_id": "p", "temperature": 0.0, "top_p": 1.0, "seed": -7, "confidence": 0.5, "refusal": False,
+    "input_ref": "artifact:1", "raw_output_ref": "ü", "context_refs": ["a", "b"], "labels": {"k": "v"},
+}  # fmt: skip
+
+
 def _write(kind: EventType, fields: dict[str, Any]) -> bytes:
+    """Written field by field, then by the function generated for these fields: both say the same, or refuse alike."""
     writer = RunWriter(**{name: fields[name] for name in RUN})
     rest = {name: value for name, value in fields.items() if name not in (*RUN, *EVENT)}
-    return writer.encode(kind, **{name: fields[name] for name in EVENT}, fields=rest)
+    written = []
+    for _ in range(3):
+        try:
+            written.append(writer.encode(kind, **{name: fields[name] for name in EVENT}, fields=rest))
+        except InvalidEvent as error:
+            written.append(str(error).encode())
+            raised = error
+    assert len(set(written)) == 1
+    if written[0][:1] != b"\x40":
+        raise raised
+    return written[0]
+
+
+def _writer() -> RunWriter:
+    return RunWriter(run_id="a" * 32, project="p", workflow="w", emitter_id="e", run_started_at=1)
+
+
+def _identity() -> dict[str, Any]:
+    return {"event_id": "b" * 32, "seq": 0, "occurred_at": 10**15}
 
 
 @settings(max_examples=500)
@@ -53,6 +81,73 @@ def test_what_the_models_refuse_it_refuses_and_nothing_else(event: TraceEvent, d
             _write(event.event_type, fields)
     else:
         assert _write(event.event_type, fields) == wire.encode_item(SCHEMA, to_record(accepted))
+
+
+def test_fields_that_recur_are_written_by_a_function_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = _writer()
+    by_field = [writer.encode(EventType.STEP_FINISHED, **_identity(), fields=FULL) for _ in range(2)]
+
+    def never(*_: object) -> bytes:
+        raise AssertionError("it went field by field")
+
+    monkeypatch.setattr(RunWriter, "_encode_each", never)
+    assert writer.encode(EventType.STEP_FINISHED, **_identity(), fields=FULL) == by_field[0]
+    for name in ("parent_step_id", "retry_count", "cost_usd", "seed", "refusal", "input_ref", "context_refs", "labels"):
+        assert writer.encode(EventType.STEP_FINISHED, **_identity(), fields=FULL | {name: None})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, wrong) for name in FULL for wrong in (True, 1, -1, math.nan, "", b"x", ["x"], object(), "x" * 5000)],
+)
+def test_a_function_of_its_own_takes_no_more_than_the_models(name: str, value: object) -> None:
+    known = {"project": "p", "workflow": "w", "emitter_id": "e", "run_started_at": 1, "run_id": "a" * 32}
+    fields = known | _identity() | FULL | {name: value}
+    try:
+        accepted = EVENT_MODELS[EventType.STEP_FINISHED].checked(
+            **fields
+            | {"step_kind": _member(StepKind, fields["step_kind"]), "status": _member(Status, fields["status"])}
+            | {"context_refs": _tupled(fields["context_refs"])}
+        )
+    except InvalidEvent:
+        with pytest.raises(InvalidEvent, match=name):
+            _write(EventType.STEP_FINISHED, fields)
+    else:
+        assert _write(EventType.STEP_FINISHED, fields) == wire.encode_item(SCHEMA, to_record(accepted))
+
+
+def _member(words: type[Any], value: Any) -> Any:
+    return words(value) if isinstance(value, str) and value in [word.value for word in words] else value
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def test_the_functions_of_a_type_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generated, "_MAX_GENERATED", 2)
+    slots = {name: generated.Slot(place, Text(SOME, 1, 9), required=False) for place, name in enumerate("abc")}
+    made = generated.Generated(b"t", slots, 3, sequence=Integer(b"", 0, 9), moment=Moment(b""))
+
+    assert [made["a",], made["a",] is None, made["b",], made["b",] is None] == [None, False, None, False]
+    assert [made["c",], made["c",]] == [None, None]
+
+
+def test_an_event_written_with_a_new_id_carries_it() -> None:
+    writer = _writer()
+    written = [writer.write(EventType.RUN_STARTED, seq=seq, occurred_at=10**15, fields={}) for seq in range(5000)]
+
+    for event_id, item in written[:: len(written) - 1]:
+        assert fastavro_reads(item)["event_id"] == event_id
+    assert len({event_id for event_id, _ in written}) == len(written)
+    with pytest.raises(InvalidEvent, match="occurred_at: should be microseconds"):
+        writer.write(EventType.RUN_STARTED, seq=0, occurred_at=1.5, fields={})  # type: ignore[arg-type]
+
+
+def fastavro_reads(item: bytes) -> dict[str, Any]:
+    batch = wire.encode_batch(1, wire.encode_string("e"), [item])
+    (record,) = wire.decode_items(wire.Block(SCHEMA, 1, memoryview(batch)[len(batch) - 1 - len(item) : -1]))
+    return dict(record)
 
 
 def test_words_may_be_given_as_text_and_sequences_as_lists() -> None:

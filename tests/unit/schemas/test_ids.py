@@ -35,6 +35,24 @@ def test_new_step_ids_are_w3c_span_ids_and_no_two_are_alike() -> None:
     assert len(set(made)) == len(made)
 
 
+def test_event_ids_are_uuids_of_version_7_in_the_order_of_their_making() -> None:
+    some = ids.EventIds()
+    made = [some.new(10**15 + at) for at in range(0, 4_000_000, 400)]
+
+    assert all(map(ids.is_run_id, made))
+    assert {(event_id[12], event_id[16] in "89ab") for event_id in made} == {("7", True)}
+    assert len(set(made)) == len(made)
+    assert [event_id[:12] for event_id in made] == sorted(event_id[:12] for event_id in made)
+
+
+def test_event_ids_that_threads_draw_at_once_are_no_two_alike() -> None:
+    some = ids.EventIds()
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: [some.new(10**15) for _ in range(2000)], range(16)))
+
+    assert len({event_id for each in made for event_id in each}) == 16 * 2000
+
+
 def test_step_ids_that_threads_draw_at_once_are_no_two_alike() -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: [ids.new_step_id() for _ in range(500)], range(16)))

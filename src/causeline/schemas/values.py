@@ -1,0 +1,332 @@
+"""Values of events as Avro bytes, checked on the way: one encoder for each kind of value that the event models name.
+
+An encoder does two things. Called, it checks a value and gives its bytes, with the branch of a nullable union already
+in front, or raises ValueError saying what the value should be. Asked for `inline`, it gives the same as an expression
+for a generated function: one that need not know every good value, but raises for every bad one or hands it to the call.
+"""
+
+import re
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from types import UnionType
+from typing import Any, Final, Protocol, TypeAlias, Union, get_args, get_origin
+
+from causeline.schemas import events
+from causeline.schemas.events import MAX_LABEL_CHARS, MAX_LABELS, MAX_LIST, MAX_SIDES, ConflictSide
+from causeline.schemas.wire import encode_long
+
+NULL: Final = b"\x00"
+SOME: Final = b"\x02"
+"""The branch of a nullable union that is not null."""
+
+Bind: TypeAlias = Callable[[object], str]
+"""Makes an object known to a generated function; gives the name that it has there."""
+
+_REMEMBERED: Final = 8192
+_REMEMBERED_BYTES: Final = 300
+_LENGTHS: Final = tuple(encode_long(n) for n in range(4096))
+_PAIRS: Final = tuple(bytes(((n & 0x7F) | 0x80, (n >> 7) | 0x80)) for n in range(1 << 14))
+"""Two continued bytes of a variable-length number, by their 14 bits."""
+_LAST_MICROSECOND: Final = 253_402_300_799_999_999
+_LARGEST: Final = sys.float_info.max
+_double = struct.Struct("<d").pack
+_double_some = struct.Struct("<Bd").pack
+
+
+class Encoder(Protocol):
+    """Checks and encodes the values of one field."""
+
+    def __call__(self, value: Any) -> bytes:
+        """The bytes of a value; raises ValueError saying what it should be."""
+
+    def inline(self, value: str, bind: Bind) -> str:
+        """An expression for the bytes of the variable `value`; whatever it raises, the call then explains."""
+
+
+class _Called:
+    """An encoder that has no shorter way than its call."""
+
+    def inline(self, value: str, bind: Bind) -> str:
+        """A call."""
+        return f"{bind(self)}({value})"
+
+
+class Text(_Called):
+    """A string of so many characters."""
+
+    def __init__(self, lead: bytes, shortest: int, longest: int) -> None:
+        self._lead, self._shortest, self._longest = lead, shortest, longest
+        self._lengths = tuple(lead + length for length in _LENGTHS)
+
+    def __call__(self, value: Any) -> bytes:
+        """Its UTF-8 behind its length."""
+        if not isinstance(value, str) or not self._shortest <= len(value) <= self._longest:
+            raise ValueError(f"a string of {self._shortest} to {self._longest} characters")
+        try:
+            raw = value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("text without lone surrogates") from None
+        return self._lengths[len(raw)] + raw if len(raw) < len(_LENGTHS) else self._lead + encode_long(len(raw)) + raw
+
+    def inline(self, value: str, bind: Bind) -> str:
+        """Bytes that are no more than the characters allowed need no other check; length 0 has no prefix to add."""
+        lengths = (None, *self._lengths[1 : self._longest + 1])
+        return f"{bind(lengths)}[len(raw := {bind(str.encode)}({value}))] + raw"
+
+
+class Hexadecimal(_Called):
+    """So many lower-case hex digits, not all zero."""
+
+    def __init__(self, lead: bytes, digits: int) -> None:
+        self._lead = lead + _LENGTHS[digits]
+        self._what = f"{digits} lower-case hex digits, not all zero"
+        self._matches = re.compile(rf"(?!0{{{digits}}})[0-9a-f]{{{digits}}}", re.ASCII).fullmatch
+
+    def __call__(self, value: Any) -> bytes:
+        """Its digits behind their number."""
+        if not isinstance(value, str) or not self._matches(value):
+            raise ValueError(self._what)
+        return self._lead + value.encode("ascii")
+
+    def inline(self, value: str, bind: Bind) -> str:
+        """The same pattern; what does not match goes to the call, which refuses it."""
+        encoded = f"{bind(self._lead)} + {bind(str.encode)}({value})"
+        return f"({encoded} if {bind(self._matches)}({value}) else {bind(self)}({value}))"
+
+
+class Integer(_Called):
+    """A whole number."""
+
+    def __init__(self, lead: bytes, least: int, most: int) -> None:
+        self._lead, self._least, self._most = lead, least, most
+        self._small = tuple(lead + length for length in _LENGTHS)
+
+    def __call__(self, value: Any) -> bytes:
+        """Zig-zag, 7 bits a byte."""
+        if type(value) is not int or not self._least <= value <= self._most:
+            raise ValueError(f"a whole number from {self._least} to {self._most}")
+        return self._small[value] if 0 <= value < len(_LENGTHS) else self._lead + encode_long(value)
+
+    def inline(self, value: str, bind: Bind) -> str:
+        """Small numbers are looked up."""
+        small = f"type({value}) is int and {max(0, self._least) - 1} < {value} < {len(_LENGTHS)}"
+        return f"({bind(self._small)}[{value}] if {small} else {bind(self)}({value}))"
+
+
+class _HighBits(dict[int, bytes]):
+    """The bytes of a moment's bits from the 28th on: those of a span of 134 s, so one look-up for a run's times."""
+
+    def __missing__(self, high: int) -> bytes:
+        if not 0 < high <= (_LAST_MICROSECOND << 1) >> 28:
+            raise ValueError("out of the span that is looked up")
+        out, rest = bytearray(), high
+        while rest > 0x7F:
+            out.append((rest & 0x7F) | 0x80)
+            rest >>= 7
+        out.append(rest)
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        tail = self[high] = bytes(out)
+        return tail
+
+
+_HIGH_BITS: Final = _HighBits()
+
+
+class Moment(_Called):
+    """Microseconds since the epoch."""
+
+    def __init__(self, lead: bytes) -> None:
+        self._lead = lead
+        self._pairs = tuple(lead + pair for pair in _PAIRS) if lead else _PAIRS
+
+    def __call__(self, value: Any) -> bytes:
+        """Zig-zag, 7 bits a byte."""
+        if type(value) is not int or not 0 <= value <= _LAST_MICROSECOND:
+            raise ValueError("microseconds since the epoch")
+        return self._lead + encode_long(value)
+
+    def inline(self, value: str, bind: Bind) -> str:
+        """28 bits by two look-ups and the rest by a third; the last microsecond is the end of a span of the third."""
+        bits = f"{bind(self._pairs)}[(bits := {value} << 1) & 0x3FFF] + {bind(_PAIRS)}[bits >> 14 & 0x3FFF]"
+        known = f"type({value}) is int and 0 < {value} <= {_LAST_MICROSECOND}"
+        return f"({bits} + {bind(_HIGH_BITS)}[bits >> 28] if {known} else {bind(self)}({value}))"
+
+
+class Number(_Called):
+    """A finite number that is not negative."""
+
+    def __init__(self, lead: bytes, most: float) -> None:
+        self._lead, self._most = lead, most
+
+    def __call__(self, value: Any) -> bytes:
+        """8 bytes, the least first."""
+        if type(value) not in (float, int) or not 0.0 <= value <= self._most:
+            raise ValueError(f"a finite number from 0 to {self._most}")
+        return self._lead + _double(value)
+
+    def inline(self, value: str, bind: Bind) -> str:
+        """A float with its branch in one packing."""
+        if self._lead != SOME:
+            return super().inline(value, bind)
+        known = f"type({value}) is float and 0.0 <= {value} <= {bind(self._most)}"
+        return f"({bind(_double_some)}(2, {value}) if {known} else {bind(self)}({value}))"
+
+
+class Boolean(_Called):
+    """True or false."""
+
+    def __init__(self, lead: bytes) -> None:
+        self._false, self._true = lead + b"\x00", lead + b"\x01"
+
+    def __call__(self, value: Any) -> bytes:
+        """One byte."""
+        if type(value) is not bool:
+            raise ValueError("true or false")
+        return self._true if value else self._false
+
+    def inline(self, value: str, bind: Bind) -> str:
+        """By identity: 1 is not True."""
+        false = f"{bind(self._false)} if {value} is False else {bind(self)}({value})"
+        return f"({bind(self._true)} if {value} is True else {false})"
+
+
+class Word(_Called):
+    """A word of a vocabulary, as its member or as text."""
+
+    def __init__(self, lead: bytes, words: tuple[str, ...]) -> None:
+        text = Text(lead, 1, 256)
+        self._table = {word: text(word) for word in words}
+
+    def __call__(self, value: Any) -> bytes:
+        """As text."""
+        found = self._table.get(value) if isinstance(value, str) else None
+        if found is None:
+            raise ValueError(f"one of {', '.join(self._table)}")
+        return found
+
+
+class Strings(_Called):
+    """A list of texts."""
+
+    def __init__(self, item: Encoder) -> None:
+        self._item = item
+
+    def __call__(self, value: Any) -> bytes:
+        """One block and its end; an empty list is only its end."""
+        if not isinstance(value, tuple | list) or len(value) > MAX_LIST:
+            raise ValueError(f"a list of at most {MAX_LIST}")
+        if not value:
+            return NULL
+        return b"".join((_LENGTHS[len(value)], *map(self._item, value), NULL))
+
+
+class Remembered(dict[object, bytes]):
+    """An encoder that remembers what it has encoded: names, versions and words recur from event to event.
+
+    A text is equal to nothing but a text, so what is found needs no further check.
+    """
+
+    def __init__(self, encode: Encoder) -> None:
+        super().__init__()
+        self._encode = encode
+
+    def __missing__(self, value: object) -> bytes:
+        found = self._encode(value)
+        if len(found) <= _REMEMBERED_BYTES:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[value] = found
+        return found
+
+    def __call__(self, value: Any) -> bytes:
+        """The bytes of a value, found or made."""
+        try:
+            return self[value]
+        except TypeError:  # it cannot be hashed, so it is no text
+            return self._encode(value)
+
+    def inline(self, value: str, bind: Bind) -> str:
+        """A look-up, which makes what it does not find."""
+        return f"{bind(self)}[{value}]"
+
+
+_label = Remembered(Text(b"", 0, MAX_LABEL_CHARS))
+
+
+class Labels(_Called):
+    """Pairs of texts."""
+
+    def __call__(self, value: Any) -> bytes:
+        """One block of pairs and its end."""
+        if not isinstance(value, Mapping) or len(value) > MAX_LABELS:
+            raise ValueError(f"at most {MAX_LABELS} labels")
+        if not value:
+            return NULL
+        try:
+            pairs = [_label[key] + _label[text] for key, text in value.items()]
+        except TypeError:  # it cannot be hashed, so it is no text
+            raise ValueError("pairs of texts") from None
+        return b"".join((_LENGTHS[len(pairs)], *pairs, NULL))
+
+
+class Sides(_Called):
+    """The sides of a conflict."""
+
+    _FIELDS: Final[Mapping[str, Encoder]] = {
+        "source_ref": Text(b"", 1, 2048),
+        "value_ref": Text(SOME, 1, 2048),
+        "source_kind": Remembered(Text(SOME, 1, 256)),
+        "score": Number(SOME, 1.0),
+    }
+
+    def __call__(self, value: Any) -> bytes:
+        """One block of records and its end."""
+        if not isinstance(value, tuple | list) or len(value) > MAX_SIDES:
+            raise ValueError(f"a list of at most {MAX_SIDES} sides")
+        if not value:
+            return NULL
+        return b"".join((_LENGTHS[len(value)], *map(self._side, value), NULL))
+
+    def _side(self, side: Any) -> bytes:
+        if type(side) is not ConflictSide:
+            raise ValueError("made of ConflictSide")
+        return b"".join(
+            NULL if value is None and name != "source_ref" else encode(value)
+            for name, encode in self._FIELDS.items()
+            for value in (getattr(side, name),)
+        )
+
+
+_BY_KIND: Final[tuple[tuple[object, Callable[[bytes], Encoder]], ...]] = (
+    (events.RunId, lambda lead: Hexadecimal(lead, 32)),
+    (events.StepId, lambda lead: Hexadecimal(lead, 16)),
+    (events.Micros, Moment),
+    (events.Name, lambda lead: Remembered(Text(lead, 1, 256))),
+    (events.Phrase, lambda lead: Remembered(Text(lead, 1, 1024))),
+    (events.Ref, lambda lead: Text(lead, 1, 2048)),
+    (events.Refs, lambda _: Strings(Text(b"", 1, 2048))),
+    (events.Phrases, lambda _: Strings(Remembered(Text(b"", 1, 1024)))),
+    (events.StepNames, lambda _: Strings(Remembered(Text(b"", 1, 300)))),
+    (events.Score, lambda lead: Number(lead, 1.0)),
+    (events.Amount, lambda lead: Number(lead, _LARGEST)),
+    (events.Count, lambda lead: Integer(lead, 0, 2**31 - 1)),
+    (events.Positive, lambda lead: Integer(lead, 1, 2**31 - 1)),
+    (events.BigCount, lambda lead: Integer(lead, 0, 2**63 - 1)),
+    (events.Whole, lambda lead: Integer(lead, -(2**63), 2**63 - 1)),
+    (events.Labels, lambda _: Labels()),
+    (events.Sides, lambda _: Sides()),
+    (bool, Boolean),
+)
+
+
+def encoder_of(hint: object, lead: bytes, *, recurs: bool = False) -> Encoder:
+    """The encoder of a field that its model annotates with `hint`; `recurs` for ids that many events repeat."""
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return Remembered(Word(lead, tuple(word.value for word in hint)))
+    made = next(make(lead) for kind, make in _BY_KIND if kind == hint)
+    return Remembered(made) if recurs else made
