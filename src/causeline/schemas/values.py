@@ -31,6 +31,8 @@ _PAIRS: Final = tuple(bytes(((n & 0x7F) | 0x80, (n >> 7) | 0x80)) for n in range
 """Two continued bytes of a variable-length number, by their 14 bits."""
 _LAST_MICROSECOND: Final = 253_402_300_799_999_999
 _LARGEST: Final = sys.float_info.max
+_LISTS: Final = (tuple, list)
+_utf8 = str.encode
 _double = struct.Struct("<d").pack
 _double_some = struct.Struct("<Bd").pack
 
@@ -59,6 +61,8 @@ class Text(_Called):
     def __init__(self, lead: bytes, shortest: int, longest: int) -> None:
         self._lead, self._shortest, self._longest = lead, shortest, longest
         self._lengths = tuple(lead + length for length in _LENGTHS)
+        self.lengths: tuple[Any, ...] = (None if shortest else lead + NULL, *self._lengths[1 : longest + 1])
+        """By the number of bytes, for texts that need no other check than to have so few."""
 
     def __call__(self, value: Any) -> bytes:
         """Its UTF-8 behind its length."""
@@ -72,8 +76,7 @@ class Text(_Called):
 
     def inline(self, value: str, bind: Bind) -> str:
         """Bytes that are no more than the characters allowed need no other check; length 0 has no prefix to add."""
-        lengths = (None, *self._lengths[1 : self._longest + 1])
-        return f"{bind(lengths)}[len(raw := {bind(str.encode)}({value}))] + raw"
+        return f"{bind(self.lengths)}[len(raw := {bind(_utf8)}({value}))] + raw"
 
 
 class Hexadecimal(_Called):
@@ -92,7 +95,7 @@ class Hexadecimal(_Called):
 
     def inline(self, value: str, bind: Bind) -> str:
         """The same pattern; what does not match goes to the call, which refuses it."""
-        encoded = f"{bind(self._lead)} + {bind(str.encode)}({value})"
+        encoded = f"{bind(self._lead)} + {bind(_utf8)}({value})"
         return f"({encoded} if {bind(self._matches)}({value}) else {bind(self)}({value}))"
 
 
@@ -116,20 +119,24 @@ class Integer(_Called):
 
 
 class _HighBits(dict[int, bytes]):
-    """The bytes of a moment's bits from the 28th on: those of a span of 134 s, so one look-up for a run's times."""
+    """The bytes of a moment's bits from the 14th on: those of a span of 8 ms, so that a busy process finds most."""
 
     def __missing__(self, high: int) -> bytes:
-        if not 0 < high <= (_LAST_MICROSECOND << 1) >> 28:
-            raise ValueError("out of the span that is looked up")
-        out, rest = bytearray(), high
-        while rest > 0x7F:
-            out.append((rest & 0x7F) | 0x80)
-            rest >>= 7
-        out.append(rest)
+        if not 0 <= high <= (_LAST_MICROSECOND << 1) >> 14:
+            raise ValueError("microseconds since the epoch")
         if len(self) >= _REMEMBERED:
             self.clear()
-        tail = self[high] = bytes(out)
+        tail = self[high] = _unsigned(high)
         return tail
+
+
+def _unsigned(rest: int) -> bytes:
+    out = bytearray()
+    while rest > 0x7F:
+        out.append((rest & 0x7F) | 0x80)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)
 
 
 _HIGH_BITS: Final = _HighBits()
@@ -140,7 +147,7 @@ class Moment(_Called):
 
     def __init__(self, lead: bytes) -> None:
         self._lead = lead
-        self._pairs = tuple(lead + pair for pair in _PAIRS) if lead else _PAIRS
+        self._pairs = tuple(lead + pair for pair in _PAIRS)
 
     def __call__(self, value: Any) -> bytes:
         """Zig-zag, 7 bits a byte."""
@@ -149,10 +156,10 @@ class Moment(_Called):
         return self._lead + encode_long(value)
 
     def inline(self, value: str, bind: Bind) -> str:
-        """28 bits by two look-ups and the rest by a third; the last microsecond is the end of a span of the third."""
-        bits = f"{bind(self._pairs)}[(bits := {value} << 1) & 0x3FFF] + {bind(_PAIRS)}[bits >> 14 & 0x3FFF]"
-        known = f"type({value}) is int and 0 < {value} <= {_LAST_MICROSECOND}"
-        return f"({bits} + {bind(_HIGH_BITS)}[bits >> 28] if {known} else {bind(self)}({value}))"
+        """14 bits by one look-up and the rest by another; the first 8 ms of 1970 are shorter than that."""
+        bits = f"{bind(self._pairs)}[({value} << 1) & 0x3FFF] + {bind(_HIGH_BITS)}[{value} >> 13]"
+        known = f"type({value}) is int and 0x2000 <= {value} <= {_LAST_MICROSECOND}"
+        return f"({bits} if {known} else {bind(self)}({value}))"
 
 
 class Number(_Called):
@@ -211,16 +218,28 @@ class Word(_Called):
 class Strings(_Called):
     """A list of texts."""
 
-    def __init__(self, item: Encoder) -> None:
+    def __init__(self, item: "Text | Remembered") -> None:
         self._item = item
+        self._find = item.__getitem__ if isinstance(item, Remembered) else None
+        self._lengths = () if isinstance(item, Remembered) else item.lengths
 
     def __call__(self, value: Any) -> bytes:
         """One block and its end; an empty list is only its end."""
-        if not isinstance(value, tuple | list) or len(value) > MAX_LIST:
+        if not isinstance(value, _LISTS) or len(value) > MAX_LIST:
             raise ValueError(f"a list of at most {MAX_LIST}")
         if not value:
             return NULL
-        return b"".join((_LENGTHS[len(value)], *map(self._item, value), NULL))
+        try:
+            if self._find is not None:
+                return b"".join((_LENGTHS[len(value)], *map(self._find, value), NULL))
+            lengths, parts = self._lengths, [_LENGTHS[len(value)]]
+            for text in value:
+                raw = _utf8(text)
+                parts += (lengths[len(raw)], raw)
+            parts.append(NULL)
+            return b"".join(parts)
+        except (IndexError, TypeError, UnicodeEncodeError):
+            return b"".join((_LENGTHS[len(value)], *map(self._item, value), NULL))
 
 
 class Remembered(dict[object, bytes]):
@@ -261,15 +280,18 @@ class Labels(_Called):
 
     def __call__(self, value: Any) -> bytes:
         """One block of pairs and its end."""
-        if not isinstance(value, Mapping) or len(value) > MAX_LABELS:
+        if (type(value) is not dict and not isinstance(value, Mapping)) or len(value) > MAX_LABELS:
             raise ValueError(f"at most {MAX_LABELS} labels")
         if not value:
             return NULL
+        parts = [_LENGTHS[len(value)]]
         try:
-            pairs = [_label[key] + _label[text] for key, text in value.items()]
+            for key, text in value.items():
+                parts += (_label[key], _label[text])
         except TypeError:  # it cannot be hashed, so it is no text
             raise ValueError("pairs of texts") from None
-        return b"".join((_LENGTHS[len(pairs)], *pairs, NULL))
+        parts.append(NULL)
+        return b"".join(parts)
 
 
 class Sides(_Called):
@@ -284,7 +306,7 @@ class Sides(_Called):
 
     def __call__(self, value: Any) -> bytes:
         """One block of records and its end."""
-        if not isinstance(value, tuple | list) or len(value) > MAX_SIDES:
+        if not isinstance(value, _LISTS) or len(value) > MAX_SIDES:
             raise ValueError(f"a list of at most {MAX_SIDES} sides")
         if not value:
             return NULL
