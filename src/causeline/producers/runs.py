@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextvars
 import functools
 import itertools
-import os
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextvars import Token
 from dataclasses import dataclass
@@ -46,6 +45,7 @@ T = TypeVar("T")
 
 _MAX_NAME = 256
 _MAX_STEP = 300
+_MAX_STEP_LABELS = 4096
 _CONFLICT = 2
 """So many values make a conflict."""
 
@@ -116,7 +116,7 @@ class Run(Boundaries):
             self.outer, self.is_left = context.current_run(), False
         self._tokens.append(context.RUN.set(self))
         if self._begins is not None and not self._begun_in:
-            self._begun_in = os.getpid()
+            self._begun_in = context.PROCESS.number
             self.say(EventType.RUN_STARTED, self.started_at, {"parent_step_id": self._parent_step_id, **self._begins})
             self._tracer.count_open_runs(1)
         return self
@@ -154,7 +154,7 @@ class Run(Boundaries):
 
         A run that goes on from another process, by `Tracer.continue_run` or by fork, is ended by the one that began it.
         """
-        if self._over or self._begun_in != os.getpid():
+        if self._over or self._begun_in != context.PROCESS.number:
             return
         self._over = True
         self._tracer.count_open_runs(-1)
@@ -354,8 +354,28 @@ class Run(Boundaries):
         """A step has ended, and says this."""
         # Also a step whose event is dropped is expected: so the record can name what it lacks.
         if len(self._finished_steps) < MAX_LIST:
-            self._finished_steps.append(cut(f"{step.kind}:{step.name}", _MAX_STEP))
+            self._finished_steps.append(_step_label(step.kind, step.name))
         self.say(EventType.STEP_FINISHED, occurred_at, said)
+
+
+def _step_label(kind: object, name: object) -> str:
+    try:
+        return _step_labels[kind, name]
+    except TypeError:  # it cannot be hashed, and breaks the contract, which its event shows
+        return cut(f"{kind}:{name}", _MAX_STEP)
+
+
+class _StepLabels(dict[tuple[object, object], str]):
+    """kind:name of the steps met before."""
+
+    def __missing__(self, step: tuple[object, object]) -> str:
+        if len(self) >= _MAX_STEP_LABELS:
+            self.clear()
+        label = self[step] = cut(f"{step[0]}:{step[1]}", _MAX_STEP)
+        return label
+
+
+_step_labels = _StepLabels()
 
 
 def _conflicting(refs: Sequence[str], sides: Sequence[ConflictSide]) -> Sequence[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from causeline.producers import context
 from causeline.producers import fields as f
@@ -29,15 +29,13 @@ class Step:
         "_announce", "_fields", "_parent", "_token", "is_left", "kind", "name", "outer", "run", "started_at", "step_id",
     )  # fmt: skip
 
-    def __init__(
-        self, run: Run, kind: StepKind | str, name: str, fields: dict[str, Any], *, announce: bool = False
-    ) -> None:
+    def __init__(self, run: Run, kind: StepKind | str, name: str, fields: Any, *, announce: bool = False) -> None:
         self.run = run
         self.kind = kind
         self.name = name
         self.step_id = ids.new_step_id()
         self.started_at = 0
-        self._fields = fields
+        self._fields: dict[str, Any] = fields
         self._announce = announce
         self._parent: str | None = None
         self._token: Token[Step | None] | None = None
@@ -47,11 +45,15 @@ class Step:
 
     def set(self, **fields: Unpack[f.StepFields]) -> Self:
         """Say more of the step; a later word replaces an earlier one, labels are added."""
-        more: dict[str, Any] = dict(fields)
-        before, after = self._fields.get("labels"), more.get("labels")
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            more["labels"] = {**before, **after}
-        self._fields.update(more)
+        before = self._fields
+        if not before:
+            self._fields = cast("dict[str, Any]", fields)
+            return self
+        if "labels" in fields and isinstance(said := before.get("labels"), Mapping):
+            more = fields["labels"]
+            if isinstance(more, Mapping):
+                fields["labels"] = {**said, **more}
+        before.update(fields)
         return self
 
     def label(self, labels: Mapping[str, object]) -> Self:
@@ -61,30 +63,41 @@ class Step:
         return self.set(labels={key: _as_text(value) for key, value in labels.items()})
 
     def __enter__(self) -> Self:
-        self.started_at = self.run.clock()
-        current = context.current_step()
-        self.outer = self.outer if current is self else current
+        run = self.run
+        self.started_at = run.clock()
+        current = context.STEP.get()
+        if current is not None and current.is_left:
+            current = context.current_step()
+        if current is not self:
+            self.outer = current
         self.is_left = False
-        self._parent = self.run.parent_of(self.outer)
+        self._parent = run.parent_of(self.outer)
         self._token = context.STEP.set(self)
         if self._announce:
-            self.run.say(EventType.STEP_STARTED, self.started_at, self._identity())
+            run.say(EventType.STEP_STARTED, self.started_at, self._identity())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.is_left = True
-        if self._token is not None:
-            context.leave(context.STEP, self._token)
-            self._token = None
-        said = self._identity()
-        said["status"] = Status.OK
-        said.update(self._fields)
-        if is_failure(kind):
+        token, self._token = self._token, None
+        if token is not None:
+            context.leave(context.STEP, token)
+        said = {
+            "step_id": self.step_id,
+            "parent_step_id": self._parent,
+            "step_kind": self.kind,
+            "step_name": self.name,
+            "started_at": self.started_at,
+            "status": Status.OK,
+            **self._fields,
+        }
+        if kind is not None and is_failure(kind):
             said["status"] = Status.ERROR
             said.setdefault("error_type", class_name(kind))
-        self.run.step_over(self, self.run.clock(), said)
+        run = self.run
+        run.step_over(self, run.clock(), said)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
