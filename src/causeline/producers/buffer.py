@@ -1,9 +1,10 @@
-"""What an emitter holds: events taken in and not yet delivered, bounded, as batches that are open, ready or under way.
+"""What an emitter holds: events taken in and not yet delivered, bounded: as a lot unsorted, then as batches that are
+open, ready or under way.
 
-Callers put events in; the emitter's thread takes batches out and says what became of them. The lock is held for
-look-ups and appends only, never during I/O. It is reentrant, because a finaliser or a signal handler may emit in the
-midst of another call of its very thread: it finds `_busy` set, and what it emits is put aside for the call that it
-interrupted.
+Callers put events into the lot; the emitter's thread sorts them into batches, takes those out and says what became of
+them. The lock is held for look-ups and appends only, never during I/O nor while a lot is sorted. It is reentrant,
+because a finaliser or a signal handler may emit in the midst of another call of its very thread: it finds `_busy` set,
+and what it emits is put aside for the call that it interrupted.
 """
 
 import threading
@@ -11,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from causeline.producers.batches import Batch, Gatherer
+from causeline.producers.batches import Batch, Gatherer, Lot
 from causeline.producers.settings import EmitterSettings
 from causeline.producers.spool import Spool
 from causeline.producers.stats import Left
@@ -23,26 +24,38 @@ class Buffer:
     """The events between `put` and `settle`. Safe for threads."""
 
     def __init__(self, settings: EmitterSettings, spool: Spool, now_s: Callable[[], float]) -> None:
-        self._settings = settings
         self._spool = spool
         self._now_s = now_s
+        self._lot_events, self._lot_bytes = settings.batch_events, settings.batch_bytes
+        self._max_events, self._max_bytes = settings.buffer_events, settings.buffer_bytes
+        self._batch_age_s = settings.batch_age_s
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
         self._busy = False
         self._aside: deque[tuple[str, str, bytes]] = deque()
+        self._lot = Lot()
+        self._lot_is_due_at_bytes = 0
         self._gatherer = Gatherer(
             batch_events=settings.batch_events, batch_bytes=settings.batch_bytes, batch_age_s=settings.batch_age_s
         )
+        self._open_first: int | None = None
+        """Number of the first event that is being sorted or in an open batch: the gatherer is the thread's own."""
         self._ready: deque[Batch] = deque()
         self._under_way: set[Batch] = set()
-        self._hurry = False
+        self._hurry = self._has_waited = False
         self._bytes = 0
+        self._settled = 0
         self.closed = self.stopped = False
         """`closed`: nothing is taken in. `stopped`: the thread does not wait for anything any more."""
-        self.accepted = self.dropped = self.waiting = self.in_flight = 0
+        self.dropped = self.waiting = self.in_flight = 0
         """Counts of events; `waiting` are the accepted that are not settled, `in_flight` those of them under way."""
 
     # --- the callers' side
+
+    @property
+    def accepted(self) -> int:
+        """Events that were taken in."""
+        return self._settled + self.waiting
 
     def put(self, run_id: str, event_id: str, item: bytes) -> bool:
         """Take one encoded event; False when there is no room for it, or after `close`."""
@@ -78,7 +91,7 @@ class Buffer:
                     break
             self._hurry = False
             with self._exclusively():
-                batches = len(self._under_way) + len(self._ready) + len(self._gatherer.firsts())
+                batches = len(self._under_way) + len(self._ready) + len(self._gatherer) + bool(self._lot.items)
                 return Left(self.waiting, batches)
 
     # --- the thread's side
@@ -94,32 +107,31 @@ class Buffer:
         return self.waiting > 0 and not self._gatherer.partitions
 
     def partitions_are(self, partitions: int) -> None:
-        """Learn the number of partitions, and sort what has waited for it."""
+        """Learn the number of partitions; what comes after goes by it, and what waited for it has waited enough."""
         with self._exclusively():
+            self._has_waited = bool(self._lot.items) and not self._gatherer.partitions
             self._ready.extend(self._gatherer.take_all())
-            waited = self._gatherer.partitions_are(partitions)
-            if not waited:
-                return
-            # Sorting may take a while and is done outside the lock; this stands for what is being sorted.
-            standing = Batch(0, waited[0][0], 0.0)
-            self._under_way.add(standing)
-        batches = self._gatherer.sort(waited, self._now_s())
-        with self._exclusively():
-            self._under_way.discard(standing)
-            self._ready.extendleft(reversed(batches))
+            self._open_first = None
+            self._gatherer.partitions = partitions
 
     def take(self, most_s: float | None = None) -> list[Batch]:
         """The batches that are due; they are under way from here until `settle`. Waits for some while there are none,
         at most `most_s`, and not at all while others are under way."""
+        lot = self._take_lot()
+        full = self._gatherer.sort(lot) if lot is not None else []
         with self._changed:
             with self._exclusively():
                 now = self._now_s()
-                self._ready.extend(self._gatherer.take_all() if self._hurry else self._gatherer.take_old(now))
+                self._ready.extend(full)
+                everything = self._hurry or (self._has_waited and lot is not None)
+                self._ready.extend(self._gatherer.take_all() if everything else self._gatherer.take_old(now))
+                self._has_waited = self._has_waited and lot is None
+                self._open_first = self._gatherer.first()
                 taken = [batch for batch in self._ready if batch.due_at_s <= now]
                 self._ready = deque(batch for batch in self._ready if batch.due_at_s > now)
                 self._under_way.update(taken)
                 self.in_flight += sum(map(len, taken))
-            if not taken and not self._under_way and not self.stopped:
+            if not taken and not self._under_way and not self.stopped and not self._is_lot_due(now):
                 self._changed.wait(self._rest_s(now, most_s))
             return taken
 
@@ -132,7 +144,9 @@ class Buffer:
                 self._ready.append(batch)
             else:
                 self.waiting -= len(batch)
+                self._settled += len(batch)
                 self._bytes -= batch.size_bytes
+                self._lot_is_due_at_bytes -= batch.size_bytes
             self._changed.notify_all()
 
     def rest(self, most_s: float) -> None:
@@ -166,34 +180,57 @@ class Buffer:
 
     def _take_in(self, run_id: str, event_id: str, item: bytes) -> bool:
         size = len(item)
-        if (
-            self.closed
-            or self.waiting >= self._settings.buffer_events
-            or self._bytes + size > self._settings.buffer_bytes
-        ):
+        held = self._bytes + size
+        if self.waiting >= self._max_events or held > self._max_bytes or self.closed:
             if not self.closed and self._spool.put(run_id, event_id, item):
                 return True
             self.dropped += 1
             return False
-        self.accepted += 1
+        self._bytes = held
         self.waiting += 1
-        self._bytes += size
-        full = self._gatherer.add(self.accepted, run_id, event_id, item, self._now_s())
-        if full is not None:
-            self._ready.append(full)
+        lot = self._lot
+        lot.runs.append(run_id)
+        lot.items.append(item)
+        events = len(lot.items)
+        if events == 1:
+            lot.first = self._settled + self.waiting
+            lot.since_s = self._now_s()
+            self._lot_is_due_at_bytes = held - size + self._lot_bytes
             self._changed.notify_all()
-        elif self.waiting == 1:
+        elif events == self._lot_events or held >= self._lot_is_due_at_bytes:
             self._changed.notify_all()
         return True
 
+    def _is_lot_due(self, now: float) -> bool:
+        lot = self._lot
+        return bool(lot.items and self._gatherer.partitions) and (
+            self._hurry
+            or self._has_waited
+            or len(lot.items) >= self._lot_events
+            or self._bytes >= self._lot_is_due_at_bytes
+            or now - lot.since_s >= self._batch_age_s
+        )
+
+    def _take_lot(self) -> Lot | None:
+        with self._exclusively():
+            if not self._is_lot_due(self._now_s()):
+                return None
+            lot, self._lot = self._lot, Lot()
+            if self._open_first is None:
+                self._open_first = lot.first
+            return lot
+
     def _is_outstanding(self, number: int) -> bool:
         with self._exclusively():
-            firsts = self._gatherer.firsts()
-            firsts += (batch.first for batch in (*self._ready, *self._under_way))
+            firsts = [batch.first for batch in (*self._ready, *self._under_way)]
+            firsts += [self._lot.first] if self._lot.items else []
+            firsts += [self._open_first] if self._open_first is not None else []
         return min(firsts, default=number + 1) <= number
 
     def _rest_s(self, now: float, most_s: float | None) -> float:
         dues = [now + (_IDLE_S if most_s is None else most_s), *(batch.due_at_s for batch in self._ready)]
-        if (due := self._gatherer.next_due_s()) is not None:
-            dues.append(due)
+        if (oldest := self._gatherer.oldest_s()) is not None:
+            dues.append(oldest + self._batch_age_s)
+        if self._lot.items and self._gatherer.partitions:
+            dues.append(self._lot.since_s + self._batch_age_s)
         return max(0.001, min(dues) - now)

@@ -21,9 +21,7 @@ _NO_STEP = "0" * 16
 _STEP_DIGITS = 16
 _STEPS_AT_ONCE = 512
 _SECOND_BITS = 20
-_RANDOM_BITS = 62
-_LOW_BITS = 50
-_VARIANT = 0b10
+_VARIANTS = "89ab"
 _NUMBERS = tuple(f"{number:03x}" for number in range(1 << 12))
 _step_ids: list[str] = []
 """Drawn ahead: asking the system for 8 random bytes costs more than all else that a step does."""
@@ -73,9 +71,9 @@ class EventIds:
 
     def _draw(self, second: int) -> str:
         # Times of the ids are those of the machine, whatever clock the run has.
-        now_ms, drawn = time.time_ns() // 1_000_000, secrets.randbits(_RANDOM_BITS)
-        high, low = drawn >> _LOW_BITS, drawn & ((1 << _LOW_BITS) - 1)
-        prefix = f"{now_ms:012x}7{high:03x}{_VARIANT << _LOW_BITS | low:013x}"
+        drawn = new_step_id()
+        variant = _VARIANTS[int(drawn[3], 16) & 0b11]
+        prefix = f"{time.time_ns() // 1_000_000:012x}7{drawn[:3]}{variant}{drawn[4:]}"
         numbers = iter(_NUMBERS)
         self._drawn = (second, prefix, numbers)
         return prefix + next(numbers)

@@ -118,6 +118,11 @@ def encode_string(text: str) -> bytes:
     return encode_long(len(raw)) + raw
 
 
+def event_id_of(item: bytes) -> str:
+    """The id of an event whose bytes are an item: 32 hex digits behind their number."""
+    return item[1:33].decode("ascii", "replace")
+
+
 def encode_batch(schema_id: int, header: bytes, items: Sequence[bytes]) -> bytes:
     """A framed batch of items that are encoded already; `header` is what stands before the array.
 
