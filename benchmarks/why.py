@@ -21,6 +21,7 @@ from causeline.producers.emitter import Emitter
 from causeline.producers.settings import EmitterSettings
 from causeline.producers.tracer import Tracer
 from causeline.producers.transport import Delivered
+from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
 from causeline.streams.assemble import assemble
@@ -61,7 +62,7 @@ class _Kept:
 
 
 def joined_runs(
-    seed: int, count: int, *, faulty_share: float, pairs: bool
+    seed: int, count: int, *, faulty_share: float, pairs: bool, policy: Policy = DEFAULT_POLICY
 ) -> Iterator[tuple[Run, Mapping[str, object]]]:
     """Demo runs of a seed as the assembler makes them, each with its line of the truth file."""
     kept = _Kept()
@@ -85,7 +86,7 @@ def joined_runs(
     decoded = decode(messages, Schemas())
     if decoded.unreadable:
         raise RuntimeError(f"{len(decoded.unreadable)} messages could not be read")
-    runs = assemble(decoded.frame, closed_at_us=0).runs
+    runs = assemble(decoded.frame, closed_at_us=0, policy=policy).runs
     for record in runs.iter_rows(named=True):
         yield Run.from_record(record), truth[record["run_id"]]
 
@@ -115,7 +116,7 @@ def measure(options: argparse.Namespace) -> Report:
     confusion: dict[str, Counter[str]] = defaultdict(Counter)
     clean = blamed = 0
     for seed in seeds:
-        for run, truth in joined_runs(seed, count, faulty_share=0.5, pairs=options.pairs):
+        for run, truth in joined_runs(seed, count, faulty_share=0.5, pairs=options.pairs, policy=policy):
             found = diagnose(run, policy)
             faults = truth["faults"]
             if not isinstance(faults, list) or not faults:

@@ -12,6 +12,7 @@ from causeline.cli import (
     explain,
     export,
     output,
+    policies,
     read,
     receive,
     rejudge,
@@ -65,6 +66,21 @@ def show_version(json_output: Json = False) -> None:
         output.say(f"causeline {ours} (Python {platform.python_version()})")
 
 
-for group in (demo, stack, status, read, explain, sql, topics, services, receive, export, amend, reviews, rejudge):
+for group in (
+    demo,
+    stack,
+    status,
+    read,
+    explain,
+    sql,
+    policies,
+    topics,
+    services,
+    receive,
+    export,
+    amend,
+    reviews,
+    rejudge,
+):
     group.register(app)
 app.command("version", epilog=examples("causeline version"))(show_version)

@@ -175,7 +175,7 @@ def _given_up(there: tuple[int, int], wanted: tuple[int, int], patience_s: float
 
 
 def _print(store: "Store", published: "Published", account: "Account") -> None:
-    from causeline.console import demo_report, queries  # noqa: PLC0415 - the console extra
+    from causeline.console import demo_report, lookups  # noqa: PLC0415 - the console extra
     from causeline.console.trace_map import trace_map  # noqa: PLC0415
     from causeline.console.trace_view import render  # noqa: PLC0415
 
@@ -186,8 +186,8 @@ def _print(store: "Store", published: "Published", account: "Account") -> None:
     example = demo_report.telling_run(store, published.session)
     if example:
         output.say("One run that went wrong")
-        run = queries.run_by_id(store, example)
-        output.print_parts(render(trace_map(run, queries.gaps_of(store, run.run_id))))
+        run = lookups.run_by_id(store, example)
+        output.print_parts(render(trace_map(run, lookups.gaps_of(store, run.run_id))))
         output.say()
     _print_account(account)
     output.say()

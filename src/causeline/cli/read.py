@@ -60,7 +60,7 @@ def runs(
     json_output: Json = False,
 ) -> None:
     """Find runs. Different filters must all hold; one filter said several times holds alternatives."""
-    from causeline.console import queries  # noqa: PLC0415 - the console extra
+    from causeline.console import lookups  # noqa: PLC0415 - the console extra
     from causeline.console.store import open_store  # noqa: PLC0415
     from causeline.console.when import parse_moment  # noqa: PLC0415
 
@@ -86,8 +86,8 @@ def runs(
     wanted.condition()  # what cannot be meant is told before anything is connected
     checked_limit(limit)
     with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
-        found = queries.find_runs(store, wanted, order=order, limit=limit)
-        total = queries.count_runs(store, wanted) if len(found) == limit else len(found)
+        found = lookups.find_runs(store, wanted, order=order, limit=limit)
+        total = lookups.count_runs(store, wanted) if len(found) == limit else len(found)
     if json_output:
         output.print_json_lines(_listed(run) for run in found)
         return
@@ -195,14 +195,14 @@ def _ids_from_stdin() -> Iterator[str]:
 
 def _found(store: "Store", ids: Sequence[str]) -> Iterator[Run]:
     """The runs of `ids` in their order; those that are not there are told, and raise CheckFailed at the end."""
-    from causeline.console import queries  # noqa: PLC0415 - the console extra
+    from causeline.console import lookups  # noqa: PLC0415 - the console extra
 
     whole = [text for text in map(part_of_id, ids) if len(text) == 32]
-    by_id = queries.runs_by_id(store, whole) if len(ids) > 1 else {}
+    by_id = lookups.runs_by_id(store, whole) if len(ids) > 1 else {}
     failed = 0
     for text in ids:
         try:
-            yield by_id.get(part_of_id(text)) or queries.run_by_id(store, text)
+            yield by_id.get(part_of_id(text)) or lookups.run_by_id(store, text)
         except CauselineError as error:
             if len(ids) == 1:
                 raise
@@ -231,13 +231,13 @@ def _show_traces(store: "Store", ids: Sequence[str]) -> None:
 
 
 def _show_maps(store: "Store", ids: Sequence[str], *, full: bool, events: bool, json_output: bool) -> None:
-    from causeline.console import queries  # noqa: PLC0415 - the console extra
+    from causeline.console import lookups  # noqa: PLC0415 - the console extra
     from causeline.console.trace_map import as_document, trace_map  # noqa: PLC0415
     from causeline.console.trace_view import render  # noqa: PLC0415
 
     for number, run in enumerate(_found(store, ids)):
-        live = queries.gaps_of(store, run.run_id) if run.gap_kinds else []
-        listed = queries.events_of(store, run.run_id) if events else None
+        live = lookups.gaps_of(store, run.run_id) if run.gap_kinds else []
+        listed = lookups.events_of(store, run.run_id) if events else None
         if json_output:
             output.print_json(as_document(run, live, listed))
             continue

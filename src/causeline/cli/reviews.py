@@ -199,7 +199,7 @@ def _store(clickhouse_url: str | None, state_dir: Path | None) -> "Iterator[Clic
 
 
 def _run_of(store: "Store", run_id: str) -> "Run | None":
-    from causeline.console.queries import runs_by_id  # noqa: PLC0415 - the console extra
+    from causeline.console.lookups import runs_by_id  # noqa: PLC0415 - the console extra
 
     return runs_by_id(store, [run_id]).get(run_id)
 

@@ -143,7 +143,7 @@ def _stack(folder: Path) -> "StackStatus | None":
 
 
 def _counts() -> dict[str, int]:
-    from causeline.console.queries import counts  # noqa: PLC0415 - the console extra
+    from causeline.console.lookups import counts  # noqa: PLC0415 - the console extra
     from causeline.console.store import open_store  # noqa: PLC0415
 
     with open_store(connections.clickhouse()) as store:

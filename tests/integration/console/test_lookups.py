@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from causeline.console import queries
+from causeline.console import lookups
 from causeline.console.answers import Counts
 from causeline.console.run_filter import Order, RunFilter
 from causeline.console.store import ClickHouseStore
@@ -38,8 +38,8 @@ def ids(runs: list[Run]) -> set[str]:
     ],
 )
 def test_every_filter_finds_the_failed_run_alone(store: ClickHouseStore, wanted: RunFilter) -> None:
-    assert ids(queries.find_runs(store, wanted)) == {FAILED.run_id}
-    assert queries.count_runs(store, wanted) == 1
+    assert ids(lookups.find_runs(store, wanted)) == {FAILED.run_id}
+    assert lookups.count_runs(store, wanted) == 1
 
 
 @pytest.mark.parametrize(
@@ -55,54 +55,54 @@ def test_every_filter_finds_the_failed_run_alone(store: ClickHouseStore, wanted:
     ],
 )
 def test_a_filter_that_nothing_meets_finds_nothing(store: ClickHouseStore, wanted: RunFilter) -> None:
-    assert queries.find_runs(store, wanted) == []
-    assert queries.count_runs(store, wanted) == 0
+    assert lookups.find_runs(store, wanted) == []
+    assert lookups.count_runs(store, wanted) == 0
 
 
 def test_a_list_is_bounded_and_always_in_the_same_order(store: ClickHouseStore) -> None:
-    first = queries.find_runs(store, RunFilter(), limit=10)
+    first = lookups.find_runs(store, RunFilter(), limit=10)
     assert len(first) == 10
-    assert first == queries.find_runs(store, RunFilter(), limit=10)
-    oldest = queries.find_runs(store, RunFilter(), order=Order.OLDEST)
-    newest = queries.find_runs(store, RunFilter(), order=Order.NEWEST)
+    assert first == lookups.find_runs(store, RunFilter(), limit=10)
+    oldest = lookups.find_runs(store, RunFilter(), order=Order.OLDEST)
+    newest = lookups.find_runs(store, RunFilter(), order=Order.NEWEST)
     assert [run.run_id for run in oldest] == [run.run_id for run in reversed(newest)]
-    assert queries.count_runs(store, RunFilter()) == 32
+    assert lookups.count_runs(store, RunFilter()) == 32
 
 
 @pytest.mark.parametrize("order", list(Order))
 def test_every_order_is_one_the_engine_knows(store: ClickHouseStore, order: Order) -> None:
-    assert len(queries.find_runs(store, RunFilter(), order=order)) == 32
+    assert len(lookups.find_runs(store, RunFilter(), order=order)) == 32
 
 
 def test_a_run_comes_back_as_it_was_stored(store: ClickHouseStore) -> None:
-    assert queries.run_by_id(store, FAILED.run_id) == FAILED
-    assert queries.run_by_id(store, CLEAN.run_id.upper()) == CLEAN
+    assert lookups.run_by_id(store, FAILED.run_id) == FAILED
+    assert lookups.run_by_id(store, CLEAN.run_id.upper()) == CLEAN
 
 
 def test_a_run_is_found_by_how_its_id_begins(store: ClickHouseStore) -> None:
-    assert queries.run_by_id(store, FAILED.run_id[:16]).run_id == FAILED.run_id
+    assert lookups.run_by_id(store, FAILED.run_id[:16]).run_id == FAILED.run_id
 
 
 def test_a_beginning_shared_by_several_names_some_of_them(store: ClickHouseStore) -> None:
     with pytest.raises(NotFound, match=r"Several runs begin with 0198c1: .*, …") as raised:
-        queries.run_by_id(store, "0198c1")
+        lookups.run_by_id(store, "0198c1")
     assert raised.value.hint == "Give more of the id."
 
 
 def test_an_unknown_run_and_a_malformed_id_are_different_errors(store: ClickHouseStore) -> None:
     with pytest.raises(NotFound, match="No run has the id"):
-        queries.run_by_id(store, "f" * 32)
+        lookups.run_by_id(store, "f" * 32)
     with pytest.raises(MalformedId, match="'nope' is no part of a run id"):
-        queries.run_by_id(store, "nope")
+        lookups.run_by_id(store, "nope")
 
 
 def test_many_runs_are_fetched_by_their_ids(store: ClickHouseStore) -> None:
     wanted = [CLEAN.run_id, FAILED.run_id, "f" * 32]
-    assert queries.runs_by_id(store, wanted) == {CLEAN.run_id: CLEAN, FAILED.run_id: FAILED}
+    assert lookups.runs_by_id(store, wanted) == {CLEAN.run_id: CLEAN, FAILED.run_id: FAILED}
 
 
 def test_counts_are_of_every_view(store: ClickHouseStore) -> None:
-    found = queries.counts(store)
+    found = lookups.counts(store)
     assert found.runs == 32
     assert found.steps == sum(len(run.steps) for run in (CLEAN, FAILED)) + 30 * len(CLEAN.steps)
     assert replace(found, runs=0, steps=0) == Counts(0, 0, 0, 0, 0, 0)
