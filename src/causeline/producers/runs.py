@@ -20,7 +20,7 @@ from causeline.producers.boundaries import Boundaries
 from causeline.producers.steps import Step, class_name, cut, is_failure
 from causeline.schemas import ids
 from causeline.schemas.clock import Clock
-from causeline.schemas.encode import RunWriter
+from causeline.schemas.encode import OF_EVERY_STEP, RunWriter
 from causeline.schemas.errors import InvalidEvent
 from causeline.schemas.events import MAX_LIST, ConflictSide
 from causeline.schemas.judge import judge, weigh
@@ -38,6 +38,7 @@ from causeline.schemas.vocabulary import (
 )
 
 if TYPE_CHECKING:
+    from causeline.producers.emitter import Emitter
     from causeline.producers.tracer import Tracer
 
 P = ParamSpec("P")
@@ -326,13 +327,44 @@ class Run(Boundaries):
             if masked is None:
                 return False
             event_id, item = pen.writer.write(kind, seq=seq, occurred_at=occurred_at, fields=masked)
-        except InvalidEvent as error:
-            emitter.count_unpublished(error)
-            return False
         except Exception as error:  # noqa: BLE001 - whatever it is, the application goes on
-            emitter.count_unpublished(InvalidEvent(f"{kind}: cannot be written ({type(error).__name__})."))
+            self._count(emitter, kind, error)
             return False
         return emitter.emit(self.run_id, event_id, item)
+
+    def step_over(
+        self, step: Step, parent: str | None, fields: dict[str, Any], failure: type[BaseException] | None
+    ) -> None:
+        """A step has ended, well or by an exception, and says these fields."""
+        at = self.clock()
+        # Also a step whose event is dropped is expected: so the record can name what it lacks.
+        if len(self._finished_steps) < MAX_LIST:
+            self._finished_steps.append(_step_label(step.kind, step.name))
+        emitter = self._tracer.emitter
+        if emitter is None:
+            return
+        status = Status.OK
+        if failure is not None:
+            status = Status.ERROR
+            fields = {"error_type": class_name(failure), **fields}
+            if "status" in fields:
+                fields["status"] = status
+        of_every_step = (step.started_at, step.step_id, parent, step.kind, step.name, status)
+        if self._tracer.masks:
+            self.say(EventType.STEP_FINISHED, at, {**dict(zip(OF_EVERY_STEP, of_every_step, strict=True)), **fields})
+            return
+        try:
+            pen = self._pens.get(emitter.emitter_id) or self._new_pen(emitter.emitter_id)
+            event_id, item = pen.writer.write_step(next(pen.numbers), at, of_every_step, fields)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the application goes on
+            self._count(emitter, EventType.STEP_FINISHED, error)
+        else:
+            emitter.emit(self.run_id, event_id, item)
+
+    def _count(self, emitter: Emitter, kind: EventType, error: Exception) -> None:
+        if not isinstance(error, InvalidEvent):
+            error = InvalidEvent(f"{kind}: cannot be written ({type(error).__name__}).")
+        emitter.count_unpublished(error)
 
     def _new_pen(self, emitter_id: str) -> _Pen:
         """For the first event of this process, which a fork makes another one; two threads get the same."""
@@ -349,13 +381,6 @@ class Run(Boundaries):
     def parent_of(self, step: Step | None) -> str | None:
         """What a new step within `step` has for its parent."""
         return step.step_id if step is not None and step.run is self else self._parent_step_id
-
-    def step_over(self, step: Step, occurred_at: int, said: dict[str, Any]) -> None:
-        """A step has ended, and says this."""
-        # Also a step whose event is dropped is expected: so the record can name what it lacks.
-        if len(self._finished_steps) < MAX_LIST:
-            self._finished_steps.append(_step_label(step.kind, step.name))
-        self.say(EventType.STEP_FINISHED, occurred_at, said)
 
 
 def _step_label(kind: object, name: object) -> str:

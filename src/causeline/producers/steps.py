@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 from causeline.producers import context
 from causeline.producers import fields as f
 from causeline.schemas import ids
-from causeline.schemas.vocabulary import EventType, Status, StepKind
+from causeline.schemas.vocabulary import EventType, StepKind
 
 if TYPE_CHECKING:
     from causeline.producers.runs import Run
@@ -84,20 +84,7 @@ class Step:
         token, self._token = self._token, None
         if token is not None:
             context.leave(context.STEP, token)
-        said = {
-            "step_id": self.step_id,
-            "parent_step_id": self._parent,
-            "step_kind": self.kind,
-            "step_name": self.name,
-            "started_at": self.started_at,
-            "status": Status.OK,
-            **self._fields,
-        }
-        if kind is not None and is_failure(kind):
-            said["status"] = Status.ERROR
-            said.setdefault("error_type", class_name(kind))
-        run = self.run
-        run.step_over(self, run.clock(), said)
+        self.run.step_over(self, self._parent, self._fields, kind if is_failure(kind) else None)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

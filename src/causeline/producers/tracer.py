@@ -71,6 +71,7 @@ class Tracer:
         self.policy = policy or _policy_from_environment()
         self._clock = clock
         self._mask = mask
+        self.masks = mask is not None
         self._taken_up: dict[str, itertools.count[int]] = {}
 
     @classmethod

@@ -8,7 +8,7 @@ for a generated function: one that need not know every good value, but raises fo
 import re
 import struct
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from types import UnionType
 from typing import Any, Final, Protocol, TypeAlias, Union, get_args, get_origin
@@ -248,9 +248,11 @@ class Remembered(dict[object, bytes]):
     A text is equal to nothing but a text, so what is found needs no further check.
     """
 
-    def __init__(self, encode: Encoder) -> None:
+    def __init__(self, encode: Encoder, *, steady: bool = False) -> None:
         super().__init__()
         self._encode = encode
+        self.steady = steady
+        """Whether there are so few different values that neighbours may be remembered together."""
 
     def __missing__(self, value: object) -> bytes:
         found = self._encode(value)
@@ -270,6 +272,25 @@ class Remembered(dict[object, bytes]):
     def inline(self, value: str, bind: Bind) -> str:
         """A look-up, which makes what it does not find."""
         return f"{bind(self)}[{value}]"
+
+
+class Together(dict[tuple[object, ...], bytes]):
+    """Neighbouring fields that are remembered as one: (encoder, whether it must be said) of each."""
+
+    def __init__(self, fields: Sequence[tuple[Remembered, bool]]) -> None:
+        super().__init__()
+        self._fields = fields
+
+    def __missing__(self, values: tuple[object, ...]) -> bytes:
+        found = b"".join(
+            NULL if value is None and not required else encode[value]
+            for (encode, required), value in zip(self._fields, values, strict=True)
+        )
+        if len(found) <= _REMEMBERED_BYTES:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[values] = found
+        return found
 
 
 _label = Remembered(Text(b"", 0, MAX_LABEL_CHARS))
@@ -326,7 +347,7 @@ _BY_KIND: Final[tuple[tuple[object, Callable[[bytes], Encoder]], ...]] = (
     (events.RunId, lambda lead: Hexadecimal(lead, 32)),
     (events.StepId, lambda lead: Hexadecimal(lead, 16)),
     (events.Micros, Moment),
-    (events.Name, lambda lead: Remembered(Text(lead, 1, 256))),
+    (events.Name, lambda lead: Remembered(Text(lead, 1, 256), steady=True)),
     (events.Phrase, lambda lead: Remembered(Text(lead, 1, 1024))),
     (events.Ref, lambda lead: Text(lead, 1, 2048)),
     (events.Refs, lambda _: Strings(Text(b"", 1, 2048))),
@@ -349,6 +370,6 @@ def encoder_of(hint: object, lead: bytes, *, recurs: bool = False) -> Encoder:
     if isinstance(hint, UnionType) or get_origin(hint) is Union:
         hint = next(part for part in get_args(hint) if part is not type(None))
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return Remembered(Word(lead, tuple(word.value for word in hint)))
+        return Remembered(Word(lead, tuple(word.value for word in hint)), steady=True)
     made = next(make(lead) for kind, make in _BY_KIND if kind == hint)
     return Remembered(made) if recurs else made
