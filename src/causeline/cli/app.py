@@ -8,9 +8,11 @@ import typer
 
 from causeline.cli import (
     amend,
+    compare,
     demo,
     explain,
     export,
+    lint,
     output,
     policies,
     read,
@@ -72,6 +74,8 @@ for group in (
     status,
     read,
     explain,
+    compare,
+    lint,
     sql,
     policies,
     topics,

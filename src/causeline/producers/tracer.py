@@ -63,6 +63,7 @@ class Tracer:
         clock: Clock = system_clock,
         mask: Mask | None = None,
         enabled: bool | None = None,
+        release: str | None = None,
     ) -> None:
         self.project = project or os.environ.get("CAUSELINE_PROJECT") or "default"
         if enabled is None:
@@ -72,6 +73,8 @@ class Tracer:
         self._clock = clock
         self._mask = mask
         self.masks = mask is not None
+        self.release = release or os.environ.get("CAUSELINE_RELEASE") or None
+        """Release of the application: the label `release` of every run that begins here."""
         self._taken_up: dict[str, itertools.count[int]] = {}
 
     @classmethod
@@ -102,9 +105,14 @@ class Tracer:
             clock=clock or self._clock,
             rules=self._rules(workflow),
             parent_step_id=remote[1] if remote else None,
-            begins={"input_ref": input_ref, "labels": labels},
+            begins={"input_ref": input_ref, "labels": self._with_release(labels)},
             only_here=given is None,
         )
+
+    def _with_release(self, labels: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        if self.release is None or (labels is not None and not isinstance(labels, Mapping)):
+            return labels
+        return {"release": self.release, **(labels or {})}
 
     def continue_run(
         self, headers: Mapping[str, str], *, workflow: str | None = None, clock: Clock | None = None

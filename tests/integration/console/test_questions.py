@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from benchmarks.why import joined_runs
 from causeline.cli.app import app
 from causeline.console.questions import questions
 from causeline.console.store import ClickHouseStore, open_store
+from causeline.console.version_lookup import versions_of
 from causeline.producers.demo.publish import demo_policy
 from causeline.schemas.clock import system_clock
 from causeline.schemas.connections import ClickHouseConnection
@@ -221,3 +223,57 @@ def test_one_is_asked_from_the_command_line(
     assert {json.loads(line)["workflow"] for line in said.stdout.splitlines()} == {"contract", "invoice", "policy"}
     shown = CliRunner().invoke(app, ["sql", "@review", "--show"], env=env)
     assert shown.stdout.strip() == questions()["review"].sql
+
+
+def test_versions_and_releases_are_compared_by_counts_that_are_right(
+    store: ClickHouseStore, own_database: ClickHouseConnection, environment: dict[str, str | None]
+) -> None:
+    released = [
+        replace(run, run_id=f"{n:032x}", labels={"release": "r2" if n % 2 else "r1"}) for n, run in enumerate(RUNS, 1)
+    ]
+    insert_runs(own_database, *(replace(run, workflow="released") for run in released))
+    found = versions_of(store, "released", "release", "r1", "r2", since_us=0)
+    one, other = ([run for run in released if run.labels["release"] == name] for name in ("r1", "r2"))
+    assert (found.left_runs, found.right_runs) == (len(one), len(other))
+    shares = {each.name: (each.left, each.right) for each in found.shares}
+    assert shares["answered"] == tuple(count(side, lambda run: run.final_state == "answered") for side in (one, other))
+    assert shares["with a fallback"] == tuple(count(side, lambda run: run.fallbacks) for side in (one, other))
+    commonest = Counter(run.route for run in released if run.route).most_common(1)[0][0]
+    assert shares[f"route {commonest}"] == tuple(
+        count(side, lambda run: run.route == commonest) for side in (one, other)
+    )
+    cost = next(each for each in found.measures if each.name == "cost_usd")
+    costs = [run.cost_usd for run in one if run.cost_usd is not None]
+    assert cost.left == pytest.approx(sum(costs) / len(costs))
+
+    env = environment | {"CAUSELINE_CLICKHOUSE_URL": own_database.url}
+    words = ["compare", "--release", "--workflow", "released", "--since", "2000-01-01", "r1", "r2"]
+    said = CliRunner().invoke(app, words, env=env)
+    assert said.exit_code == 0, said.output
+    assert said.stdout.splitlines()[0] == found.verdict
+    absent = CliRunner().invoke(app, [*words[:-1], "r3"], env=env)
+    assert (absent.exit_code, absent.stdout.strip()) == (
+        1,
+        "No run of released has release r3: there is nothing to compare.",
+    )
+
+
+def test_two_runs_are_compared_and_habits_are_found_from_the_command_line(
+    own_database: ClickHouseConnection, environment: dict[str, str | None]
+) -> None:
+    env = environment | {"CAUSELINE_CLICKHOUSE_URL": own_database.url}
+    one, other = RUNS[0], next(run for run in RUNS if run.final_state != RUNS[0].final_state)
+    said = CliRunner().invoke(app, ["compare", one.run_id, other.run_id, "--json"], env=env)
+    differences = json.loads(said.stdout)["differences"]
+    assert {
+        "part": "outcome",
+        "what": "final_state",
+        "left": one.final_state,
+        "right": other.final_state,
+    } in differences
+    same = CliRunner().invoke(app, ["compare", one.run_id, one.run_id], env=env)
+    assert same.stdout.strip() == f"{one.run_id} and {one.run_id} say the same."
+    linted = CliRunner().invoke(app, ["lint-traces", "--since", "2000-01-01", "--json"], env=env)
+    found = json.loads(linted.stdout)
+    assert linted.exit_code == (1 if found["habits"] else 0)
+    assert found["runs"]["invoice"] == sum(run.workflow == "invoice" for run in RUNS)

@@ -59,7 +59,8 @@ class Record:
         checks: dict[str, list[tuple[Evidence, Judgement | None]]] = {}
         for evidence in self.run.evidence:
             path = evidence.field_path or ""
-            checks.setdefault(path, []).append((evidence, self._judge(evidence, len(checks.get(path, ())))))
+            attempts = len(checks.get(path, ())) if evidence.retry_count is None else evidence.retry_count
+            checks.setdefault(path, []).append((evidence, self._judge(evidence, attempts)))
         return {path: FieldState(path, tuple(made)) for path, made in checks.items()}
 
     def _judge(self, evidence: Evidence, attempts: int) -> Judgement | None:

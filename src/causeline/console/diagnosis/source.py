@@ -157,13 +157,18 @@ def _misses(record: Record, step: Step, path: str | None) -> tuple[str, bool] | 
 def _context(record: Record) -> Iterator[Finding]:
     if not record.rules.context_expected:
         return
+    # Where retrieval was tried and found nothing, that is the failure, and a prompt without context follows from it.
+    retrievals = record.steps(StepKind.RETRIEVE)
+    found_none = bool(retrievals) and not any(
+        step.context_refs or (record.measure(step, measures.RETRIEVE_SHOWN) or 0) > 0 for step in retrievals
+    )
     for step in record.last_of_each(StepKind.MODEL_CALL):
         if not step.context_refs and step.input_ref is None:
             yield about_step(
                 step,
                 rule="empty_context",
                 question=_Q,
-                health=Health.FAILED,
+                health=Health.SUSPECT if found_none else Health.FAILED,
                 headline=f"The model was asked without any source: {step.step_name} had no context.",
                 fix=f"Context selection before {step.full_name}.",
                 facts=(step_fact(step, "context_refs", "none"),),

@@ -27,6 +27,7 @@ def findings(record: Record) -> Iterator[Finding]:
     """What the record says against the support of the answer."""
     for state in record.fields.values():
         gap = state.gap
+        yield from _another_way(state)
         if gap is not None:
             yield _open(record, state, gap)
             yield from _ignored(record, state, gap)
@@ -84,6 +85,24 @@ def _ignored(record: Record, state: FieldState, gap: Judgement) -> Iterator[Find
             boundary=StepKind.FALLBACK,
             facts=(evidence_fact(state.last, "next_step"), run_fact(record.run, "final_state")),
         )
+
+
+def _another_way(state: FieldState) -> Iterator[Finding]:
+    """Checks before the last at which the workflow decided otherwise than the policy: it went on, but another way."""
+    for evidence, judgement in state.checks[:-1]:
+        if judgement is not None and evidence.next_step not in (None, judgement.next_step.value):
+            yield _finding(
+                state,
+                rule="another_way",
+                health=Health.SUSPECT,
+                headline=(
+                    f"The policy asked for {judgement.next_step.value} about {state.field_path},"
+                    f" and the workflow decided for {evidence.next_step} first."
+                ),
+                fix=f"What the workflow does after the evidence for {state.field_path}: follow decision.next_step.",
+                boundary=StepKind.FALLBACK,
+                facts=(evidence_fact(evidence, "next_step"), evidence_fact(evidence, "provenance_score")),
+            )
 
 
 def _gave_up(record: Record, state: FieldState, gap: Judgement) -> bool:
