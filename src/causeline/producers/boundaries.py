@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from causeline.producers.runs import Run
 
 
+# Looked up once: a member of an enumeration is a slow look-up to make at every step.
+_CLASSIFY = StepKind.CLASSIFY
+_MASK = StepKind.MASK
+_MODEL_CALL = StepKind.MODEL_CALL
+_OUTPUT = StepKind.OUTPUT
+_PARSE = StepKind.PARSE
+_PROMPT = StepKind.PROMPT
+_RETRIEVE = StepKind.RETRIEVE
+_ROUTE = StepKind.ROUTE
+_TOOL = StepKind.TOOL
+_VALIDATE = StepKind.VALIDATE
+
+
 class Boundaries(ABC):
     """The step-making half of `Run`."""
 
@@ -26,40 +39,40 @@ class Boundaries(ABC):
 
     def parse(self, name: str, **fields: Unpack[f.ParseFields]) -> Step:
         """A step that parses an input."""
-        return Step(self._run(), StepKind.PARSE, name, fields)
+        return Step(self._run(), _PARSE, name, fields)
 
     def mask(self, name: str, **fields: Unpack[f.MaskFields]) -> Step:
         """A step that masks; what it masked where is an artifact like any other."""
-        return Step(self._run(), StepKind.MASK, name, fields)
+        return Step(self._run(), _MASK, name, fields)
 
     def classify(self, name: str, **fields: Unpack[f.RouteFields]) -> Step:
         """A step that classifies."""
-        return Step(self._run(), StepKind.CLASSIFY, name, fields)
+        return Step(self._run(), _CLASSIFY, name, fields)
 
     def route(self, name: str, **fields: Unpack[f.RouteFields]) -> Step:
         """A step that decides for a branch."""
-        return Step(self._run(), StepKind.ROUTE, name, fields)
+        return Step(self._run(), _ROUTE, name, fields)
 
     def retrieve(self, name: str, **fields: Unpack[f.RetrieveFields]) -> Step:
         """A step that finds context."""
-        return Step(self._run(), StepKind.RETRIEVE, name, fields)
+        return Step(self._run(), _RETRIEVE, name, fields)
 
     def prompt(self, name: str, **fields: Unpack[f.PromptFields]) -> Step:
         """A step that renders a prompt."""
-        return Step(self._run(), StepKind.PROMPT, name, fields)
+        return Step(self._run(), _PROMPT, name, fields)
 
     def model_call(self, name: str, **fields: Unpack[f.ModelFields]) -> Step:
         """A step that asks a model."""
-        return Step(self._run(), StepKind.MODEL_CALL, name, fields)
+        return Step(self._run(), _MODEL_CALL, name, fields)
 
     def tool(self, name: str, **fields: Unpack[f.ToolFields]) -> Step:
         """A step that calls a tool."""
-        return Step(self._run(), StepKind.TOOL, name, fields)
+        return Step(self._run(), _TOOL, name, fields)
 
     def validate(self, name: str, **fields: Unpack[f.ValidateFields]) -> Step:
         """A step that validates an output."""
-        return Step(self._run(), StepKind.VALIDATE, name, fields)
+        return Step(self._run(), _VALIDATE, name, fields)
 
     def output(self, name: str, **fields: Unpack[f.OutputFields]) -> Step:
         """A step that gives the answer away."""
-        return Step(self._run(), StepKind.OUTPUT, name, fields)
+        return Step(self._run(), _OUTPUT, name, fields)

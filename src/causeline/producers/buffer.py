@@ -18,6 +18,9 @@ from causeline.producers.spool import Spool
 from causeline.producers.stats import Left
 
 _IDLE_S = 0.5
+_LOT_OF_BATCHES = 8
+"""A lot is sorted when it may fill a batch of each partition, but of so many at most: to wake the thread costs more
+than to sort."""
 
 
 class Buffer:
@@ -26,7 +29,8 @@ class Buffer:
     def __init__(self, settings: EmitterSettings, spool: Spool, now_s: Callable[[], float]) -> None:
         self._spool = spool
         self._now_s = now_s
-        self._lot_events, self._lot_bytes = settings.batch_events, settings.batch_bytes
+        self._batch_events, self._batch_bytes = settings.batch_events, settings.batch_bytes
+        self._lot_events, self._lot_bytes = self._batch_events, self._batch_bytes
         self._max_events, self._max_bytes = settings.buffer_events, settings.buffer_bytes
         self._batch_age_s = settings.batch_age_s
         self.lock = threading.RLock()
@@ -113,6 +117,8 @@ class Buffer:
             self._ready.extend(self._gatherer.take_all())
             self._open_first = None
             self._gatherer.partitions = partitions
+            self._lot_events = self._batch_events * min(partitions, _LOT_OF_BATCHES)
+            self._lot_bytes = self._batch_bytes * min(partitions, _LOT_OF_BATCHES)
 
     def take(self, most_s: float | None = None) -> list[Batch]:
         """The batches that are due; they are under way from here until `settle`. Waits for some while there are none,

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_OK = Status.OK
 _MAX_NAME = 256
 _MAX_STEP = 300
 _MAX_STEP_LABELS = 4096
@@ -98,7 +99,7 @@ class Run(Boundaries):
         self.clock = clock
         self.rules = rules
         self.started_at = clock() if run_started_at is None else run_started_at
-        self._parent_step_id = parent_step_id
+        self.parent_step_id = parent_step_id
         self._begins = begins
         self._only_here = only_here
         self._begun_in = 0
@@ -118,7 +119,7 @@ class Run(Boundaries):
         self._tokens.append(context.RUN.set(self))
         if self._begins is not None and not self._begun_in:
             self._begun_in = context.PROCESS.number
-            self.say(EventType.RUN_STARTED, self.started_at, {"parent_step_id": self._parent_step_id, **self._begins})
+            self.say(EventType.RUN_STARTED, self.started_at, {"parent_step_id": self.parent_step_id, **self._begins})
             self._tracer.count_open_runs(1)
         return self
 
@@ -339,19 +340,24 @@ class Run(Boundaries):
         at = self.clock()
         # Also a step whose event is dropped is expected: so the record can name what it lacks.
         if len(self._finished_steps) < MAX_LIST:
-            self._finished_steps.append(_step_label(step.kind, step.name))
-        emitter = self._tracer.emitter
+            try:
+                self._finished_steps.append(_step_labels[step.kind, step.name])
+            except TypeError:  # it cannot be hashed, and breaks the contract, which its event shows
+                self._finished_steps.append(cut(f"{step.kind}:{step.name}", _MAX_STEP))
+        tracer = self._tracer
+        emitter = tracer.emitter
         if emitter is None:
             return
-        status = Status.OK
+        status = _OK
         if failure is not None:
             status = Status.ERROR
             fields = {"error_type": class_name(failure), **fields}
             if "status" in fields:
                 fields["status"] = status
         of_every_step = (step.started_at, step.step_id, parent, step.kind, step.name, status)
-        if self._tracer.masks:
-            self.say(EventType.STEP_FINISHED, at, {**dict(zip(OF_EVERY_STEP, of_every_step, strict=True)), **fields})
+        if tracer.masks:
+            said = {**dict(zip(OF_EVERY_STEP, of_every_step, strict=True)), **fields}
+            self.say(EventType.STEP_FINISHED, at, said)
             return
         try:
             pen = self._pens.get(emitter.emitter_id) or self._new_pen(emitter.emitter_id)
@@ -380,14 +386,7 @@ class Run(Boundaries):
 
     def parent_of(self, step: Step | None) -> str | None:
         """What a new step within `step` has for its parent."""
-        return step.step_id if step is not None and step.run is self else self._parent_step_id
-
-
-def _step_label(kind: object, name: object) -> str:
-    try:
-        return _step_labels[kind, name]
-    except TypeError:  # it cannot be hashed, and breaks the contract, which its event shows
-        return cut(f"{kind}:{name}", _MAX_STEP)
+        return step.step_id if step is not None and step.run is self else self.parent_step_id
 
 
 class _StepLabels(dict[tuple[object, object], str]):

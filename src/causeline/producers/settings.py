@@ -17,9 +17,9 @@ class EmitterSettings(BaseModel):
 
     topic_prefix: Annotated[str, Field(min_length=1, max_length=100)] = DEFAULT_PREFIX
     """What the topics' names start with; CAUSELINE_TOPIC_PREFIX says it for every part."""
-    batch_events: Annotated[int, Field(ge=1, le=10_000)] = 250
+    batch_events: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """A batch of so many events is sent at once."""
-    batch_bytes: Annotated[int, Field(ge=1024, le=2 * 1024 * 1024)] = 128 * 1024
+    batch_bytes: Annotated[int, Field(ge=1024, le=2 * 1024 * 1024)] = 512 * 1024
     """So is one of so many encoded bytes."""
     batch_age_s: Annotated[float, Field(gt=0, le=60)] = 0.05
     """So is one whose first event has waited for so long."""

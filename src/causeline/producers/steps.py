@@ -11,8 +11,8 @@ from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
-from causeline.producers import context
 from causeline.producers import fields as f
+from causeline.producers.context import STEP, current_step, leave
 from causeline.schemas import ids
 from causeline.schemas.vocabulary import EventType, StepKind
 
@@ -65,14 +65,14 @@ class Step:
     def __enter__(self) -> Self:
         run = self.run
         self.started_at = run.clock()
-        current = context.STEP.get()
+        current = STEP.get()
         if current is not None and current.is_left:
-            current = context.current_step()
+            current = current_step()
         if current is not self:
             self.outer = current
         self.is_left = False
-        self._parent = run.parent_of(self.outer)
-        self._token = context.STEP.set(self)
+        self._parent = run.parent_step_id if self.outer is None else run.parent_of(self.outer)
+        self._token = STEP.set(self)
         if self._announce:
             run.say(EventType.STEP_STARTED, self.started_at, self._identity())
         return self
@@ -83,8 +83,9 @@ class Step:
         self.is_left = True
         token, self._token = self._token, None
         if token is not None:
-            context.leave(context.STEP, token)
-        self.run.step_over(self, self._parent, self._fields, kind if is_failure(kind) else None)
+            leave(STEP, token)
+        failure = None if kind is None or not is_failure(kind) else kind
+        self.run.step_over(self, self._parent, self._fields, failure)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

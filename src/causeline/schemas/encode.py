@@ -119,10 +119,9 @@ class RunWriter:
             try:
                 item = write(identity, self._run, self._start, seq, occurred_at, fields.values(), *of_every_step)
             except Exception:  # noqa: BLE001 - whatever it was, the way field by field takes it or names it
-                pass
-            else:
-                if len(item) <= MAX_EVENT_BYTES:
-                    return event_id, item
+                item = b""
+            if 0 < len(item) <= MAX_EVENT_BYTES:
+                return event_id, item
         said = {**dict(zip(OF_EVERY_STEP, of_every_step, strict=True)), **fields}
         return self.write(EventType.STEP_FINISHED, seq=seq, occurred_at=occurred_at, fields=said)
 

@@ -10,6 +10,7 @@ import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 from types import UnionType
 from typing import Any, Final, Protocol, TypeAlias, Union, get_args, get_origin
 
@@ -27,14 +28,24 @@ Bind: TypeAlias = Callable[[object], str]
 _REMEMBERED: Final = 8192
 _REMEMBERED_BYTES: Final = 300
 _LENGTHS: Final = tuple(encode_long(n) for n in range(4096))
-_PAIRS: Final = tuple(bytes(((n & 0x7F) | 0x80, (n >> 7) | 0x80)) for n in range(1 << 14))
-"""Two continued bytes of a variable-length number, by their 14 bits."""
 _LAST_MICROSECOND: Final = 253_402_300_799_999_999
 _LARGEST: Final = sys.float_info.max
+_FEW: Final = 4
 _LISTS: Final = (tuple, list)
 _utf8 = str.encode
 _double = struct.Struct("<d").pack
 _double_some = struct.Struct("<Bd").pack
+
+
+@cache
+def _small_numbers(lead: bytes) -> tuple[bytes, ...]:
+    return tuple(lead + number for number in _LENGTHS)
+
+
+@cache
+def _pairs(lead: bytes) -> tuple[bytes, ...]:
+    """Two continued bytes of a variable-length number behind a lead, by their 14 bits."""
+    return tuple(lead + bytes(((n & 0x7F) | 0x80, (n >> 7) | 0x80)) for n in range(1 << 14))
 
 
 class Encoder(Protocol):
@@ -60,7 +71,7 @@ class Text(_Called):
 
     def __init__(self, lead: bytes, shortest: int, longest: int) -> None:
         self._lead, self._shortest, self._longest = lead, shortest, longest
-        self._lengths = tuple(lead + length for length in _LENGTHS)
+        self._lengths = _small_numbers(lead)
         self.lengths: tuple[Any, ...] = (None if shortest else lead + NULL, *self._lengths[1 : longest + 1])
         """By the number of bytes, for texts that need no other check than to have so few."""
 
@@ -104,7 +115,7 @@ class Integer(_Called):
 
     def __init__(self, lead: bytes, least: int, most: int) -> None:
         self._lead, self._least, self._most = lead, least, most
-        self._small = tuple(lead + length for length in _LENGTHS)
+        self._small = _small_numbers(lead)
 
     def __call__(self, value: Any) -> bytes:
         """Zig-zag, 7 bits a byte."""
@@ -147,7 +158,7 @@ class Moment(_Called):
 
     def __init__(self, lead: bytes) -> None:
         self._lead = lead
-        self._pairs = tuple(lead + pair for pair in _PAIRS)
+        self._pairs = _pairs(lead)
 
     def __call__(self, value: Any) -> bytes:
         """Zig-zag, 7 bits a byte."""
@@ -232,12 +243,14 @@ class Strings(_Called):
         try:
             if self._find is not None:
                 return b"".join((_LENGTHS[len(value)], *map(self._find, value), NULL))
-            lengths, parts = self._lengths, [_LENGTHS[len(value)]]
-            for text in value:
-                raw = _utf8(text)
-                parts += (lengths[len(raw)], raw)
-            parts.append(NULL)
-            return b"".join(parts)
+            lengths = self._lengths
+            if len(value) <= _FEW:
+                out = _LENGTHS[len(value)]
+                for text in value:
+                    out += lengths[len(raw := _utf8(text))] + raw
+                return out + NULL
+            raws = [_utf8(text) for text in value]
+            return b"".join((_LENGTHS[len(raws)], *[lengths[len(raw)] + raw for raw in raws], NULL))
         except (IndexError, TypeError, UnicodeEncodeError):
             return b"".join((_LENGTHS[len(value)], *map(self._item, value), NULL))
 
@@ -305,14 +318,13 @@ class Labels(_Called):
             raise ValueError(f"at most {MAX_LABELS} labels")
         if not value:
             return NULL
-        parts = [_LENGTHS[len(value)]]
+        out = _LENGTHS[len(value)]
         try:
             for key, text in value.items():
-                parts += (_label[key], _label[text])
+                out += _label[key] + _label[text]
         except TypeError:  # it cannot be hashed, so it is no text
             raise ValueError("pairs of texts") from None
-        parts.append(NULL)
-        return b"".join(parts)
+        return out + NULL
 
 
 class Sides(_Called):
