@@ -102,7 +102,7 @@ def _invalid(record: Record) -> Iterator[Finding]:
             question=_Q,
             health=Health.FAILED if final else Health.SUSPECT,
             headline=(
-                f"The answer of {_who(author)} has the wrong shape{f' at {listed(paths)}' if paths else ''}"
+                f"The answer of {_lower(_who(author))} has the wrong shape{f' at {listed(paths)}' if paths else ''}"
                 f"{'' if final else ', which a later attempt mended'}."
             ),
             fix=(f"{_prompt(author)} or schema {step.schema_version or '(version never recorded)'}."),
@@ -209,6 +209,11 @@ def _who(step: Step) -> str:
     if step.step_kind != StepKind.MODEL_CALL:
         return f"Step {step.full_name}"
     return f"Model {step.model_name or '(never recorded)'} in {step.step_name}"
+
+
+def _lower(text: str) -> str:
+    """As it stands within a sentence."""
+    return text[:1].lower() + text[1:]
 
 
 def _provider_fix(step: Step) -> str:
