@@ -80,12 +80,16 @@ POLICIES = Table("policy_use_rows", "policies", "policy-use")
 TABLES: tuple[Table, ...] = (EVENTS, RUNS, GAPS, REVIEW_ITEMS, DEAD_LETTERS, POLICIES)
 
 STEPS_VIEW = "steps"
-VIEWS: tuple[str, ...] = ("events", "runs", STEPS_VIEW, "gaps", "reviews", "dead_letters", "policies")
+VIEWS: tuple[str, ...] = ("events", "runs", STEPS_VIEW, "gaps", "reviews", "dead_letters", "policies", "rollups")
 """What a reader may rely on."""
 
 MIGRATIONS_TABLE = "schema_migrations"
 LEASES_TABLE = "review_lease_rows"
 """Who works on which review item; written by the console, not by the loader."""
+ROLLUPS_TABLE = "rollup_rows"
+"""What drift is judged from; written by the watch."""
+OWN_TABLES: tuple[str, ...] = (MIGRATIONS_TABLE, LEASES_TABLE, ROLLUPS_TABLE)
+"""The tables that no topic fills."""
 
 
 def table_of(subject: str) -> Table:

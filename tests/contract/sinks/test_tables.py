@@ -50,7 +50,7 @@ def test_every_view_and_column_is_described(migrated: Client) -> None:
     rows = migrated.query(
         "SELECT table, countIf(comment = '') FROM system.columns WHERE database = currentDatabase() GROUP BY table"
     ).result_rows
-    relations = [*tables.VIEWS, *(table.rows for table in tables.TABLES), tables.MIGRATIONS_TABLE, tables.LEASES_TABLE]
+    relations = [*tables.VIEWS, *(table.rows for table in tables.TABLES), *tables.OWN_TABLES]
     assert sorted(tuple(row) for row in rows) == sorted((name, 0) for name in relations)
     undescribed = migrated.query(
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = ''"

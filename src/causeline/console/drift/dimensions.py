@@ -1,0 +1,96 @@
+"""What is watched: for each dimension, how a run's value of it is read from the view `runs`."""
+
+import itertools
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from causeline.console.drift.counts import ANCHORS, NONE
+from causeline.schemas.policy import Rules
+
+OVERRIDE = "override"
+
+_BY_COLUMN: Mapping[str, str] = MappingProxyType(
+    {
+        "route": "ifNull(route, {none})",
+        "fallback": "if(fallback_taken IS NULL, {none}, concat(fallback_taken, ':', ifNull(fallback_reason, {none})))",
+        "gaps": "if(empty(gap_kinds), {none}, arrayStringConcat(arraySort(arrayMap(k -> toString(k), gap_kinds)),"
+        " '+'))",
+        "review_outcome": "ifNull(review_outcome, {none})",
+        "refusal": "multiIf(refusal IS NULL, {none}, refusal, 'refused', 'answered')",
+        "final_state": "ifNull(final_state, {none})",
+        "confidence": "{confidence}",
+        "provenance": "{provenance}",
+        # Of the reviewed runs only: how often review changed the answer.
+        OVERRIDE: "multiIf(review_outcome IS NULL, '', review_outcome = 'overridden', 'overridden', 'kept')",
+    }
+)
+DIMENSIONS: tuple[str, ...] = tuple(_BY_COLUMN)
+"""Watched for every workflow, before the labels that are named."""
+LABEL = "label:"
+"""Begins the dimension of a label, e.g. `label:language`."""
+
+_NONE_SQL = f"'{NONE}'"
+_BAND = (
+    "if(isNull({number}), {none},"
+    " arrayElement({labels}, arrayCount(bound -> bound <= assumeNotNull({number}), {bounds}) + 1))"
+)
+
+
+def band_labels(bounds: tuple[float, ...]) -> tuple[str, ...]:
+    """The names of the bands that these upper bounds part: one more than there are bounds."""
+    if not bounds:
+        return ("any",)
+    inner = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(bounds)]
+    return (f"under {bounds[0]:g}", *inner, f"from {bounds[-1]:g}")
+
+
+def band_parameters(rules: Rules) -> Mapping[str, object]:
+    """The parameters that the bands in the SQL below are read from."""
+    return {
+        "confidence_bounds": list(rules.confidence_bands),
+        "confidence_labels": list(band_labels(rules.confidence_bands)),
+        "provenance_bounds": list(rules.provenance_bands),
+        "provenance_labels": list(band_labels(rules.provenance_bands)),
+    }
+
+
+def dimensions_sql(label_count: int) -> str:
+    """An array of (dimension, value), one for each dimension that a run has a value of; labels are parameters."""
+    said = {
+        "none": _NONE_SQL,
+        "confidence": _band("confidence", "ifNull(confidence, route_confidence)"),
+        "provenance": _band("provenance", "worst_provenance"),
+    }
+    pairs = [f"('{name}', {_filled(sql, said)})" for name, sql in _BY_COLUMN.items()]
+    pairs += [
+        f"(concat('{LABEL}', {{label_{at}:String}}), if(mapContains(labels, {{label_{at}:String}}),"
+        f" labels[{{label_{at}:String}}], {_NONE_SQL}))"
+        for at in range(label_count)
+    ]
+    return f"arrayFilter(pair -> pair.2 != '', [{', '.join(pairs)}])"
+
+
+def anchors_sql() -> str:
+    """The combination of anchors, as an array of strings in their order."""
+    *columns, release = ANCHORS
+    said = [f"toString(ifNull({column}, {_NONE_SQL}))" for column in columns]
+    said.append(f"if(mapContains(labels, '{release}'), labels['{release}'], {_NONE_SQL})")
+    return f"[{', '.join(said)}]"
+
+
+def _band(name: str, number: str) -> str:
+    return _filled(
+        _BAND,
+        {
+            "number": number,
+            "none": _NONE_SQL,
+            "labels": f"{{{name}_labels:Array(String)}}",
+            "bounds": f"{{{name}_bounds:Array(Float64)}}",
+        },
+    )
+
+
+def _filled(sql: str, said: Mapping[str, str]) -> str:
+    for name, text in said.items():
+        sql = sql.replace(f"{{{name}}}", text)
+    return sql

@@ -1,0 +1,43 @@
+"""Runs made by the engine itself, so that a hundred thousand take a moment."""
+
+from causeline.schemas.connections import ClickHouseConnection
+from causeline.sinks.clickhouse import clickhouse_client
+
+_COLUMNS = (
+    "run_id, project, workflow, revision, verdict, close_reason, events, started_at, finished_at, closed_at,"
+    " final_state, route, model_name, system_fingerprint, confidence, gap_kinds, review_outcome, labels"
+)
+
+
+def put_runs(
+    database: ClickHouseConnection,
+    count: int,
+    *,
+    start: str = "2026-11-02 00:00:00",
+    over_s: int = 3600,
+    first: int = 0,
+    workflow: str = "invoice",
+    revision: int = 1,
+    where: str = "1",
+    route: str = "multiIf(chance < 0.3, 'simple', chance < 0.7, 'standard', 'hard')",
+    fingerprint: str = "'fp1'",
+    confidence: str = "0.9",
+    review: str = "NULL",
+    label: str = "'en'",
+    every: str = "number",
+) -> None:
+    """Insert `count` runs, evenly over a span; the SQL of a value may use `number` and `chance` (0 to 1 by run)."""
+    sql = f"""
+    INSERT INTO run_rows ({_COLUMNS})
+    SELECT
+        leftPad(hex({every}), 32, '0'), 'p', '{workflow}', {revision}, 'complete', 'finished', 3,
+        toDateTime64('{start}', 6, 'UTC')
+            + toIntervalMicrosecond(intDiv((number - {first}) * {over_s} * 1000000, {count})) AS at,
+        at + 1, at + 2, 'answered', {route}, 'm1', {fingerprint}, {confidence},
+        [], {review}, map('language', {label})
+    FROM (SELECT number, (cityHash64(number, '{workflow}') % 1000003) / 1000003 AS chance
+          FROM numbers({first}, {count}))
+    WHERE {where}
+    """
+    with clickhouse_client(database) as client:
+        client.command(sql)
