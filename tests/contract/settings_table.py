@@ -14,6 +14,7 @@ from causeline.console.settings import ServeSettings
 from causeline.producers.otlp.settings import ReceiverSettings
 from causeline.producers.settings import EmitterSettings
 from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.schemas.health_port import HealthSettings
 from causeline.sinks.loader.settings import LoaderSettings
 from causeline.sinks.otlp.settings import ExporterSettings
 from causeline.stack.clickhouse.settings import ServerSettings
@@ -30,6 +31,7 @@ GROUPS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("OTLP receiver", "CAUSELINE_RECEIVE_", ReceiverSettings),
     ("Worker", "CAUSELINE_WORKER_", WorkerSettings),
     ("Loader", "CAUSELINE_LOADER_", LoaderSettings),
+    ("Health and metrics of the loader", "CAUSELINE_HEALTH_", HealthSettings),
     ("Exporter", "CAUSELINE_EXPORT_", ExporterSettings),
     ("Amender", "CAUSELINE_AMENDER_", AmenderSettings),
     ("Console service", "CAUSELINE_SERVE_", ServeSettings),
