@@ -161,10 +161,10 @@ class Run(Boundaries):
         self._over = True
         self._tracer.count_open_runs(-1)
         failed = error_type is not None or final_state == FinalState.FAILED
-        ending = {"final_state": final_state, "status": Status.ERROR if failed else Status.OK, "error_type": error_type}
+        ending = {"final_state": final_state, "status": Status.ERROR if failed else _OK, "error_type": error_type}
         more = {"raw_output_ref": raw_output_ref, "labels": labels, "expected_steps": self._finished_steps}
         # An end that breaks the contract in what it carries is said again without that: its loss shows as a hole.
-        if not self.say(EventType.RUN_FINISHED, self.clock(), ending | more) and self._pens:
+        if not self.say(EventType.RUN_FINISHED, self.clock(), {**ending, **more}) and self._pens:
             self.say(EventType.RUN_FINISHED, self.clock(), ending)
 
     # --- what is said besides

@@ -27,10 +27,12 @@ Bind: TypeAlias = Callable[[object], str]
 
 _REMEMBERED: Final = 8192
 _REMEMBERED_BYTES: Final = 300
-_LENGTHS: Final = tuple(encode_long(n) for n in range(4096))
+_LENGTHS: Final = tuple(encode_long(n) for n in range(1 << 14))
 _LAST_MICROSECOND: Final = 253_402_300_799_999_999
 _LARGEST: Final = sys.float_info.max
 _FEW: Final = 4
+_SHORT_MOMENT: Final = 1 << 13
+"""Moments from here on have more than two bytes."""
 _LISTS: Final = (tuple, list)
 _utf8 = str.encode
 _double = struct.Struct("<d").pack
@@ -164,12 +166,14 @@ class Moment(_Called):
         """Zig-zag, 7 bits a byte."""
         if type(value) is not int or not 0 <= value <= _LAST_MICROSECOND:
             raise ValueError("microseconds since the epoch")
-        return self._lead + encode_long(value)
+        if value < _SHORT_MOMENT:
+            return self._lead + encode_long(value)
+        return self._pairs[(value << 1) & 0x3FFF] + _HIGH_BITS[value >> 13]
 
     def inline(self, value: str, bind: Bind) -> str:
         """14 bits by one look-up and the rest by another; the first 8 ms of 1970 are shorter than that."""
         bits = f"{bind(self._pairs)}[({value} << 1) & 0x3FFF] + {bind(_HIGH_BITS)}[{value} >> 13]"
-        known = f"type({value}) is int and 0x2000 <= {value} <= {_LAST_MICROSECOND}"
+        known = f"type({value}) is int and {_SHORT_MOMENT} <= {value} <= {_LAST_MICROSECOND}"
         return f"({bits} if {known} else {bind(self)}({value}))"
 
 
