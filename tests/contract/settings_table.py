@@ -52,7 +52,7 @@ def table() -> str:
 def _rows(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
     said = _attribute_docs(model)
     for name, field in model.model_fields.items():
-        if name in {"kafka", "clickhouse"}:
+        if name in {"kafka", "clickhouse", "health"}:
             continue
         alias = field.validation_alias
         variable = alias if isinstance(alias, str) else f"{prefix}{name.upper()}"

@@ -1,10 +1,13 @@
 """What the loader's integration tests share: topics and a database of their own, and the loader as a process."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -174,6 +177,8 @@ class LoaderProcess:
             "CAUSELINE_CLICKHOUSE_URL": rig.clickhouse.url,
             "CAUSELINE_CLICKHOUSE_PASSWORD": rig.clickhouse.password.get_secret_value(),
             "CAUSELINE_TOPIC_PREFIX": rig.prefix,
+            "CAUSELINE_HEALTH_PORT": "0",
+            "CAUSELINE_HEALTH_STALL_AFTER_S": "0.5",
             "CAUSELINE_LOADER_LINGER_S": "0.05",
             "CAUSELINE_LOADER_BACKOFF_MAX_S": "0.5",
             **{f"CAUSELINE_LOADER_{name.upper()}": str(value) for name, value in settings.items()},
@@ -192,6 +197,17 @@ class LoaderProcess:
     def log_text(self) -> str:
         """What it logged."""
         return self._log.read_text("utf-8")
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Status and text of its health port."""
+        found = re.search(r"health and metrics on (http://127\.0\.0\.1:\d+)", self.log_text())
+        assert found is not None, self.log_text()[-2000:]
+        try:
+            with urllib.request.urlopen(found[1] + path, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
 
     def wait_for_line(self, text: str) -> None:
         """Until the log has the text, or the process has ended."""

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from causeline.schemas import catalogue, topics, wire
 from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.stack.waiting import wait_until
 from tests.integration.clickhouse_fixture import ClickHouseProcess
 from tests.integration.sinks.rig import STARTED_AT, Rig, batch, event, steadily
 
@@ -226,9 +227,15 @@ def test_an_outage_of_clickhouse_only_takes_time(kafka: KafkaConnection, tmp_pat
         server.kill()
         rig.publish(topics.EVENTS, [batch([event(n + 51)]) for n in range(50)])
         loader.wait_for_line("event_rows takes no rows")
+        wait_until(lambda: loader.ask("/healthz")[0] == 503, timeout_s=30, what="the loader to complain")
+        assert "has work and got nothing of it done" in loader.ask("/healthz")[1]
         server.start()
         rig.visible("events", 100)
         rig.caught_up(topics.EVENTS)
+        wait_until(lambda: loader.ask("/healthz") == (200, "ok\n"), timeout_s=30, what="the loader to be well again")
+        told = loader.ask("/metrics")[1]
+        assert f'causeline_loader_rows_total{{topic="{topics.EVENTS.full_name(rig.prefix)}"}} 100.0' in told
+        assert f'insert_failures_total{{fault="service",topic="{topics.EVENTS.full_name(rig.prefix)}"}} 0.0' not in told
         assert rig.count("dead_letters") == 0
         assert rig.end(topics.DEAD) + rig.end(topics.DEAD, 1) == 0
     finally:

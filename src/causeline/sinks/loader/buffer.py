@@ -33,6 +33,10 @@ class PartitionBuffer:
         full = self.rows >= self._max_rows or self.bytes >= self._max_bytes
         return came_at if full else came_at + self._linger_s
 
+    def produced_at(self) -> int | None:
+        """When its first message was produced, microseconds; None when it is empty, or the broker does not say."""
+        return self._messages[0][0].origin.produced_at if self._messages else None
+
     def is_crowded(self) -> bool:
         """Whether it holds two batches, so that reading should pause."""
         return self.rows >= 2 * self._max_rows or self.bytes >= 2 * self._max_bytes

@@ -30,6 +30,26 @@ class Batch:
         """How many messages it stands for."""
         return len(self.units) + len(self.bad)
 
+    @property
+    def _messages(self) -> list[Unit | BadMessage]:
+        return [*self.units, *self.bad]
+
+    @property
+    def rows(self) -> int:
+        """How many records its readable messages claim to hold."""
+        return sum(unit.block.count for unit in self.units)
+
+    @property
+    def size(self) -> int:
+        """Its bytes, as they stood on the topic."""
+        return sum(len(each.value) for each in self._messages)
+
+    @property
+    def produced_at(self) -> int | None:
+        """When its oldest message was produced, microseconds; None where the broker does not say."""
+        times = [at for each in self._messages if (at := each.origin.produced_at) is not None]
+        return min(times, default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Delivered:

@@ -4,22 +4,31 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from causeline.schemas.errors import Unreachable
 from causeline.schemas.registry import Schemas
 from causeline.sinks.loader.buffer import PartitionBuffer
 from causeline.sinks.loader.delivery import Batch, Delivered, Delivery
+from causeline.sinks.loader.metrics import LoaderMetrics
+from causeline.sinks.loader.partition import Partition, origin_of
 from causeline.sinks.loader.retrying import Cancelled
 from causeline.sinks.loader.routes import Route
 from causeline.sinks.loader.settings import LoaderSettings
-from causeline.sinks.loader.units import Origin, read_unit
+from causeline.sinks.loader.units import read_unit
 
 _CONSUME_MESSAGES = 500
 _CONSUME_WAIT_S = 0.05
+_LOOK_EVERY_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -41,23 +50,6 @@ class Counters:
         self.inserts += delivered.inserts
         self.dead += delivered.dead
         self.retries += delivered.retries
-
-
-@dataclass(slots=True, eq=False)
-class _Partition:
-    """A partition that is ours: what waits, and the one batch on its way."""
-
-    route: Route
-    place: TopicPartition
-    buffer: PartitionBuffer
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    batch: Batch | None = None
-    delivery: Future[Delivered] | None = None
-    is_paused: bool = False
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.place.topic, self.place.partition
 
 
 class Loader:
@@ -84,6 +76,7 @@ class Loader:
         routes: Mapping[str, Route],
         delivery: Delivery,
         schemas: Schemas,
+        metrics: LoaderMetrics,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -91,11 +84,13 @@ class Loader:
         self._routes = routes
         self._delivery = delivery
         self._schemas = schemas
+        self._metrics = metrics
         self._now = now
-        self._partitions: dict[tuple[str, int], _Partition] = {}
+        self._partitions: dict[tuple[str, int], Partition] = {}
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(settings.insert_threads, thread_name_prefix="insert")
         self._report_at = now() + settings.report_every_s
+        self._look_at = now()
         self._is_ready = False
         self.counters = Counters()
 
@@ -129,12 +124,14 @@ class Loader:
             partition = self._partitions.get((message.topic() or "", message.partition() or 0))
             if partition is not None:
                 unit = read_unit(
-                    _origin(message),
+                    origin_of(message),
                     message.value(),
                     partition.route.table.subject,
                     self._schemas,
                 )
                 partition.buffer.add(unit, self._now())
+                if partition.next_offset is None:
+                    partition.next_offset = unit.origin.offset
 
     def _heed(self, error: KafkaError) -> None:
         if error.fatal():
@@ -169,7 +166,7 @@ class Loader:
             if each.delivery is not None and each.delivery.done():
                 self._finish(each, wait_for_broker=False)
 
-    def _finish(self, partition: _Partition, *, wait_for_broker: bool) -> None:
+    def _finish(self, partition: Partition, *, wait_for_broker: bool) -> None:
         """Account for a delivery that is done, and commit it."""
         delivery, batch = partition.delivery, partition.batch
         partition.delivery = partition.batch = None
@@ -180,6 +177,8 @@ class Loader:
         except Cancelled:
             return
         self.counters.add(batch, delivered)
+        self._metrics.delivered(partition.route.topic, batch, delivered)
+        partition.next_offset = batch.next_offset
         self._commit(partition.place, batch.next_offset, wait_for_broker=wait_for_broker)
 
     def _commit(self, place: TopicPartition, next_offset: int, *, wait_for_broker: bool) -> None:
@@ -197,7 +196,7 @@ class Loader:
 
     def _on_assign(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
         for place in places:
-            partition = _Partition(
+            partition = Partition(
                 self._routes[place.topic],
                 TopicPartition(place.topic, place.partition),
                 PartitionBuffer(self._settings.max_block_rows, self._settings.max_block_bytes, self._settings.linger_s),
@@ -214,11 +213,11 @@ class Loader:
         for partition in self._forget(places):
             partition.cancelled.set()
 
-    def _forget(self, places: Iterable[TopicPartition]) -> list[_Partition]:
+    def _forget(self, places: Iterable[TopicPartition]) -> list[Partition]:
         gone = [self._partitions.pop((place.topic, place.partition), None) for place in places]
         return [partition for partition in gone if partition is not None]
 
-    def _give_up(self, partitions: list[_Partition]) -> None:
+    def _give_up(self, partitions: list[Partition]) -> None:
         """Commit what is on its way if it finishes in time."""
         deliveries = [each.delivery for each in partitions if each.delivery is not None]
         wait(deliveries, timeout=self._settings.stop_timeout_s)
@@ -233,7 +232,7 @@ class Loader:
         """Deliver and commit what is buffered, within `stop_timeout_s`."""
         deadline = self._now() + self._settings.stop_timeout_s
         ours = list(self._partitions.values())
-        while (left := deadline - self._now()) > 0 and any(each.buffer or each.delivery for each in ours):
+        while (left := deadline - self._now()) > 0 and any(each.is_busy for each in ours):
             self._start(float("inf"))
             wait(
                 [each.delivery for each in ours if each.delivery is not None],
@@ -258,9 +257,23 @@ class Loader:
     # --- telling
 
     def _report(self) -> None:
+        if self._is_ready:
+            busy = any(each.is_busy for each in self._partitions.values())
+            self._metrics.pulse.beat(busy=busy)
+        if self._now() >= self._look_at:
+            self._look_at = self._now() + _LOOK_EVERY_S
+            self._metrics.look([each.standing(self._end(each.place)) for each in self._partitions.values()])
         if self._now() >= self._report_at:
             self._report_at = self._now() + self._settings.report_every_s
             self._tell("loading")
+
+    def _end(self, place: TopicPartition) -> int:
+        try:
+            # As the last fetch said: no question to the broker.
+            _, end = self._consumer.get_watermark_offsets(place, cached=True)
+        except KafkaException:
+            end = OFFSET_INVALID
+        return int(end)
 
     def _tell(self, what: str) -> None:
         waiting = sum(len(each.buffer) for each in self._partitions.values())
@@ -275,14 +288,3 @@ class Loader:
             done.retries,
             waiting,
         )
-
-
-def _origin(message: Message) -> Origin:
-    kind, milliseconds = message.timestamp()
-    return Origin(
-        topic=message.topic() or "",
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        key=message.key(),
-        produced_at=None if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds * 1000,
-    )

@@ -11,12 +11,14 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from causeline.schemas.errors import NotFound
+from causeline.schemas.health_port import Pulse, health_port
 from causeline.schemas.registry import Schemas, from_registry
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
 from causeline.sinks.clickhouse import clickhouse_client, translated
 from causeline.sinks.loader.dead_letters import FloodGate, KafkaDeadLetters
 from causeline.sinks.loader.delivery import Delivery
 from causeline.sinks.loader.loop import Loader
+from causeline.sinks.loader.metrics import LoaderMetrics, MeteredDeadLetters, MeteredSender
 from causeline.sinks.loader.retrying import Backoff
 from causeline.sinks.loader.routes import Route, routes
 from causeline.sinks.loader.sending import ClickHouseSender
@@ -35,19 +37,28 @@ def run_loader(settings: LoaderSettings, kind: type[Loader] = Loader) -> int:
     """
     _quiet_client()
     found = routes(settings.topic_prefix)
+    metrics = LoaderMetrics(found, Pulse("loader", settings.health.stall_after_s))
     known = _schemas(settings, found)
-    with clickhouse_client(settings.clickhouse, timeout_s=settings.insert_timeout_s) as client:
+    with (
+        health_port(settings.health, metrics.registry, metrics.pulse.complaint),
+        clickhouse_client(settings.clickhouse, timeout_s=settings.insert_timeout_s) as client,
+    ):
         _require_tables(settings, client, found)
         delivery = Delivery(
             found,
             schemas=known,
-            sender=ClickHouseSender(client),
-            dead_letters=KafkaDeadLetters(settings.kafka, settings.topic_prefix, known),
+            sender=MeteredSender(ClickHouseSender(client), metrics),
+            dead_letters=MeteredDeadLetters(KafkaDeadLetters(settings.kafka, settings.topic_prefix, known), metrics),
             gate=FloodGate(settings.max_dead_ratio, settings.dead_ratio_after),
             patience=Backoff(settings.backoff_min_s, settings.backoff_max_s),
         )
         loader = kind(
-            settings, consumer=Consumer(consumer_config(settings)), routes=found, delivery=delivery, schemas=known
+            settings,
+            consumer=Consumer(consumer_config(settings)),
+            routes=found,
+            delivery=delivery,
+            schemas=known,
+            metrics=metrics,
         )
         with _stopped_by_signals(loader):
             loader.run()

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
 from causeline.schemas.errors import UsageError
+from causeline.schemas.health_port import HealthSettings
 from causeline.schemas.topics import DEFAULT_PREFIX
 
 _PREFIX = "CAUSELINE_LOADER_"
@@ -29,6 +30,8 @@ class LoaderSettings(BaseSettings):
     """Where the topics are; by default as `CAUSELINE_KAFKA_…` says."""
     clickhouse: ClickHouseConnection = Field(default_factory=ClickHouseConnection.from_environment)
     """Where the tables are; by default as `CAUSELINE_CLICKHOUSE_…` says."""
+    health: HealthSettings = Field(default_factory=HealthSettings.from_environment)
+    """Where it tells how it is; by default as `CAUSELINE_HEALTH_…` says."""
     topic_prefix: str = Field(default=DEFAULT_PREFIX, validation_alias="CAUSELINE_TOPIC_PREFIX", min_length=1)
     """What the topics' names start with."""
 
