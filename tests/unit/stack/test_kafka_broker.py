@@ -7,7 +7,7 @@ import pytest
 from causeline.schemas.errors import EnvironmentFault
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
 from causeline.stack.kafka import BrokerConfig, Listener, command, find_java, prepare
-from causeline.stack.kafka.broker import server_properties
+from causeline.stack.kafka.broker import _new_cluster_id, server_properties
 
 CONFIG = BrokerConfig(folder=Path("/somewhere"), port=1001, controller_port=1002, partitions=6)
 
@@ -76,3 +76,7 @@ def test_a_platform_without_a_bundled_java_is_told_the_way_out() -> None:
     with pytest.raises(EnvironmentFault, match="No Java runtime is bundled for") as caught:
         find_java({}, bundled=lambda: None)
     assert caught.value.hint == "Set JAVA_HOME to a Java 17 or newer."
+
+
+def test_no_cluster_id_looks_like_an_option() -> None:
+    assert not any(_new_cluster_id().startswith("-") for _ in range(2000))

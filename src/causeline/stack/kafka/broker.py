@@ -184,7 +184,9 @@ def _address(listener: Listener) -> str:
 
 
 def _new_cluster_id() -> str:
-    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    first, *rest = uuid.uuid4().bytes
+    # Without its top bit, the first byte never becomes a "-", which Kafka's tool would read as an option.
+    return urlsafe_b64encode(bytes([first & 0x7F, *rest])).decode().rstrip("=")
 
 
 def _as_text(properties: dict[str, str]) -> str:
