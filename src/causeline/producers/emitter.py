@@ -36,6 +36,8 @@ _LOG = logging.getLogger(__name__)
 _LOOK_UP_S = 1.0
 """Between two attempts to learn the number of partitions, and as long as one may take."""
 _LOOK_AGAIN_S = 300.0
+_POLL_S = 0.02
+"""For reports, while some are outstanding; what has become due meanwhile waits no longer than that."""
 _RETRY_S = 0.5
 """Before a batch is sent a second time; more before a third."""
 
@@ -183,7 +185,7 @@ class Emitter:
         batches = self._buffer.take(until_look_up)
         for batch in batches:
             self._send(transport, batch)
-        transport.poll(0.005 if self._buffer.in_flight else 0)
+        transport.poll(_POLL_S if self._buffer.in_flight else 0)
         if fault := transport.take_fault():
             self._counters.fault("transport", fault)
 
