@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from causeline.console.diagnosis import Diagnosis, DriftAlert, Health, Question, diagnose
+from causeline.console.diagnosis import Diagnosis, DriftAlert, Finding, Health, Question, diagnose
 from causeline.console.why_view import as_json, first_line, markdown, render
 from causeline.schemas.policy_file import parse_policy
-from causeline.schemas.run import Eval, Evidence, Review, Run, Step
+from causeline.schemas.run import Eval, Evidence, Fallback, Review, Run, RunConflictSide, Step
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 POLICY = parse_policy("""
@@ -90,6 +90,12 @@ def _found(run: Run) -> Diagnosis:
     return diagnose(run, POLICY, drift=())
 
 
+def _first(run: Run) -> Finding:
+    cause = _found(run).first_cause
+    assert cause is not None
+    return cause.finding
+
+
 def test_a_run_with_nothing_wrong_has_no_cause_and_says_why_it_is_well() -> None:
     found = _found(GOOD)
 
@@ -159,7 +165,7 @@ CASES: dict[str, tuple[Run, str, str, str]] = {
     ),
     "the validation never ran": (_with(validate=None), "validate", "step_left_out", "never ran"),
     "a value is unsupported and was answered": (
-        _with((replace(TOTAL, provenance_score=0.1), DATE)), "fallback", "decision_ignored", "asked for retry",
+        _with((replace(TOTAL, provenance_score=0.1), DATE)), "fallback", "decision_ignored", "another try at $.total",
     ),
     "a correction was lost": (
         replace(GOOD, reviews=(BLANK_OVERRIDE,), evals=(Eval(event_id="v", case_id="c"),)),
@@ -219,6 +225,72 @@ def test_a_reviewer_who_overrides_the_route_tells_where_to_look() -> None:
     assert found.first_cause is not None
     assert found.first_cause.finding.rule == "route_overridden"
     assert [item.finding.rule for item in found.first_cause.consequences] == ["no_eval_case"]
+
+
+def test_a_route_that_was_not_followed_is_not_the_rule_s_fault() -> None:
+    review = Review(event_id="r", outcome="overridden", field_path="$.route", override_ref="a:o")
+    found = _found(replace(_with(route=_labelled("route", route__taken="manual")), reviews=(review,)))
+
+    assert [finding.rule for finding in found.answers[1].findings] == ["branch_differs"]
+    assert found.first_cause is not None
+    assert "branching after route:kind" in found.first_cause.finding.fix
+    assert [item.finding.rule for item in found.first_cause.consequences] == ["no_eval_case"]
+
+
+WEAK = tuple(replace(each, provenance_score=0.1, next_step="retry") for each in (TOTAL, DATE))
+
+
+def test_values_that_are_all_unsupported_put_the_check_in_question() -> None:
+    found = _found(replace(GOOD, evidence=WEAK, final_state="partial"))
+
+    assert [finding.rule for finding in found.answers[3].findings] == ["none_supported"]
+    assert "Not one of 2 values is supported by the source it cites: $.date and $.total." in first_line(found)
+
+
+def test_one_unsupported_value_among_others_is_its_own() -> None:
+    found = _found(replace(GOOD, evidence=(WEAK[0], DATE), final_state="partial"))
+
+    assert [finding.rule for finding in found.answers[3].findings] == ["gap_unsupported_field"]
+
+
+def test_a_value_that_a_reviewer_approved_points_to_how_it_is_matched() -> None:
+    run = replace(GOOD, evidence=(WEAK[0], DATE), final_state="partial")
+    approved = replace(run, reviews=(Review(event_id="r", outcome="approved"),))
+    elsewhere = replace(run, reviews=(Review(event_id="r", outcome="approved", field_path="$.date"),))
+
+    assert [_first(each).fix.startswith("What $.total is held against") for each in (approved, elsewhere)] == [
+        True, False,
+    ]  # fmt: skip
+    assert [(fact.where, fact.name, fact.value) for fact in _first(approved).facts if fact.where == "review"] == [
+        ("review", "outcome", "approved")
+    ]
+
+
+def test_the_sides_of_a_conflict_are_shown_with_who_won_and_why() -> None:
+    conflict = replace(TOTAL, conflicting_refs=("a:other#1",), next_step="escalate")
+    sides = (
+        RunConflictSide(event_id="e1", field_path="$.total", source_ref="a:chunk#1", source_kind="contract", won=True,
+                        reason="authority"),
+        RunConflictSide(event_id="e1", field_path="$.total", source_ref="a:other#1"),
+        RunConflictSide(event_id="e2", field_path="$.date", source_ref="a:other#1"),
+    )  # fmt: skip
+    run = replace(GOOD, evidence=(conflict, DATE), conflict_sides=sides, final_state="handed_over")
+
+    assert _first(run).rule == "gap_source_conflict"
+    assert [(fact.where, fact.name, fact.value) for fact in _first(run).facts if fact.where.startswith("source ")] == [
+        ("source a:chunk#1", "contract", "won, authority"),
+        ("source a:other#1", "kind never recorded", "lost, nobody recorded why"),
+    ]
+
+
+def test_what_a_run_did_instead_is_shown_and_what_it_did_not_say_is_marked() -> None:
+    instead = (Fallback(event_id="f", kind="retry", reason="rate_limit"),
+               Fallback(kind="partial_answer", reason="the run's final state is partial", inferred=True))  # fmt: skip
+    run = replace(_with((), model=replace(GOOD_STEPS["model"], status="error", error_type="E")), fallbacks=instead)
+
+    assert [(fact.name, fact.value) for fact in _first(run).facts if fact.where.startswith("fallback ")] == [
+        ("reason", "rate_limit"), ("inferred from", "the run's final state is partial"),
+    ]  # fmt: skip
 
 
 def test_a_gap_that_the_workflow_heeded_is_no_failure() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from causeline.console.diagnosis.model import Fact, Finding, Health, Question
-from causeline.console.diagnosis.record import makes, reads
+from causeline.console.diagnosis.record import FieldState, base, makes, reads
 from causeline.schemas.run import Evidence, Review, Run, Step
 from causeline.schemas.vocabulary import StepKind
 
@@ -28,6 +28,33 @@ def review_fact(review: Review, name: str) -> Fact:
     """A fact that stands in a review event."""
     value = getattr(review, name)
     return Fact("review", name, "never recorded" if value is None else f"{value}", review.event_id)
+
+
+def side_facts(run: Run, field_path: str) -> tuple[Fact, ...]:
+    """The sides of the conflicts over a field, each with what it weighed."""
+    return tuple(
+        Fact(
+            f"source {side.source_ref}",
+            side.source_kind or "kind never recorded",
+            f"{'won' if side.won else 'lost'}, {side.reason or 'nobody recorded why'}",
+            side.event_id,
+        )
+        for side in run.conflict_sides
+        if side.field_path == field_path
+    )
+
+
+def fallback_facts(run: Run) -> tuple[Fact, ...]:
+    """What the run did in place of what it meant to do; what the workflow did not say itself is marked."""
+    return tuple(
+        Fact(
+            f"fallback {each.kind}",
+            "inferred from" if each.inferred else "reason",
+            each.reason or "never recorded",
+            each.event_id or each.step_id,
+        )
+        for each in run.fallbacks
+    )
 
 
 def run_fact(run: Run, name: str) -> Fact:
@@ -61,6 +88,32 @@ def about_step(
         fields=frozenset(fields),
         reads=reads(step),
         makes=makes(step),
+    )
+
+
+def about_field(
+    state: FieldState,
+    *,
+    rule: str,
+    health: Health,
+    headline: str,
+    fix: str,
+    boundary: StepKind = StepKind.EVIDENCE,
+    facts: tuple[Fact, ...] = (),
+) -> Finding:
+    """A finding about the support of one field, as its last check found it."""
+    last = state.last
+    return Finding(
+        rule=rule,
+        question=Question.SUPPORT,
+        health=health,
+        boundary=boundary,
+        headline=headline,
+        fix=fix,
+        facts=facts or (evidence_fact(last, "provenance_score"),),
+        step_id=last.step_id,
+        fields=frozenset({state.field_path}),
+        reads=frozenset(base(ref) for ref in (*last.evidence_refs, *last.conflicting_refs)),
     )
 
 

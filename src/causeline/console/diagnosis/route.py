@@ -33,7 +33,24 @@ def findings(record: Record) -> Iterator[Finding]:
 
 def _decision(record: Record, step: Step) -> Iterator[Finding]:
     taken = step.labels.get(measures.BRANCH_TAKEN) or record.run.labels.get(measures.BRANCH_TAKEN)
-    for path in ROUTE_FIELDS & record.corrections.keys():
+    overridden = sorted(ROUTE_FIELDS & record.corrections.keys())
+    if taken is not None and taken != step.route:
+        yield about_step(
+            step,
+            rule="branch_differs",
+            question=_Q,
+            health=Health.FAILED,
+            headline=f"The workflow decided for the route {step.route} and went into {taken}.",
+            fix=f"The branching after {step.full_name}: it must follow the decision.",
+            facts=(
+                step_fact(step, "route"),
+                step_fact(step, measures.BRANCH_TAKEN, taken),
+                *(review_fact(record.corrections[path], "outcome") for path in overridden),
+            ),
+            fields=ROUTE_FIELDS if overridden else (),
+        )
+        overridden = []  # a reviewer who found the route wrong saw where the run went: the rule may be right
+    for path in overridden:
         review = record.corrections[path]
         yield about_step(
             step,
@@ -51,19 +68,9 @@ def _decision(record: Record, step: Step) -> Iterator[Finding]:
             rule="route_not_allowed",
             question=_Q,
             health=Health.FAILED,
-            headline=f"The route {step.route} is none that the policy allows for {record.run.workflow}.",
+            headline=f"The policy does not allow the route {step.route} for workflow {record.run.workflow}.",
             fix=_fix(step),
             facts=(step_fact(step, "route"),),
-        )
-    if taken is not None and taken != step.route:
-        yield about_step(
-            step,
-            rule="branch_differs",
-            question=_Q,
-            health=Health.FAILED,
-            headline=f"The workflow decided for {step.route} and went into {taken}.",
-            fix=f"The branching after {step.full_name}: it must follow the decision.",
-            facts=(step_fact(step, "route"), step_fact(step, measures.BRANCH_TAKEN, taken)),
         )
     if step.route_confidence is not None and step.route_confidence < record.rules.confidence_floor:
         yield about_step(

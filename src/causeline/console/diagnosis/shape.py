@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from causeline.console.diagnosis.finding import about_step, listed, review_fact, run_fact, step_fact
+from causeline.console.diagnosis.finding import about_step, fallback_facts, listed, review_fact, run_fact, step_fact
 from causeline.console.diagnosis.model import Finding, Health, Question
 from causeline.console.diagnosis.record import Record, error_path, named
 from causeline.console.diagnosis.route import ROUTE_FIELDS
@@ -54,7 +54,12 @@ def _calls(record: Record) -> Iterator[Finding]:
                 health=Health.FAILED if final else Health.SUSPECT,
                 headline=f"{_who(step)} failed with {step.error_type or 'an error'}{_AGAIN[not final]}.",
                 fix=_provider_fix(step),
-                facts=(step_fact(step, "status"), step_fact(step, "error_type"), step_fact(step, "model_name")),
+                facts=(
+                    step_fact(step, "status"),
+                    step_fact(step, "error_type"),
+                    step_fact(step, "model_name"),
+                    *fallback_facts(record.run),
+                ),
             )
         elif step.step_kind == StepKind.TOOL and (step.confidence or 1.0) < record.rules.confidence_floor:
             yield about_step(
@@ -62,7 +67,10 @@ def _calls(record: Record) -> Iterator[Finding]:
                 rule="tool_unsure",
                 question=_Q,
                 health=Health.SUSPECT,
-                headline=f"The tool {step.step_name} was not sure of its answer (confidence {step.confidence:.2f}).",
+                headline=(
+                    f"The tool {step.step_name} was not sure of what it found: confidence {step.confidence:.2f}, "
+                    f"and {record.rules.confidence_floor:g} is asked."
+                ),
                 fix=f"What {step.full_name} looks up, and by what key.",
                 facts=(step_fact(step, "confidence"),),
             )
@@ -106,7 +114,10 @@ def _invalid(record: Record) -> Iterator[Finding]:
                 f"{'' if final else ', which a later attempt mended'}."
             ),
             fix=(f"{_prompt(author)} or schema {step.schema_version or '(version never recorded)'}."),
-            facts=(step_fact(step, "validation_errors", ", ".join(step.validation_errors[:5])),),
+            facts=(
+                step_fact(step, "validation_errors", ", ".join(step.validation_errors[:5])),
+                *fallback_facts(record.run),
+            ),
             fields=paths,
         )
 
@@ -195,7 +206,7 @@ def _left_out(record: Record) -> Iterator[Finding]:
                 question=_Q,
                 health=Health.FAILED,
                 boundary=kind,
-                headline=f"The step {expected.step} never ran, and every run of {run.workflow} should take it.",
+                headline=f"The step {expected.step} never ran, and every {run.workflow} run should take it.",
                 fix=f"The workflow's call of {expected.step}, or the policy's list of expected steps.",
                 facts=(run_fact(run, "verdict"),),
             )
@@ -208,7 +219,7 @@ def _prompt(step: Step) -> str:
 def _who(step: Step) -> str:
     if step.step_kind != StepKind.MODEL_CALL:
         return f"Step {step.full_name}"
-    return f"Model {step.model_name or '(never recorded)'} in {step.step_name}"
+    return f"Model {step.model_name or '(never recorded)'} (step {step.step_name})"
 
 
 def _lower(text: str) -> str:

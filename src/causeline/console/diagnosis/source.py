@@ -111,7 +111,7 @@ def _masked(record: Record) -> Iterator[Finding]:
                 question=_Q,
                 health=Health.FAILED,
                 headline=f"Masking removed the source of {listed(paths)}: entities of type {kind} were taken out.",
-                fix=f"Masking rule for {kind} in step {step.full_name}: let it through for {record.run.workflow}.",
+                fix=f"Masking rule for {kind} in step {step.full_name}: let it through in {record.run.workflow} runs.",
                 facts=(step_fact(step, f"{measures.MASKED}{kind}"),),
                 fields=paths,
             )
@@ -128,7 +128,7 @@ def _retrieved(record: Record) -> Iterator[Finding]:
                 rule="retrieval",
                 question=_Q,
                 health=Health.FAILED if failed else Health.SUSPECT,
-                headline=f"{headline}{f' for {path}' if path else ''}.",
+                headline=headline,
                 fix=f"Retrieval step {step.full_name}: query, index, and how many chunks are kept.",
                 facts=[step_fact(step, name) for name in sorted(step.labels) if name.startswith("retrieve.")],
                 fields=(path,) if path else (),
@@ -143,14 +143,17 @@ def _misses(record: Record, step: Step, path: str | None) -> tuple[str, bool] | 
     matches = record.measure(step, measures.RETRIEVE_MATCHES)
     shown = record.measure(step, measures.RETRIEVE_SHOWN)
     top = record.measure(step, measures.RETRIEVE_TOP_SCORE)
+    sought = f" for {path}" if path else ""
+    known = path in record.corrections
     if step.status == Status.ERROR:
-        return f"Retrieval ended in {step.error_type or 'an error'}", True
+        return f"Retrieval{sought} ended in {step.error_type or 'an error'}.", True
     if matches == 0 or (shown == 0 and matches is None):
-        return "Nothing was found", path in record.corrections
+        return f"Retrieval found nothing{sought}{', and a reviewer had the value' if known else ''}.", known
     if matches is not None and shown is not None and shown < matches:
-        return f"Only {shown:.0f} of {matches:.0f} matching chunks were shown to the model", path in record.troubled
+        cut = f"Retrieval cut what it had found{sought}: {shown:.0f} of {matches:.0f} matching chunks went on."
+        return cut, path in record.troubled
     if top is not None and top < record.rules.standard(path).support_floor:
-        return f"The best chunk found fits badly (score {top:.2f})", path in record.corrections
+        return f"The best chunk that retrieval found{sought} fits badly (score {top:.2f}).", known
     return None
 
 

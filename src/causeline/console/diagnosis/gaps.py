@@ -1,0 +1,107 @@
+"""Gaps that were left open: each is a finding, and many of one kind at once are one, about the check itself.
+
+That the answer was given all the same is what the workflow, or nobody in review, did about a gap: findings of their
+own, at their own boundaries.
+"""
+
+from collections.abc import Iterator
+
+from causeline.console.diagnosis.finding import about_field, evidence_fact, listed, review_fact, run_fact, side_facts
+from causeline.console.diagnosis.model import Fact, Finding, Health, Question
+from causeline.console.diagnosis.record import FieldState, Record, base
+from causeline.schemas.judge import Judgement
+from causeline.schemas.run import Review
+from causeline.schemas.vocabulary import GapKind, ReviewOutcome, StepKind
+
+_SAYS = {
+    GapKind.MISSING_CITATION: "has no source",
+    GapKind.WEAK_PROVENANCE: "is supported only weakly by its source",
+    GapKind.UNSUPPORTED_FIELD: "is not supported by the source it cites",
+    GapKind.SOURCE_CONFLICT: "rests on sources that disagree",
+}
+_MANY = 2
+"""Values of a run that are all found unsupported, from which on the check itself is in question."""
+
+
+def findings(record: Record) -> Iterator[Finding]:
+    """The gaps that were left open."""
+    unsupported = _none_supported(record)
+    if unsupported:
+        yield _check_in_question(record, unsupported)
+    for path, state in record.open_gaps.items():
+        if state.gap is not None and path not in unsupported:
+            yield _gap(record, state, state.gap)
+
+
+def _none_supported(record: Record) -> dict[str, FieldState]:
+    """The fields that cite a source, where not one of several is supported by it; empty where any is."""
+    citing = {path: state for path, state in record.fields.items() if state.last.evidence_refs}
+    none = all(state.gap is not None and state.gap.kind is GapKind.UNSUPPORTED_FIELD for state in citing.values())
+    return citing if none and len(citing) >= _MANY else {}
+
+
+def _check_in_question(record: Record, states: dict[str, FieldState]) -> Finding:
+    approved = [review for state in states.values() for review in _approved(record, state)]
+    last = [state.last for state in states.values()]
+    return Finding(
+        rule="none_supported",
+        question=Question.SUPPORT,
+        health=Health.SUSPECT,
+        boundary=StepKind.EVIDENCE,
+        headline=(
+            f"Not one of {len(states)} values is supported by the source it cites: {listed(states)}"
+            f"{', and a reviewer approved' if approved else ''}."
+        ),
+        fix="How values are held against their sources: which part of the source, and how it is matched.",
+        facts=(
+            *(evidence_fact(evidence, "provenance_score") for evidence in last),
+            *_outcomes(approved),
+            run_fact(record.run, "final_state"),
+        ),
+        step_id=last[0].step_id,
+        fields=frozenset(states),
+        reads=frozenset(
+            base(ref) for evidence in last for ref in (*evidence.evidence_refs, *evidence.conflicting_refs)
+        ),
+    )
+
+
+def _gap(record: Record, state: FieldState, gap: Judgement) -> Finding:
+    given = ", and was given as an answer all the same" if record.answered and not record.run.reviews else ""
+    rule = f"rule of {state.field_path}: threshold {gap.threshold:g}, next step {gap.next_step.value}."
+    fix = f"Evidence {rule}"
+    approved = _approved(record, state)
+    if approved and gap.kind is not GapKind.MISSING_CITATION:
+        given = ", and a reviewer approved"
+        fix = f"What {state.field_path} is held against, and how it is matched; else the evidence {rule}"
+    return about_field(
+        state,
+        rule=f"gap_{gap.kind.value}",
+        health=Health.SUSPECT,
+        headline=f"The value of {state.field_path} {_SAYS[gap.kind]}{given}.",
+        fix=fix,
+        facts=(
+            evidence_fact(state.last, "provenance_score"),
+            evidence_fact(state.last, "evidence_refs"),
+            evidence_fact(state.last, "conflicting_refs"),
+            *side_facts(record.run, state.field_path),
+            *_outcomes(approved),
+            run_fact(record.run, "final_state"),
+        ),
+    )
+
+
+def _approved(record: Record, state: FieldState) -> list[Review]:
+    """The reviews that found the field, or all of the answer, as it should be."""
+    if state.field_path in record.corrections:
+        return []
+    return [
+        review
+        for review in record.run.reviews
+        if review.outcome == ReviewOutcome.APPROVED and review.field_path in (None, state.field_path)
+    ]
+
+
+def _outcomes(reviews: list[Review]) -> tuple[Fact, ...]:
+    """Each review once, though it may be about many fields."""
+    return tuple(review_fact(review, "outcome") for review in {review.event_id: review for review in reviews}.values())
