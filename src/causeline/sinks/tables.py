@@ -80,7 +80,17 @@ POLICIES = Table("policy_use_rows", "policies", "policy-use")
 TABLES: tuple[Table, ...] = (EVENTS, RUNS, GAPS, REVIEW_ITEMS, DEAD_LETTERS, POLICIES)
 
 STEPS_VIEW = "steps"
-VIEWS: tuple[str, ...] = ("events", "runs", STEPS_VIEW, "gaps", "reviews", "dead_letters", "policies", "rollups")
+VIEWS: tuple[str, ...] = (
+    "events",
+    "runs",
+    STEPS_VIEW,
+    "gaps",
+    "reviews",
+    "dead_letters",
+    "policies",
+    "rollups",
+    "drift",
+)
 """What a reader may rely on."""
 
 MIGRATIONS_TABLE = "schema_migrations"
@@ -88,7 +98,20 @@ LEASES_TABLE = "review_lease_rows"
 """Who works on which review item; written by the console, not by the loader."""
 ROLLUPS_TABLE = "rollup_rows"
 """What drift is judged from; written by the watch."""
-OWN_TABLES: tuple[str, ...] = (MIGRATIONS_TABLE, LEASES_TABLE, ROLLUPS_TABLE)
+JUDGEMENTS_TABLE = "drift_judgement_rows"
+"""What came of judging windows; written by the watch."""
+MARKS_TABLE = "drift_mark_rows"
+"""What people said about alerts; written by the console."""
+PINS_TABLE = "drift_pin_rows"
+"""Which release is the reference of a workflow; written by the console."""
+OWN_TABLES: tuple[str, ...] = (
+    MIGRATIONS_TABLE,
+    LEASES_TABLE,
+    ROLLUPS_TABLE,
+    JUDGEMENTS_TABLE,
+    MARKS_TABLE,
+    PINS_TABLE,
+)
 """The tables that no topic fills."""
 
 

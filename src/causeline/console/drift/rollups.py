@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 
 from causeline.console.drift.counts import ANCHORS, RARE, Combination, Counts
 from causeline.console.drift.dimensions import anchors_sql, band_parameters, dimensions_sql
+from causeline.console.drift.reading import as_int, as_moment
 from causeline.console.drift.windows import BASE
 from causeline.console.store import Store
 from causeline.schemas.policy import Policy
@@ -86,9 +87,9 @@ def stale_windows(store: Store, since: datetime, until: datetime) -> tuple[Stale
         key = (str(row["workflow"]), _moment(row))
         old = stands.pop(key, None)
         if old is None or (old["runs"], old["fingerprint"]) != (row["runs"], row["fingerprint"]):
-            found.append(Stale(*key, _int(row["runs"]), _int(row["fingerprint"]), _next_version(old)))
+            found.append(Stale(*key, as_int(row["runs"]), as_int(row["fingerprint"]), _next_version(old)))
     # Where runs were counted and none is any more: their start was amended, or they were deleted.
-    found += [Stale(*key, 0, 0, _next_version(old)) for key, old in stands.items() if _int(old["runs"])]
+    found += [Stale(*key, 0, 0, _next_version(old)) for key, old in stands.items() if as_int(old["runs"])]
     return tuple(sorted(found, key=lambda each: (each.start, each.workflow)))
 
 
@@ -123,7 +124,7 @@ def _count(
     for row in rows:
         anchors = tuple(cast("list[str]", row["anchors"]))
         dimension = cells.setdefault(_moment(row), {}).setdefault(str(row["dimension"]), {})
-        dimension[anchors, str(row["value"])] = _int(row["runs"])
+        dimension[anchors, str(row["value"])] = as_int(row["runs"])
     return {
         start: {name: bounded(Counts(found)) for name, found in dimensions.items()}
         for start, dimensions in cells.items()
@@ -164,12 +165,8 @@ _BASE_S = int(BASE / timedelta(seconds=1))
 
 
 def _next_version(old: Mapping[str, Any] | None) -> int:
-    return _int(old["version"]) + 1 if old else 1
+    return as_int(old["version"]) + 1 if old else 1
 
 
 def _moment(row: Mapping[str, Any]) -> datetime:
-    return cast("datetime", row["window_start"])
-
-
-def _int(value: object) -> int:
-    return int(cast("int", value))
+    return as_moment(row["window_start"])

@@ -1,0 +1,112 @@
+"""The watch on the real engine: finds what moved in its first full window, and judges every window once."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from causeline.console.drift.store import DriftStore
+from causeline.console.drift.watch import Plan, watch_once
+from causeline.console.drift.windows import Length
+from causeline.schemas.connections import ClickHouseConnection
+from causeline.sinks.clickhouse import clickhouse_client
+from tests.integration.drift.making import put_runs
+
+pytestmark = pytest.mark.stack
+
+PLAN = Plan(lengths=(Length.HOUR,), lookback=timedelta(days=3))
+LATER = datetime(2026, 11, 3, tzinfo=UTC)
+HOURS = 12
+MOVED = "multiIf(chance < 0.3, 'simple', chance < 0.64, 'standard', 'hard')"
+
+
+def drifting(database: ClickHouseConnection, *, hours: int = HOURS) -> None:
+    """So many hours of 2,000 runs as ever, and one more in which six in a hundred leave `standard`."""
+    put_runs(database, 2000 * hours, over_s=hours * 3600)
+    put_runs(
+        database,
+        2000,
+        first=2000 * hours,
+        start=f"2026-11-02 {hours:02d}:00:00",
+        route=MOVED,
+        fingerprint="if(number % 2 = 0, 'fp1', 'fp2')",
+        confidence="0.9 - 0.1 * (number % 2)",
+    )
+
+
+def judgements(store: DriftStore) -> list[dict[str, object]]:
+    rows = store.ask("SELECT * FROM drift ORDER BY length, window_start, dimension, baseline")
+    return [dict(row) for row in rows]
+
+
+def alerts(store: DriftStore) -> list[tuple[object, ...]]:
+    rows = store.ask(
+        "SELECT dimension, toHour(window_start) AS hour, alert_state FROM drift WHERE alert_id != ''"
+        " ORDER BY hour, dimension"
+    )
+    return [(row["dimension"], row["hour"], row["alert_state"]) for row in rows]
+
+
+def test_a_move_is_found_in_the_first_full_window_with_the_anchor_it_came_with(
+    store: DriftStore, database: ClickHouseConnection
+) -> None:
+    drifting(database)
+    put_runs(database, 1, start="2026-11-02 13:30:00", first=90_000)
+    done = watch_once(store, PLAN, now=LATER)
+    assert done.judged == HOURS + 1
+    assert alerts(store) == [("confidence", HOURS, "open"), ("route", HOURS, "open")]
+    [confidence] = [row for row in judgements(store) if row["alert_id"] and row["dimension"] == "confidence"]
+    first = confidence["attributions"][0]  # type: ignore[index]
+    assert (first["anchor"], first["value"], first["before"], first["after"]) == ("system_fingerprint", "fp2", 0, 0.5)
+    assert first["between"] == pytest.approx(1.0)
+    assert confidence["shares"] == [
+        {"value": "0.7 to 0.85", "before": 0, "after": 1_000},
+        {"value": "0.85 to 0.95", "before": 16_000, "after": 1_000},
+    ]
+
+
+def test_no_window_is_judged_twice_and_none_is_skipped(store: DriftStore, database: ClickHouseConnection) -> None:
+    put_runs(database, 24_000, over_s=12 * 3600)
+    early = datetime(2026, 11, 2, 6, 20, tzinfo=UTC)
+    assert watch_once(store, PLAN, now=early).judged == 6
+    assert watch_once(store, PLAN, now=early).judged == 0
+    # The newest run closes just after 12:00, when the twelfth window is over.
+    assert watch_once(store, PLAN, now=LATER).judged == 6
+    assert watch_once(store, PLAN, now=LATER).judged == 0
+
+
+def test_an_amended_window_is_judged_again_as_if_it_had_always_been_so(
+    store: DriftStore, database: ClickHouseConnection
+) -> None:
+    put_runs(database, 26_000, over_s=13 * 3600)
+    watch_once(store, PLAN, now=LATER)
+    assert alerts(store) == []
+    put_runs(database, 26_000, over_s=13 * 3600, revision=2, route=MOVED, where="number >= 22000 and number < 24000")
+    assert watch_once(store, PLAN, now=LATER).judged == 2
+    assert alerts(store) == [("route", 11, "open"), ("route", 12, "open")]
+    amended = judgements(store)
+    with clickhouse_client(database) as client:
+        client.command("TRUNCATE TABLE drift_judgement_rows")
+        client.command("TRUNCATE TABLE rollup_rows")
+    assert watch_once(store, PLAN, now=LATER).judged == 13
+    assert judgements(store) == amended
+
+
+def test_a_workflow_without_runs_for_a_while_goes_on_where_it_was(
+    store: DriftStore, database: ClickHouseConnection
+) -> None:
+    put_runs(database, 4000, over_s=7200)
+    put_runs(database, 2000, first=4000, start="2026-11-02 05:00:00")
+    assert watch_once(store, PLAN, now=LATER).judged == 2 + 1
+    hours = {row["window_start"].hour for row in judgements(store)}  # type: ignore[attr-defined]
+    assert hours == {0, 1, 5}
+
+
+def test_nothing_to_watch_is_no_error(store: DriftStore) -> None:
+    assert watch_once(store, PLAN).until is None
+
+
+def test_a_server_whose_clock_jumps_ahead_judges_nothing_that_may_still_come(
+    store: DriftStore, database: ClickHouseConnection
+) -> None:
+    put_runs(database, 3000, over_s=5400)
+    assert watch_once(store, PLAN, now=LATER + timedelta(days=2)).judged == 1
