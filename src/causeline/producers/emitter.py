@@ -21,6 +21,7 @@ from weakref import WeakSet
 
 from causeline.producers.batches import Batch
 from causeline.producers.buffer import Buffer
+from causeline.producers.sampling import Sampling
 from causeline.producers.settings import EmitterSettings
 from causeline.producers.spool import NoSpool, Spool
 from causeline.producers.stats import Counters, Left, Stats
@@ -83,6 +84,12 @@ class Emitter:
         self._header = wire.encode_string(self.emitter_id)
         self._buffer = Buffer(self.settings, self._spool, self._now_s)
         self._counters = Counters(_LOG, self._now_s)
+        self.sampling = Sampling(
+            self.settings.sample,
+            self.emit,
+            max_events=self.settings.held_events,
+            max_bytes=self.settings.held_bytes,
+        )
         self._look_up_at_s = float("-inf")
         self._thread: threading.Thread | None = None
         self._transport: Transport | None = None
@@ -120,7 +127,12 @@ class Emitter:
     def stats(self) -> Stats:
         """The counters as they stand."""
         buffer = self._buffer
-        return self._counters.snapshot(accepted=buffer.accepted, dropped=buffer.dropped, in_flight=buffer.in_flight)
+        return self._counters.snapshot(
+            accepted=buffer.accepted,
+            dropped=buffer.dropped,
+            in_flight=buffer.in_flight,
+            sampled_out=self.sampling.sampled_out,
+        )
 
     def flush(self, timeout_s: float | None = None) -> Left:
         """Wait until all that was emitted before is delivered or given up, at most `timeout_s` (by default that of
@@ -132,6 +144,7 @@ class Emitter:
 
         Takes `timeout_s` and at most a second more, which the client needs to let go of the broker.
         """
+        self.sampling.release()
         left = self.flush(timeout_s) if self._buffer.close() else Left()
         why = self._counters.last_error or ""
         thread, self._thread = self._thread, None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeVar
 
 from causeline.producers import context, propagation
 from causeline.producers.boundaries import Boundaries
+from causeline.producers.sampling import Emit, SampledRun, is_always_kept
 from causeline.producers.steps import Step, class_name, cut, is_failure
 from causeline.schemas import ids
 from causeline.schemas.clock import Clock
@@ -69,10 +70,13 @@ class Decision:
 
 
 class _Pen(NamedTuple):
-    """What one process writes a run's events with: the bytes that stay the same, and the next number."""
+    """What one process writes a run's events with: the bytes that stay the same, the next number, where they go."""
 
     writer: RunWriter
     numbers: itertools.count[int]
+    emit: Emit
+    sampled: SampledRun | None
+    """Where not all runs are on record."""
 
 
 class Run(Boundaries):
@@ -162,6 +166,13 @@ class Run(Boundaries):
         self._tracer.count_open_runs(-1)
         failed = error_type is not None or final_state == FinalState.FAILED
         ending = {"final_state": final_state, "status": Status.ERROR if failed else _OK, "error_type": error_type}
+        sampled = self._sampled()
+        if sampled is not None:
+            if is_always_kept(EventType.RUN_FINISHED, ending):
+                sampled.keep()
+            elif not sampled.end():
+                return
+            labels = sampled.with_share(labels)
         more = {"raw_output_ref": raw_output_ref, "labels": labels, "expected_steps": self._finished_steps}
         # An end that breaks the contract in what it carries is said again without that: its loss shows as a hole.
         if not self.say(EventType.RUN_FINISHED, self.clock(), {**ending, **more}) and self._pens:
@@ -278,6 +289,12 @@ class Run(Boundaries):
         """Say that the run answers an eval case, or became one."""
         self.say(EventType.EVAL_RECORDED, self.clock(), {"eval_case_id": case_id, "eval_outcome": outcome})
 
+    def keep(self) -> None:
+        """Put the run on record whatever the emitter's sample; without one every run is."""
+        sampled = self._sampled()
+        if sampled is not None:
+            sampled.keep()
+
     # --- other processes
 
     @property
@@ -288,7 +305,11 @@ class Run(Boundaries):
         return headers["traceparent"]
 
     def inject(self, headers: MutableMapping[str, str]) -> None:
-        """Write `traceparent` and `baggage` into the headers of a call, so that the run goes on at the other end."""
+        """Write `traceparent` and `baggage` into the headers of a call, so that the run goes on at the other end.
+
+        From here on the run is on record, for the other end cannot know how this one will end.
+        """
+        self.keep()
         step = context.current_step()
         parent = step.step_id if step is not None and step.run is self else propagation.root_of(self.run_id)
         propagation.inject(
@@ -320,18 +341,21 @@ class Run(Boundaries):
         if emitter is None:
             return True
         try:
-            pen = self._pens.get(emitter.emitter_id) or self._new_pen(emitter.emitter_id)
+            pen = self._pens.get(emitter.emitter_id) or self._new_pen(emitter)
             seq = next(pen.numbers)
             if kind is EventType.RUN_FINISHED:
                 said["expected_events"] = seq + 1
             masked = self._tracer.masked(kind, said)
             if masked is None:
+                self.keep()
                 return False
+            if pen.sampled is not None and is_always_kept(kind, masked):
+                pen.sampled.keep()
             event_id, item = pen.writer.write(kind, seq=seq, occurred_at=occurred_at, fields=masked)
         except Exception as error:  # noqa: BLE001 - whatever it is, the application goes on
             self._count(emitter, kind, error)
             return False
-        return emitter.emit(self.run_id, event_id, item)
+        return pen.emit(self.run_id, event_id, item)
 
     def step_over(
         self, step: Step, parent: str | None, fields: dict[str, Any], failure: type[BaseException] | None
@@ -360,21 +384,33 @@ class Run(Boundaries):
             self.say(EventType.STEP_FINISHED, at, said)
             return
         try:
-            pen = self._pens.get(emitter.emitter_id) or self._new_pen(emitter.emitter_id)
+            pen = self._pens.get(emitter.emitter_id) or self._new_pen(emitter)
+            if pen.sampled is not None and is_always_kept(EventType.STEP_FINISHED, {"status": status, **fields}):
+                pen.sampled.keep()
             event_id, item = pen.writer.write_step(next(pen.numbers), at, of_every_step, fields)
         except Exception as error:  # noqa: BLE001 - whatever it is, the application goes on
             self._count(emitter, EventType.STEP_FINISHED, error)
         else:
-            emitter.emit(self.run_id, event_id, item)
+            pen.emit(self.run_id, event_id, item)
 
     def _count(self, emitter: Emitter, kind: EventType, error: Exception) -> None:
         if not isinstance(error, InvalidEvent):
             error = InvalidEvent(f"{kind}: cannot be written ({type(error).__name__}).")
+        self.keep()  # a run with a hole says so
         emitter.count_unpublished(error)
 
-    def _new_pen(self, emitter_id: str) -> _Pen:
+    def _sampled(self) -> SampledRun | None:
+        emitter = self._tracer.emitter
+        pen = None if emitter is None else self._pens.get(emitter.emitter_id)
+        return None if pen is None else pen.sampled
+
+    def _new_pen(self, emitter: Emitter) -> _Pen:
         """For the first event of this process, which a fork makes another one; two threads get the same."""
+        emitter_id = emitter.emitter_id
         name = self._tracer.writer_name(self.run_id, emitter_id, only_here=self._only_here)
+        # What this process does not end it cannot hold until the end.
+        sampled = emitter.sampling.begin(self.run_id) if self._begun_in == context.PROCESS.number else None
+        emit = emitter.emit if sampled is None else sampled.emit
         writer = RunWriter(
             run_id=self.run_id,
             project=self.project,
@@ -382,7 +418,7 @@ class Run(Boundaries):
             emitter_id=name,
             run_started_at=self.started_at,
         )
-        return self._pens.setdefault(emitter_id, _Pen(writer, itertools.count()))
+        return self._pens.setdefault(emitter_id, _Pen(writer, itertools.count(), emit, sampled))
 
     def parent_of(self, step: Step | None) -> str | None:
         """What a new step within `step` has for its parent."""

@@ -33,6 +33,12 @@ class EmitterSettings(BaseModel):
     """Attempts before a batch is counted as lost."""
     close_timeout_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
     """How long the end of the process may be held up for what is still under way."""
+    sample: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the runs that is on record; runs with errors, gaps, fallbacks, reviews or eval cases always are."""
+    held_events: Annotated[int, Field(ge=1)] = 50_000
+    """Events of runs outside the sample that may wait for their run's end; past it the oldest run is put on record."""
+    held_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+    """So with encoded bytes."""
     compression: Annotated[str, Field(pattern="^(none|gzip|snappy|lz4|zstd)$")] = "zstd"
 
     @classmethod

@@ -44,6 +44,8 @@ class Stats:
     """Delivered."""
     open_runs: int = 0
     """Runs begun and not ended."""
+    sampled_out: int = 0
+    """Runs outside the sample, dropped whole because nothing in them is always kept."""
     last_error: str | None = None
     last_invalid: tuple[str, ...] = ()
     """The last reasons why an event was not published; never its content."""
@@ -76,7 +78,7 @@ class Counters:
         self.last_error = message
         self._complaints.complain(kind, "%s", message)
 
-    def snapshot(self, *, accepted: int, dropped: int, in_flight: int) -> Stats:
+    def snapshot(self, *, accepted: int, dropped: int, in_flight: int, sampled_out: int = 0) -> Stats:
         """The counters as they stand, with those that the emitter's own lock guards."""
         with self._lock:
             counts, reasons = dict(self._counts), tuple(self._reasons)
@@ -86,6 +88,7 @@ class Counters:
             dropped=dropped,
             waiting=waiting,
             in_flight=in_flight,
+            sampled_out=sampled_out,
             last_error=self.last_error,
             last_invalid=reasons,
             **counts,

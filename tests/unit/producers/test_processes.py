@@ -69,6 +69,38 @@ def test_a_forked_child_sends_its_own_events_and_none_of_its_parents() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_what_a_forked_child_says_of_a_run_outside_the_sample_is_on_record() -> None:
+    """The child does not end the run, so it cannot hold its events until the end."""
+    done, _ = run(
+        """
+        import os, sys
+        from causeline.producers.emitter import Emitter
+        from causeline.producers.tracer import Tracer
+        from tests.unit.producers.recording import QUICK, RecordingTransport, events_of
+
+        made = []
+        def transport():
+            made.append(RecordingTransport())
+            return made[-1]
+
+        tracer = Tracer("p", emitter=Emitter(QUICK.model_copy(update={"sample": 0.0}), transport=transport))
+        with tracer.run("invoice") as run:
+            child = os.fork()
+            if child == 0:
+                with run.tool("child"):
+                    pass
+        assert not tracer.close()
+        if child == 0:
+            assert [event.step_name for event in events_of(made[-1])] == ["child"]
+            sys.exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert not made
+        assert tracer.stats().sampled_out == 1
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_child_of_a_process_with_a_kafka_client_ends_and_emits() -> None:
     """To destroy the parent's client in the child would wait for ever for threads that are not there."""
     done, _ = run(
