@@ -12,6 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import polars as pl
+
 from benchmarks.harness import Report, main
 from causeline.console.diagnosis import Diagnosis, Health, diagnose
 from causeline.producers.artifacts import ArtifactStore
@@ -61,10 +63,12 @@ class _Kept:
         return None
 
 
-def joined_runs(
-    seed: int, count: int, *, faulty_share: float, pairs: bool, policy: Policy = DEFAULT_POLICY
-) -> Iterator[tuple[Run, Mapping[str, object]]]:
-    """Demo runs of a seed as the assembler makes them, each with its line of the truth file."""
+Truth = Mapping[str, Mapping[str, object]]
+"""What was planted in each run, by its id."""
+
+
+def published_events(seed: int, count: int, *, faulty_share: float, pairs: bool) -> tuple[pl.DataFrame, Truth]:
+    """The events of a seed's demo runs as they come off the wire, and what the truth file says."""
     kept = _Kept()
     with tempfile.TemporaryDirectory(prefix="causeline-why-") as folder:
         emitter = Emitter(EmitterSettings(buffer_events=10_000_000, buffer_bytes=2**31), transport=lambda: kept)
@@ -86,9 +90,22 @@ def joined_runs(
     decoded = decode(messages, Schemas())
     if decoded.unreadable:
         raise RuntimeError(f"{len(decoded.unreadable)} messages could not be read")
-    runs = assemble(decoded.frame, closed_at_us=0, policy=policy).runs
-    for record in runs.iter_rows(named=True):
-        yield Run.from_record(record), truth[record["run_id"]]
+    return decoded.frame, truth
+
+
+def joined(events: pl.DataFrame, policy: Policy) -> Iterator[Run]:
+    """The runs that the assembler makes of events."""
+    for record in assemble(events, closed_at_us=0, policy=policy).runs.iter_rows(named=True):
+        yield Run.from_record(record)
+
+
+def joined_runs(
+    seed: int, count: int, *, faulty_share: float, pairs: bool, policy: Policy = DEFAULT_POLICY
+) -> Iterator[tuple[Run, Mapping[str, object]]]:
+    """Demo runs of a seed as the assembler makes them, each with its line of the truth file."""
+    events, truth = published_events(seed, count, faulty_share=faulty_share, pairs=pairs)
+    for run in joined(events, policy):
+        yield run, truth[run.run_id]
 
 
 def layer_of(found: Diagnosis) -> str:

@@ -293,6 +293,12 @@ def test_what_a_run_did_instead_is_shown_and_what_it_did_not_say_is_marked() -> 
     ]  # fmt: skip
 
 
+def test_a_label_does_not_hide_the_field_of_its_name() -> None:
+    broken = replace(GOOD_STEPS["parse"], status="error", error_type="Unreadable", labels={"error_type": "Other"})
+
+    assert ("error_type", "Unreadable") in {(fact.name, fact.value) for fact in _first(_with(parse=broken)).facts}
+
+
 def test_a_gap_that_the_workflow_heeded_is_no_failure() -> None:
     checks = (MISSING, replace(MISSING, event_id="e3", next_step="retry"), DATE)
     heeded = replace(_with(checks), final_state="partial")

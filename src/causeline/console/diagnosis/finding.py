@@ -1,17 +1,20 @@
 """How rules say what they found: one way of making findings and facts from steps, evidence and reviews."""
 
 from collections.abc import Iterable
+from dataclasses import fields as fields_of
 
 from causeline.console.diagnosis.model import Fact, Finding, Health, Question
 from causeline.console.diagnosis.record import FieldState, base, makes, reads
 from causeline.schemas.run import Evidence, Review, Run, Step
 from causeline.schemas.vocabulary import StepKind
 
+_STEP_FIELDS = frozenset(field.name for field in fields_of(Step))
+
 
 def step_fact(step: Step, name: str, value: object = None) -> Fact:
     """A fact that stands in a step: one of its fields, or a measure among its labels."""
     if value is None:
-        value = step.labels.get(name) if name in step.labels else getattr(step, name, None)
+        value = getattr(step, name) if name in _STEP_FIELDS else step.labels.get(name)
     return Fact(step.full_name, name, "never recorded" if value is None else f"{value}", step.step_id)
 
 
