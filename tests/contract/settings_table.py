@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
+from causeline.console.drift.settings import DriftSettings
 from causeline.console.settings import ServeSettings
 from causeline.producers.otlp.settings import ReceiverSettings
 from causeline.producers.settings import EmitterSettings
@@ -35,6 +36,7 @@ GROUPS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("Exporter", "CAUSELINE_EXPORT_", ExporterSettings),
     ("Amender", "CAUSELINE_AMENDER_", AmenderSettings),
     ("Console service", "CAUSELINE_SERVE_", ServeSettings),
+    ("Watch for drift", "CAUSELINE_DRIFT_", DriftSettings),
     ("Local stack", "CAUSELINE_", StackSettings),
     ("Embedded ClickHouse", "CAUSELINE_CLICKHOUSE_", ServerSettings),
 )

@@ -10,6 +10,7 @@ from causeline.cli import (
     amend,
     compare,
     demo,
+    drift,
     explain,
     export,
     lint,
@@ -85,6 +86,7 @@ for group in (
     amend,
     reviews,
     rejudge,
+    drift,
 ):
     group.register(app)
 app.command("version", epilog=examples("causeline version"))(show_version)

@@ -34,6 +34,7 @@ def why(
     """
     from causeline.console import lookups  # noqa: PLC0415 - the console extra
     from causeline.console.diagnosis import diagnose  # noqa: PLC0415
+    from causeline.console.drift.alerts import alerts_for_diagnosis  # noqa: PLC0415
     from causeline.console.policies import judging_policy  # noqa: PLC0415
     from causeline.console.store import open_store  # noqa: PLC0415
     from causeline.console.why_view import as_json, render  # noqa: PLC0415
@@ -44,7 +45,8 @@ def why(
     with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
         found = lookups.run_by_id(store, run)
         judging = named_policy(policy) or judging_policy(store, found.policy_hash) or DEFAULT_POLICY
-    diagnosis = diagnose(found, judging)
+        drift = alerts_for_diagnosis(store, found.workflow)
+    diagnosis = diagnose(found, judging, drift)
     if json_output:
         output.print_json(as_json(diagnosis))
     elif markdown:

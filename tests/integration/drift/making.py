@@ -3,6 +3,8 @@
 from causeline.schemas.connections import ClickHouseConnection
 from causeline.sinks.clickhouse import clickhouse_client
 
+MOVED = "multiIf(chance < 0.3, 'simple', chance < 0.64, 'standard', 'hard')"
+"""Six runs in a hundred leave `standard` for `hard`."""
 _COLUMNS = (
     "run_id, project, workflow, revision, verdict, close_reason, events, started_at, finished_at, closed_at,"
     " final_state, route, model_name, system_fingerprint, confidence, gap_kinds, review_outcome, labels"
@@ -41,3 +43,17 @@ def put_runs(
     """
     with clickhouse_client(database) as client:
         client.command(sql)
+
+
+def drifting(database: ClickHouseConnection, *, hours: int) -> None:
+    """So many hours of 2,000 runs as ever, and one more in which six in a hundred leave `standard`."""
+    put_runs(database, 2000 * hours, over_s=hours * 3600)
+    put_runs(
+        database,
+        2000,
+        first=2000 * hours,
+        start=f"2026-11-02 {hours:02d}:00:00",
+        route=MOVED,
+        fingerprint="if(number % 2 = 0, 'fp1', 'fp2')",
+        confidence="0.9 - 0.1 * (number % 2)",
+    )

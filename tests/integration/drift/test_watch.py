@@ -9,28 +9,13 @@ from causeline.console.drift.watch import Plan, watch_once
 from causeline.console.drift.windows import Length
 from causeline.schemas.connections import ClickHouseConnection
 from causeline.sinks.clickhouse import clickhouse_client
-from tests.integration.drift.making import put_runs
+from tests.integration.drift.making import MOVED, drifting, put_runs
 
 pytestmark = pytest.mark.stack
 
 PLAN = Plan(lengths=(Length.HOUR,), lookback=timedelta(days=3))
 LATER = datetime(2026, 11, 3, tzinfo=UTC)
 HOURS = 12
-MOVED = "multiIf(chance < 0.3, 'simple', chance < 0.64, 'standard', 'hard')"
-
-
-def drifting(database: ClickHouseConnection, *, hours: int = HOURS) -> None:
-    """So many hours of 2,000 runs as ever, and one more in which six in a hundred leave `standard`."""
-    put_runs(database, 2000 * hours, over_s=hours * 3600)
-    put_runs(
-        database,
-        2000,
-        first=2000 * hours,
-        start=f"2026-11-02 {hours:02d}:00:00",
-        route=MOVED,
-        fingerprint="if(number % 2 = 0, 'fp1', 'fp2')",
-        confidence="0.9 - 0.1 * (number % 2)",
-    )
 
 
 def judgements(store: DriftStore) -> list[dict[str, object]]:
@@ -49,7 +34,7 @@ def alerts(store: DriftStore) -> list[tuple[object, ...]]:
 def test_a_move_is_found_in_the_first_full_window_with_the_anchor_it_came_with(
     store: DriftStore, database: ClickHouseConnection
 ) -> None:
-    drifting(database)
+    drifting(database, hours=HOURS)
     put_runs(database, 1, start="2026-11-02 13:30:00", first=90_000)
     done = watch_once(store, PLAN, now=LATER)
     assert done.judged == HOURS + 1

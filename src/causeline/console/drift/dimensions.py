@@ -29,6 +29,11 @@ DIMENSIONS: tuple[str, ...] = tuple(_BY_COLUMN)
 LABEL = "label:"
 """Begins the dimension of a label, e.g. `label:language`."""
 
+WORST_PROVENANCE = (
+    "if(arrayExists(e -> e.provenance_score IS NOT NULL, evidence),"
+    " arrayMin(arrayMap(e -> ifNull(e.provenance_score, 2), evidence)), NULL)"
+)
+"""The lowest score of a run's evidence; null where none was scored."""
 _NONE_SQL = f"'{NONE}'"
 _BAND = (
     "if(isNull({number}), {none},"
@@ -56,12 +61,7 @@ def band_parameters(rules: Rules) -> Mapping[str, object]:
 
 def dimensions_sql(label_count: int) -> str:
     """An array of (dimension, value), one for each dimension that a run has a value of; labels are parameters."""
-    said = {
-        "none": _NONE_SQL,
-        "confidence": _band("confidence", "ifNull(confidence, route_confidence)"),
-        "provenance": _band("provenance", "worst_provenance"),
-    }
-    pairs = [f"('{name}', {_filled(sql, said)})" for name, sql in _BY_COLUMN.items()]
+    pairs = [f"('{name}', {_filled(sql, _said())})" for name, sql in _BY_COLUMN.items()]
     pairs += [
         f"(concat('{LABEL}', {{label_{at}:String}}), if(mapContains(labels, {{label_{at}:String}}),"
         f" labels[{{label_{at}:String}}], {_NONE_SQL}))"
@@ -70,12 +70,32 @@ def dimensions_sql(label_count: int) -> str:
     return f"arrayFilter(pair -> pair.2 != '', [{', '.join(pairs)}])"
 
 
+def value_sql(dimension: str) -> tuple[str, Mapping[str, object]]:
+    """The value that a run has of a dimension, as SQL over the view `runs`, and the parameters it is read with."""
+    if dimension.startswith(LABEL):
+        label = dimension.removeprefix(LABEL)
+        return "if(mapContains(labels, {label:String}), labels[{label:String}], {none})".replace("{none}", _NONE_SQL), {
+            "label": label
+        }
+    if dimension not in _BY_COLUMN:
+        raise ValueError(f"there is no dimension {dimension!r}")
+    return _filled(_BY_COLUMN[dimension], _said()), {}
+
+
 def anchors_sql() -> str:
     """The combination of anchors, as an array of strings in their order."""
     *columns, release = ANCHORS
     said = [f"toString(ifNull({column}, {_NONE_SQL}))" for column in columns]
     said.append(f"if(mapContains(labels, '{release}'), labels['{release}'], {_NONE_SQL})")
     return f"[{', '.join(said)}]"
+
+
+def _said() -> Mapping[str, str]:
+    return {
+        "none": _NONE_SQL,
+        "confidence": _band("confidence", "ifNull(confidence, route_confidence)"),
+        "provenance": _band("provenance", WORST_PROVENANCE),
+    }
 
 
 def _band(name: str, number: str) -> str:

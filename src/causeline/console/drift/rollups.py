@@ -46,8 +46,6 @@ FROM
 (
     SELECT
         toStartOfInterval(started_at, toIntervalSecond({{base:UInt32}})) AS window_start,
-        arrayMin(arrayMap(e -> ifNull(e.provenance_score, 2), evidence)) AS lowest,
-        if(empty(evidence) OR lowest > 1, NULL, lowest) AS worst_provenance,
         {anchors} AS anchors,
         arrayJoin({dimensions}) AS pair
     FROM runs

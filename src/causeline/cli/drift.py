@@ -1,0 +1,291 @@
+"""`drift` and `watch`: what moved, since when and with which anchor; and the job that finds it."""
+
+import signal
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from causeline.cli import connections, output
+from causeline.cli.explain import PolicyFile, named_policy
+from causeline.cli.options import ClickHouseUrl, Json, Log, LogLevel, StateDir, examples
+from causeline.cli.services import start_logging
+from causeline.schemas.errors import UsageError
+from causeline.schemas.policy import DEFAULT_POLICY
+
+if TYPE_CHECKING:
+    from causeline.console.drift.alerts import Alert
+
+_BARS = "▁▂▃▄▅▆▇█"
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is shown with the alert.")]
+AlertId = Annotated[str, typer.Argument(metavar="ALERT", help="An alert's id, whole or how it begins.")]
+
+
+def drift(
+    ctx: typer.Context,
+    *,
+    workflow: Annotated[str, typer.Option("--workflow", "-w", help="Of this workflow only.")] = "",
+    ended: Annotated[bool, typer.Option("--all", help="Alerts that are over, too.")] = False,
+    clickhouse_url: ClickHouseUrl = None,
+    state_dir: StateDir = None,
+    json_output: Json = False,
+) -> None:
+    """Say what moved in the behaviour of workflows, since when, and with which version anchor.
+
+    `causeline watch` finds it: each window of final runs is held against the windows before it, and against a pinned
+    release. Where the runs are too few to tell, that is said, with how many it takes.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from causeline.console.drift.alerts import alerts, course  # noqa: PLC0415 - the console extra
+    from causeline.console.drift.overview import watched  # noqa: PLC0415
+    from causeline.console.store import open_store  # noqa: PLC0415
+
+    with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
+        found = alerts(store, workflow=workflow, ended=ended)
+        courses = [course(store, each) for each in found]
+        overview = watched(store, workflow)
+    if json_output:
+        output.print_json(
+            {
+                "alerts": [{**_document(each), "course": shares} for each, shares in zip(found, courses, strict=True)],
+                "watched": [asdict(each) for each in overview],
+            }
+        )
+        return
+    if found:
+        output.print_table(
+            ["alert", "workflow", "dimension", "since (UTC)", "moved", "with", "course", "window", "state"],
+            [
+                [
+                    each.alert_id,
+                    each.workflow,
+                    each.dimension,
+                    f"{each.since:%Y-%m-%d %H:%M}",
+                    f"{each.grown.value} {each.grown.before_share:.1%} → {each.grown.after_share:.1%}",
+                    f"{each.cause.anchor} {each.cause.value}" if each.cause else "no anchor",
+                    sparkline(shares),
+                    each.length,
+                    each.state,
+                ]
+                for each, shares in zip(found, courses, strict=True)
+            ],
+            optional=["state", "window", "course"],
+        )
+    elif overview:
+        output.say("Nothing drifts.")
+    for each in overview:
+        output.say(each.sentence)
+    if not overview:
+        output.note("No window has been judged yet: `causeline watch --once` does it.")
+    if found:
+        output.say(f"Next: causeline drift show {found[0].alert_id}")
+
+
+def show(
+    *,
+    alert: AlertId,
+    policy: PolicyFile = None,
+    clickhouse_url: ClickHouseUrl = None,
+    state_dir: StateDir = None,
+    json_output: Json = False,
+) -> None:
+    """Show one alert: shares with their counts, anchors with their part in it, and runs of both sides."""
+    from causeline.console.drift.alerts import alert_by_id, course  # noqa: PLC0415 - the console extra
+    from causeline.console.drift.alerts import examples as runs_of_both_sides  # noqa: PLC0415
+    from causeline.console.store import open_store  # noqa: PLC0415
+
+    with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
+        found = alert_by_id(store, alert)
+        shares = course(store, found)
+        before, after = runs_of_both_sides(store, found, named_policy(policy) or DEFAULT_POLICY)
+    if json_output:
+        output.print_json({**_document(found), "course": shares, "runs_before": before, "runs_after": after})
+        return
+    output.say(found.headline)
+    output.say(
+        f"Alert {found.alert_id}, {found.state}{f' ({found.reason})' if found.reason else ''}. Windows of"
+        f" {found.length} against {found.baseline} runs: total variation {found.effect:.1%},"
+        f" p {found.p_adjusted:.2g} corrected for all that was tested.  {sparkline(shares)}"
+    )
+    if found.pooled:
+        output.say(f"{found.pooled} values are too rare to be judged by themselves: they are (rare), together.")
+    output.say()
+    output.print_table(
+        ["value", "runs before", "share", "runs after", "share now", "moved"],
+        [
+            [
+                each.value,
+                each.before,
+                f"{each.before_share:.1%}",
+                each.after,
+                f"{each.after_share:.1%}",
+                f"{each.after_share - each.before_share:+.1%}",
+            ]
+            for each in found.shares
+        ],
+        right=["runs before", "share", "runs after", "share now", "moved"],
+    )
+    output.say()
+    output.print_table(
+        ["anchor", "came with its mix", "same value, otherwise", "its value", "of the runs before", "now"],
+        [
+            [
+                each.anchor,
+                f"{each.between:.0%}",
+                f"{1 - each.between:.0%}",
+                each.value,
+                f"{each.before:.1%}",
+                f"{each.after:.1%}",
+            ]
+            for each in found.anchors
+        ],
+        right=["came with its mix", "same value, otherwise", "of the runs before", "now"],
+    )
+    output.say()
+    output.say(f"Runs before, {found.shrunk.value}: {', '.join(before) or 'none is stored any more'}")
+    output.say(f"Runs after, {found.grown.value}: {', '.join(after) or 'none is stored any more'}")
+    output.say(f"Do: {found.advice}")
+
+
+def pin(
+    *,
+    release: Annotated[str, typer.Argument(metavar="RELEASE", help="The label `release` of its runs.")],
+    workflow: Annotated[str, typer.Option("--workflow", "-w", help="The workflow that it is the reference of.")],
+    clickhouse_url: ClickHouseUrl = None,
+    state_dir: StateDir = None,
+    json_output: Json = False,
+) -> None:
+    """Hold a workflow's windows against the runs of a release, beside those before them, from the next pass on."""
+    from causeline.console.drift.judgements import pin_of  # noqa: PLC0415 - the console extra
+    from causeline.console.drift.speaking import put_pin  # noqa: PLC0415
+    from causeline.console.drift.store import open_drift_store  # noqa: PLC0415
+
+    with open_drift_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
+        pinned = pin_of(store, workflow, release)
+        put_pin(store, pinned)
+    if json_output:
+        output.print_json({"workflow": workflow, "release": release, "from": pinned.span.start, "to": pinned.span.end})
+    else:
+        output.say(
+            f"{workflow} is held against release {release}: its runs from {pinned.span.start:%Y-%m-%d %H:%M}"
+            f" to {pinned.span.end:%Y-%m-%d %H:%M} UTC."
+        )
+
+
+def acknowledge(
+    *,
+    alert: AlertId,
+    reason: Reason,
+    clickhouse_url: ClickHouseUrl = None,
+    state_dir: StateDir = None,
+    json_output: Json = False,
+) -> None:
+    """Take the new level for what is normal from now on: the alert ends, and baselines begin where it came in."""
+    _mark(alert, "acknowledged", reason, clickhouse_url, state_dir, json_output=json_output)
+
+
+def mute(
+    *,
+    alert: AlertId,
+    reason: Reason,
+    clickhouse_url: ClickHouseUrl = None,
+    state_dir: StateDir = None,
+    json_output: Json = False,
+) -> None:
+    """Tell nobody about an alert any more until it closes; it stays in the list."""
+    _mark(alert, "muted", reason, clickhouse_url, state_dir, json_output=json_output)
+
+
+def _mark(
+    alert: str,
+    mark: str,
+    reason: str,
+    clickhouse_url: ClickHouseUrl,
+    state_dir: StateDir,
+    *,
+    json_output: bool,
+) -> None:
+    from causeline.console.drift.alerts import alert_by_id  # noqa: PLC0415 - the console extra
+    from causeline.console.drift.lifecycle import Mark  # noqa: PLC0415
+    from causeline.console.drift.speaking import put_mark  # noqa: PLC0415
+    from causeline.console.drift.store import open_drift_store  # noqa: PLC0415
+
+    if not reason.strip():
+        raise UsageError("--reason says nothing.", hint="Say why, e.g. --reason 'new scanner, reviewed'.")
+    with open_drift_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
+        found = alert_by_id(store, alert)
+        put_mark(store, found, Mark(mark), reason)
+    if json_output:
+        output.print_json({"alert_id": found.alert_id, "state": mark, "reason": reason})
+    else:
+        output.say(f"Alert {found.alert_id} is {mark}: {reason}")
+
+
+def watch(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="One pass, then end.")] = False,
+    policy: PolicyFile = None,
+    clickhouse_url: ClickHouseUrl = None,
+    state_dir: StateDir = None,
+    log_level: Log = LogLevel.INFO,
+    json_output: Json = False,
+) -> None:
+    """Count final runs by window, judge the windows that are over, and open and close drift alerts.
+
+    What is to be done follows from what is stored, so it may be stopped and started at any time. One is enough; a
+    second does the same work again, and no harm. Further settings are CAUSELINE_DRIFT_… variables.
+    """
+    from causeline.console.drift.job import follow, one_pass  # noqa: PLC0415 - the console extra
+    from causeline.console.drift.settings import DriftSettings  # noqa: PLC0415
+
+    connection = connections.clickhouse(state_dir, clickhouse_url)
+    settings = DriftSettings.from_environment()
+    judging = named_policy(policy) or DEFAULT_POLICY
+    if not once:
+        start_logging(log_level)
+        stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+        follow(connection, settings, judging, stop)
+        return
+    done = one_pass(connection, settings, judging)
+    if json_output:
+        output.print_json(asdict(done))
+    elif done.until is None:
+        output.say("There are no runs yet.")
+    else:
+        output.say(
+            f"Windows are over up to {done.until:%Y-%m-%d %H:%M} UTC: counted {done.counted} of five minutes,"
+            f" judged {done.judged}."
+        )
+
+
+def sparkline(shares: "tuple[float, ...]") -> str:
+    """The course of a share as bars, from its lowest to its highest."""
+    if not shares:
+        return ""
+    low, high = min(shares), max(shares)
+    width = (high - low) or 1.0
+    return "".join(_BARS[min(len(_BARS) - 1, int((share - low) / width * len(_BARS)))] for share in shares)
+
+
+def _document(alert: "Alert") -> dict[str, object]:
+    return {**asdict(alert), "headline": alert.headline, "advice": alert.advice}
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `app`."""
+    group = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+    group.callback(epilog=examples("causeline drift", "causeline drift --workflow invoice --all --json"))(drift)
+    group.command("show", epilog=examples("causeline drift show 3f9a17c2", "causeline drift show 3f9a --json"))(show)
+    group.command("pin", epilog=examples("causeline drift pin 2026.11 --workflow invoice"))(pin)
+    group.command("ack", epilog=examples("causeline drift ack 3f9a17c2 --reason 'new scanner, reviewed'"))(acknowledge)
+    group.command("mute", epilog=examples("causeline drift mute 3f9a17c2 --reason 'provider is on it'"))(mute)
+    app.add_typer(group, name="drift")
+    app.command(
+        epilog=examples(
+            "causeline watch", "causeline watch --once", "CAUSELINE_DRIFT_LENGTHS='[\"5m\"]' causeline watch"
+        )
+    )(watch)
