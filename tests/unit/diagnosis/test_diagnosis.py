@@ -293,6 +293,37 @@ def test_what_a_run_did_instead_is_shown_and_what_it_did_not_say_is_marked() -> 
     ]  # fmt: skip
 
 
+def _validations(*errors: tuple[str, ...]) -> Run:
+    tried = [replace(GOOD_STEPS["validate"], step_id=f"{99 + place:016x}", validation_errors=each,
+                     started_at=START + timedelta(seconds=9 + place)) for place, each in enumerate(errors)]  # fmt: skip
+    return replace(GOOD, steps=(*_with(validate=None).steps, *tried))
+
+
+def test_attempts_that_fail_alike_are_one_finding_and_a_correction_of_it_no_other() -> None:
+    again = _validations(("type:$.total",), ("type:$.total",))
+    review = Review(event_id="r", outcome="overridden", field_path="$.total", override_ref="a:o")
+    found = _found(replace(again, reviews=(review,)))
+
+    assert [finding.rule for finding in found.answers[2].findings] == ["wrong_shape"]
+    assert first_line(found).endswith("has the wrong shape at $.total, 2 times over.")
+    assert ("outcome", "overridden") in {(fact.name, fact.value) for fact in found.answers[2].findings[0].facts}
+
+
+@pytest.mark.parametrize(
+    ("errors", "rules"),
+    [
+        ((("type:$.total",), ()), ["mended_shape"]),
+        ((("type:$.total",), ("type:$.total",), ()), ["mended_shape"]),
+        ((("type:$.date",), ("type:$.total",)), ["wrong_shape", "mended_shape"]),
+        ((("not json",), ()), ["mended_shape"]),
+        ((("not json",),), ["wrong_shape"]),
+        (((), ()), []),
+    ],
+)
+def test_what_a_later_attempt_mended_is_suspect_only(errors: tuple[tuple[str, ...], ...], rules: list[str]) -> None:
+    assert [finding.rule for finding in _found(_validations(*errors)).answers[2].findings] == rules
+
+
 def test_a_label_does_not_hide_the_field_of_its_name() -> None:
     broken = replace(GOOD_STEPS["parse"], status="error", error_type="Unreadable", labels={"error_type": "Other"})
 

@@ -97,29 +97,48 @@ def _calls(record: Record) -> Iterator[Finding]:
 
 
 def _invalid(record: Record) -> Iterator[Finding]:
-    last = {step.full_name: step for step in record.last_of_each(StepKind.VALIDATE)}
-    for step in record.steps(StepKind.VALIDATE):
-        if not step.validation_errors:
-            continue
-        final = last[step.full_name] is step
-        paths = {path for error in step.validation_errors if (path := error_path(error))}
-        author = _author(record, step)
-        yield about_step(
-            author,
-            rule="wrong_shape" if final else "mended_shape",
-            question=_Q,
-            health=Health.FAILED if final else Health.SUSPECT,
-            headline=(
-                f"The answer of {_lower(_who(author))} has the wrong shape{f' at {listed(paths)}' if paths else ''}"
-                f"{'' if final else ', which a later attempt mended'}."
-            ),
-            fix=(f"{_prompt(author)} or schema {step.schema_version or '(version never recorded)'}."),
-            facts=(
-                step_fact(step, "validation_errors", ", ".join(step.validation_errors[:5])),
-                *fallback_facts(record.run),
-            ),
-            fields=paths,
-        )
+    for last in record.last_of_each(StepKind.VALIDATE):
+        attempts = [step for step in record.steps(StepKind.VALIDATE) if step.full_name == last.full_name]
+        wrong = _paths(last)
+        if last.validation_errors:
+            failed = sum(bool(step.validation_errors) for step in attempts)
+            often = f", {failed} times over" if failed > 1 else ""
+            yield _wrong_shape(record, last, wrong, rule="wrong_shape", health=Health.FAILED, ending=often)
+        mended = [step for step in attempts if step.validation_errors and not (_paths(step) & wrong)]
+        if mended and mended[-1] is not last:
+            yield _wrong_shape(
+                record,
+                mended[-1],
+                frozenset().union(*map(_paths, mended)),
+                rule="mended_shape",
+                health=Health.SUSPECT,
+                ending=", which a later attempt mended",
+            )
+
+
+def _paths(step: Step) -> frozenset[str]:
+    return frozenset(path for error in step.validation_errors if (path := error_path(error)))
+
+
+def _wrong_shape(
+    record: Record, step: Step, paths: frozenset[str], *, rule: str, health: Health, ending: str
+) -> Finding:
+    author = _author(record, step)
+    where = f" at {listed(paths)}" if paths else ""
+    return about_step(
+        author,
+        rule=rule,
+        question=_Q,
+        health=health,
+        headline=f"The answer of {_lower(_who(author))} has the wrong shape{where}{ending}.",
+        fix=f"{_prompt(author)} or schema {step.schema_version or '(version never recorded)'}.",
+        facts=(
+            step_fact(step, "validation_errors", ", ".join(step.validation_errors[:5])),
+            *fallback_facts(record.run),
+            *(review_fact(record.corrections[path], "outcome") for path in sorted(paths & record.corrections.keys())),
+        ),
+        fields=paths,
+    )
 
 
 def _corrected(record: Record) -> Iterator[Finding]:
@@ -127,6 +146,8 @@ def _corrected(record: Record) -> Iterator[Finding]:
     for path, review in record.corrections.items():
         if not calls or not path or path in ROUTE_FIELDS or review.override_ref is None:
             continue
+        if path in record.shape_errors:
+            continue  # what has the wrong shape is wrong
         state = record.fields.get(path)
         given = state is not None and bool(state.last.evidence_refs)
         author = calls[-1]
