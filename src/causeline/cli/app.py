@@ -9,6 +9,7 @@ import typer
 from causeline.cli import (
     amend,
     compare,
+    dead,
     demo,
     drift,
     explain,
@@ -87,6 +88,7 @@ for group in (
     reviews,
     rejudge,
     drift,
+    dead,
 ):
     group.register(app)
 app.command("version", epilog=examples("causeline version"))(show_version)

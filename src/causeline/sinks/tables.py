@@ -90,6 +90,7 @@ VIEWS: tuple[str, ...] = (
     "policies",
     "rollups",
     "drift",
+    "dead_messages",
 )
 """What a reader may rely on."""
 
@@ -104,6 +105,8 @@ MARKS_TABLE = "drift_mark_rows"
 """What people said about alerts; written by the console."""
 PINS_TABLE = "drift_pin_rows"
 """Which release is the reference of a workflow; written by the console."""
+REPLAYS_TABLE = "dead_replay_rows"
+"""Attempts to send dead letters' messages again; written by `causeline dead replay`."""
 OWN_TABLES: tuple[str, ...] = (
     MIGRATIONS_TABLE,
     LEASES_TABLE,
@@ -111,6 +114,7 @@ OWN_TABLES: tuple[str, ...] = (
     JUDGEMENTS_TABLE,
     MARKS_TABLE,
     PINS_TABLE,
+    REPLAYS_TABLE,
 )
 """The tables that no topic fills."""
 

@@ -1,5 +1,6 @@
 """The views show a thing once, and find a run without reading the rest."""
 
+import hashlib
 import re
 
 import pytest
@@ -58,7 +59,7 @@ def test_the_newest_revision_of_a_run_is_shown_also_when_it_came_first(store: Cl
     assert steps_shown == [(1, "s0"), (2, "s1")]
 
 
-NOT_BY_RUN = frozenset({"dead_letters", "policies", "rollups", "drift", "alerts"})
+NOT_BY_RUN = frozenset({"dead_letters", "dead_messages", "policies", "rollups", "drift", "alerts"})
 """Views of things that belong to no single run."""
 
 
@@ -148,3 +149,41 @@ def test_a_review_of_the_whole_run_answers_every_item(store: Client) -> None:
     insert_events(store, REVIEW, review("e1", "a", 1, "approved", None))
     rows = store.query("SELECT item_id, state FROM reviews ORDER BY item_id").result_rows
     assert rows == [("total", "resolved"), ("vat", "resolved")]
+
+
+def test_a_dead_message_is_known_by_its_bytes_and_its_replays_add_up(store: Client) -> None:
+    def bury(dead_id: str, offset: int, stage: str = "loader", key: str = "'k'") -> None:
+        store.command(
+            "INSERT INTO dead_letter_rows (dead_id, stage, topic, partition, offset, reason, key, value, observed_at)"
+            f" VALUES ('{dead_id}', '{stage}', 't.events', 1, {offset}, 'corrupt', {key}, 'v', now64(6))"
+        )
+
+    def note(attempt: int, sent_offset: int) -> None:
+        store.command(
+            "INSERT INTO dead_replay_rows (message_id, attempt, sent_offset) VALUES"
+            f" ('{message_id}', {attempt}, {sent_offset})"
+        )
+
+    def standing() -> tuple[object, ...]:
+        [row] = store.query(
+            "SELECT state, replays, letters, offset, stages FROM dead_messages WHERE key = 'k'"
+        ).result_rows
+        return tuple(row)
+
+    store.command("TRUNCATE TABLE dead_replay_rows")
+    message_id = hashlib.sha256(b"t.events\x001\x00key:6B\x00v").hexdigest()[:32]
+    bury("a", 5)
+    bury("a", 5)
+    bury("b", 5, "worker")
+    bury("c", 6, key="NULL")
+    assert store.query("SELECT message_id FROM dead_messages WHERE key = 'k'").result_rows == [(message_id,)]
+    assert standing() == ("open", 0, 2, 5, ["loader", "worker"])
+    note(1, -1)
+    assert standing()[:2] == ("open", 1)
+    note(1, 9)
+    assert standing()[:2] == ("replayed", 1)
+    bury("d", 9)
+    assert standing() == ("returned", 1, 3, 9, ["loader", "worker"])
+    note(2, -1)
+    note(2, 12)
+    assert standing()[:2] == ("replayed", 2)
