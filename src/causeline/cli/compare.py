@@ -9,6 +9,7 @@ import typer
 
 from causeline.cli import connections, output
 from causeline.cli.options import ClickHouseUrl, Json, StateDir, examples
+from causeline.console.safe_text import shortened
 from causeline.schemas.clock import system_clock
 from causeline.schemas.errors import UsageError
 
@@ -30,6 +31,11 @@ class By(StrEnum):
     SCHEMA_VERSION = "schema_version"
     ROUTE_POLICY_VERSION = "route_policy_version"
     RELEASE = "release"
+
+
+_LISTED = 2
+_WIDTH = 44
+"""Characters of a reference: both its ends, which tell most. JSON has it whole."""
 
 
 def compare(
@@ -107,7 +113,7 @@ def _runs(
         output.say(f"{one.run_id} and {other.run_id} say the same.")
     elif markdown:
         _as_markdown(
-            ("what", *names), [(f"{each.part}: {each.what}", _cell(each.left), _cell(each.right)) for each in found]
+            ("what", *names), [(f"{each.part}: {each.what}", *_cells(each.left, each.right)) for each in found]
         )
     else:
         _print_differences(found, names)
@@ -116,16 +122,31 @@ def _runs(
 def _print_differences(found: "Sequence[Difference]", names: tuple[str, str]) -> None:
     output.say(f"A {names[0]}")
     output.say(f"B {names[1]}")
-    rows = [(each.part.value, each.what, _cell(each.left), _cell(each.right)) for each in found]
+    rows = [(each.part.value, each.what, *_cells(each.left, each.right)) for each in found]
     output.print_table(["part", "what", "A", "B"], rows)
+
+
+def _cells(left: object, right: object) -> tuple[str, str]:
+    """Both sides for people: of lists only what the other side does not have, and of that the beginning."""
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return _listed(left, right), _listed(right, left)
+    return _cell(left), _cell(right)
+
+
+def _listed(values: tuple[object, ...], others: tuple[object, ...]) -> str:
+    own = [value for value in values if value not in others]
+    shared = len(values) - len(own)
+    said = _cell(tuple(own)) if own else ""
+    return f"{said}{', ' if said else ''}{shared} shared" if shared else said or "-"
 
 
 def _cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, tuple | list):
-        return ", ".join(map(str, value)) or "-"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        more = f", +{len(value) - _LISTED}" if len(value) > _LISTED else ""
+        return (", ".join(shortened(f"{each}", _WIDTH) for each in value[:_LISTED]) + more) or "-"
+    return f"{value:g}" if isinstance(value, float) else shortened(f"{value}", _WIDTH)
 
 
 # --- two versions

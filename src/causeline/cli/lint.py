@@ -77,15 +77,17 @@ def _print(found: "Lint", since: str) -> None:
                 said = ", ".join(f"{anchor} ({count:,d})" for anchor, count in lacking.items())
                 output.say(f"      lacking: {said}")
         output.say()
+    for habit in {each.habit.name: each.habit for each in found.found}.values():
+        output.say(f"What ends {habit.name}:")
+        for line in habit.add.splitlines():
+            output.say(f"    {line}")
+        output.say()
 
 
 def _print_habit(found: "Found") -> None:
     output.say(f"  {found.habit.name}: {found.runs:,d} of {found.of_runs:,d} runs ({found.share:.0%})")
     output.say(f"      {found.habit.says}")
     output.say(f"      e.g. causeline show {found.examples[0]}")
-    output.say("      add:")
-    for line in found.habit.add.splitlines():
-        output.say(f"          {line}")
 
 
 def _as_json(found: "Lint") -> dict[str, object]:

@@ -26,6 +26,8 @@ class Habit:
     add: str
     applies: Callable[[Run], bool]
     shows: Callable[[Run], bool]
+    waits: Callable[[Run], bool] = lambda _: False
+    """Whether what is lacking may still come: such runs count only where it has come for no run of the workflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +60,21 @@ def lint(runs: Iterable[Run]) -> Lint:
     sizes: Counter[str] = Counter()
     could: Counter[tuple[str, str]] = Counter()
     does: dict[tuple[str, str], list[str]] = {}
+    waiting: dict[tuple[str, str], list[str]] = {}
     anchors: dict[str, Counter[str]] = {}
     for run in runs:
         sizes[run.workflow] += 1
         anchors.setdefault(run.workflow, Counter()).update(run.missing_anchors)
         for habit in HABITS:
-            if habit.applies(run):
+            if habit.waits(run):
+                waiting.setdefault((run.workflow, habit.name), []).append(run.run_id)
+            elif habit.applies(run):
                 could[run.workflow, habit.name] += 1
                 if habit.shows(run):
                     does.setdefault((run.workflow, habit.name), []).append(run.run_id)
+    for key, ids in waiting.items():
+        if not could[key]:
+            could[key], does[key] = len(ids), ids
     by_name = {habit.name: habit for habit in HABITS}
     found = [
         Found(by_name[name], workflow, could[workflow, name], len(ids), tuple(ids[:_MAX_EXAMPLES]))
@@ -112,6 +120,10 @@ def _handed_over(run: Run) -> bool:
 def _corrections_lost(run: Run) -> bool:
     overridden = [review for review in run.reviews if review.outcome == ReviewOutcome.OVERRIDDEN]
     return not run.reviews or any(review.override_ref is None for review in overridden)
+
+
+def _awaits_review(run: Run) -> bool:
+    return _handed_over(run) and not run.reviews
 
 
 def _corrected(run: Run) -> bool:
@@ -190,6 +202,7 @@ tracer.record_review(run.run_id, "claims", "overridden", run_started_at=run.star
 """,
         _handed_over,
         _corrections_lost,
+        _awaits_review,
     ),
     Habit(
         "closed_without_case",

@@ -271,9 +271,15 @@ def test_two_runs_are_compared_and_habits_are_found_from_the_command_line(
         "left": one.final_state,
         "right": other.final_state,
     } in differences
+    table = CliRunner().invoke(app, ["compare", one.run_id, other.run_id], env=env).stdout.splitlines()
+    assert f"outcome\tfinal_state\t{one.final_state}\t{other.final_state}" in table
+    assert max(map(len, table)) < 250
     same = CliRunner().invoke(app, ["compare", one.run_id, one.run_id], env=env)
     assert same.stdout.strip() == f"{one.run_id} and {one.run_id} say the same."
     linted = CliRunner().invoke(app, ["lint-traces", "--since", "2000-01-01", "--json"], env=env)
     found = json.loads(linted.stdout)
     assert linted.exit_code == (1 if found["habits"] else 0)
     assert found["runs"]["invoice"] == sum(run.workflow == "invoice" for run in RUNS)
+    told = CliRunner().invoke(app, ["lint-traces", "--since", "2000-01-01"], env=env).stdout
+    names = {habit["habit"] for habit in found["habits"]}
+    assert {name: told.count(f"What ends {name}:") for name in names} == dict.fromkeys(names, 1)

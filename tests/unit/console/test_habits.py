@@ -74,11 +74,19 @@ def test_it_shows_where_it_is_and_the_code_to_add_ends_it(habit: Habit) -> None:
 
 
 def test_they_are_counted_per_workflow_with_examples() -> None:
-    runs = [run_of(BAD["corrections_lost"]) for _ in range(5)] + [run_of(HABITS[4].add)]
+    runs = [run_of(BAD["closed_without_case"]) for _ in range(5)] + [run_of(HABITS[5].add)]
     found = lint(runs)
     assert found.runs == {"claims": 6}
-    (lost,) = [each for each in found.found if each.habit.name == "corrections_lost"]
+    (lost,) = [each for each in found.found if each.habit.name == "closed_without_case"]
     assert (lost.runs, lost.of_runs, lost.examples) == (5, 6, tuple(run.run_id for run in runs[:3]))
+
+
+def test_runs_that_wait_for_a_review_are_a_habit_only_where_no_review_ever_came() -> None:
+    waiting = [run_of(BAD["corrections_lost"]) for _ in range(3)]
+    (lost,) = [each for each in lint(waiting).found if each.habit.name == "corrections_lost"]
+    assert (lost.runs, lost.of_runs) == (3, 3)
+    found = lint([*waiting, run_of(HABITS[4].add)])
+    assert [each for each in found.found if each.habit.name == "corrections_lost"] == []
 
 
 def test_missing_anchors_are_counted() -> None:
