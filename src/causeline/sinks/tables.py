@@ -91,6 +91,7 @@ VIEWS: tuple[str, ...] = (
     "rollups",
     "drift",
     "dead_messages",
+    "emission_ledger",
 )
 """What a reader may rely on."""
 

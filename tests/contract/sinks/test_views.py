@@ -59,7 +59,7 @@ def test_the_newest_revision_of_a_run_is_shown_also_when_it_came_first(store: Cl
     assert steps_shown == [(1, "s0"), (2, "s1")]
 
 
-NOT_BY_RUN = frozenset({"dead_letters", "dead_messages", "policies", "rollups", "drift", "alerts"})
+NOT_BY_RUN = frozenset({"dead_letters", "dead_messages", "emission_ledger", "policies", "rollups", "drift", "alerts"})
 """Views of things that belong to no single run."""
 
 
@@ -187,3 +187,33 @@ def test_a_dead_message_is_known_by_its_bytes_and_its_replays_add_up(store: Clie
     note(2, -1)
     note(2, 12)
     assert standing()[:2] == ("replayed", 2)
+
+
+def test_the_ledger_shows_every_loss_that_can_be_proved(store: Client) -> None:
+    def emit(run: int, emitter: str, seqs: list[int], *, ends: bool = True, expected: int | None = None) -> None:
+        for place, seq in enumerate(seqs):
+            is_end = ends and place == len(seqs) - 1
+            insert_events(
+                store,
+                "event_id, run_id, project, run_started_at, emitter_id, seq, event_type, expected_events",
+                f"('{run:08x}{emitter}{seq}', '{run:032x}', 'p', {AT}, '{emitter}', {seq},"
+                f" '{'run_finished' if is_end else 'step_finished'}', {expected if is_end and expected else 'NULL'})",
+            )
+
+    def ledger() -> dict[str, int]:
+        [row] = store.query("SELECT * FROM emission_ledger WHERE project = 'p'").named_results()
+        return {name: row[name] for name in ("runs", "unended_runs", "emitted", "visible", "lost")}
+
+    emit(1, "a", [0, 1, 2], expected=3)
+    emit(1, "a", [0, 1, 2], expected=3)  # delivered twice
+    assert ledger() == {"runs": 1, "unended_runs": 0, "emitted": 3, "visible": 3, "lost": 0}
+    emit(2, "a", [0, 3], expected=4)  # a hole
+    emit(3, "a", [0, 1], ends=False)  # no end: nothing is proved
+    emit(4, "a", [0, 1], expected=6)  # the end says more
+    emit(5, "a", [0, 2], ends=False)
+    emit(5, "b", [0], expected=1)  # of two emitters each is counted by itself
+    assert ledger() == {"runs": 5, "unended_runs": 1, "emitted": 3 + 4 + 2 + 6 + 4, "visible": 12, "lost": 7}
+    [[rate]] = store.query(
+        "SELECT loss_rate FROM emission_ledger WHERE hour = toDateTime('2026-11-01', 'UTC')"
+    ).result_rows
+    assert rate == pytest.approx(7 / 19)
