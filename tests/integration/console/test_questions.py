@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +14,11 @@ from typer.testing import CliRunner
 
 from benchmarks.why import joined_runs
 from causeline.cli.app import app
+from causeline.console.diagnosis import Health, diagnose
 from causeline.console.questions import questions
 from causeline.console.store import ClickHouseStore, open_store
 from causeline.console.version_lookup import versions_of
+from causeline.console.why_view import first_line
 from causeline.producers.demo.publish import demo_policy
 from causeline.schemas.clock import system_clock
 from causeline.schemas.connections import ClickHouseConnection
@@ -25,6 +29,7 @@ from causeline.sinks.tables import REVIEW_ITEMS
 from tests.integration.console.conftest import insert_runs
 
 RUNS = [run for run, _ in joined_runs(31, 250, faulty_share=0.5, pairs=False, policy=demo_policy())]
+WRONG = next(run for run in RUNS if any(answer.health is Health.FAILED for answer in diagnose(run).answers))
 ITEMS = [(run, number) for number, run in enumerate(run for run in RUNS if run.gap_kinds)]
 SINCE = {"since": "2000-01-01"}
 Row = Mapping[str, Any]
@@ -283,3 +288,22 @@ def test_two_runs_are_compared_and_habits_are_found_from_the_command_line(
     told = CliRunner().invoke(app, ["lint-traces", "--since", "2000-01-01"], env=env).stdout
     names = {habit["habit"] for habit in found["habits"]}
     assert {name: told.count(f"What ends {name}:") for name in names} == dict.fromkeys(names, 1)
+
+
+def test_why_says_the_same_on_a_terminal_in_a_ticket_and_as_json(
+    own_database: ClickHouseConnection, environment: dict[str, str | None], tmp_path: Path
+) -> None:
+    env = environment | {"CAUSELINE_CLICKHOUSE_URL": own_database.url}
+    policy = tmp_path / "policy.toml"
+    policy.write_bytes((resources.files("causeline.producers.demo") / "policy.toml").read_bytes())
+    said = diagnose(WRONG, demo_policy(), None)
+    words = ["why", WRONG.run_id, "--policy", f"{policy}"]
+    told, ticket, data = (
+        CliRunner().invoke(app, [*words, *more], env=env) for more in ([], ["--markdown"], ["--json"])
+    )
+    assert told.stdout.splitlines()[0] == first_line(said)
+    assert ticket.stdout.splitlines()[0] == f"**{first_line(said)}**"
+    document = json.loads(data.stdout)
+    assert document["summary"] == first_line(said)
+    assert [cause["finding"]["rule"] for cause in document["causes"]] == [cause.finding.rule for cause in said.causes]
+    assert document.keys() == {"summary", "run_id", "workflow", "answers", "causes"}

@@ -258,8 +258,8 @@ def test_a_value_that_a_reviewer_approved_points_to_how_it_is_matched() -> None:
     approved = replace(run, reviews=(Review(event_id="r", outcome="approved"),))
     elsewhere = replace(run, reviews=(Review(event_id="r", outcome="approved", field_path="$.date"),))
 
-    assert [_first(each).fix.startswith("What $.total is held against") for each in (approved, elsewhere)] == [
-        True, False,
+    assert [_first(each).fix.partition(",")[0] for each in (approved, elsewhere)] == [
+        "What $.total is held against", "What the model is asked for $.total",
     ]  # fmt: skip
     assert [(fact.where, fact.name, fact.value) for fact in _first(approved).facts if fact.where == "review"] == [
         ("review", "outcome", "approved")
@@ -281,6 +281,24 @@ def test_the_sides_of_a_conflict_are_shown_with_who_won_and_why() -> None:
         ("source a:chunk#1", "contract", "won, authority"),
         ("source a:other#1", "kind never recorded", "lost, nobody recorded why"),
     ]
+
+
+def test_an_escalation_follows_from_the_gap_that_it_is_about() -> None:
+    conflict = replace(TOTAL, conflicting_refs=("a:other#1",), next_step="escalate")
+    run = replace(GOOD, evidence=(conflict, DATE), final_state="handed_over",
+                  reviews=(Review(event_id="r", outcome="escalated"),))  # fmt: skip
+    cause = _found(run).first_cause
+
+    assert cause is not None
+    assert cause.finding.fix.startswith("Which source stands for $.total")
+    assert [(item.finding.rule, item.link.value) for item in cause.consequences] == [("undecided", "$.total")]
+
+
+def test_a_question_that_is_unknown_says_what_to_record() -> None:
+    for run in (Run(run_id="f" * 32, workflow="claim", verdict="complete"), _with((MISSING,))):
+        unknown = [answer for answer in diagnose(run, POLICY).answers if answer.health is Health.UNKNOWN]
+        assert unknown
+        assert [answer.question for answer in unknown if not answer.unknown] == []
 
 
 def test_what_a_run_did_instead_is_shown_and_what_it_did_not_say_is_marked() -> None:

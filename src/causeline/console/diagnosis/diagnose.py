@@ -86,6 +86,8 @@ def _unknown(record: Record, question: Question) -> Iterator[str]:
         yield "no validation was recorded: run.validate(…, schema_version=…, validation_errors=…)."
     if question is Question.SUPPORT and not run.evidence:
         yield "no evidence was recorded: run.evidence(field, refs=…, score=…)."
+    if question is Question.REVIEW and not run.reviews:
+        yield "no review was recorded: tracer.record_review(run_id, workflow, outcome, run_started_at=…)."
 
 
 def _drift(run: Run, drift: Sequence[DriftAlert] | None) -> Answer:

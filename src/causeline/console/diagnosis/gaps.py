@@ -19,6 +19,12 @@ _SAYS = {
     GapKind.UNSUPPORTED_FIELD: "is not supported by the source it cites",
     GapKind.SOURCE_CONFLICT: "rests on sources that disagree",
 }
+_FIX = {
+    GapKind.MISSING_CITATION: "Why nothing is cited for {path}: retrieval, or a document that does not say",
+    GapKind.WEAK_PROVENANCE: "What {path} is held against, and how it is matched",
+    GapKind.UNSUPPORTED_FIELD: "What the model is asked for {path}, and what it is held against",
+    GapKind.SOURCE_CONFLICT: "Which source stands for {path}: the policy's authority, or whoever decides",
+}
 _MANY = 2
 """Values of a run that are all found unsupported, from which on the check itself is in question."""
 
@@ -68,18 +74,20 @@ def _check_in_question(record: Record, states: dict[str, FieldState]) -> Finding
 
 def _gap(record: Record, state: FieldState, gap: Judgement) -> Finding:
     given = ", and was given as an answer all the same" if record.answered and not record.run.reviews else ""
-    rule = f"rule of {state.field_path}: threshold {gap.threshold:g}, next step {gap.next_step.value}."
-    fix = f"Evidence {rule}"
     approved = _approved(record, state)
-    if approved and gap.kind is not GapKind.MISSING_CITATION:
+    kind = gap.kind
+    if approved and kind is not GapKind.MISSING_CITATION:
         given = ", and a reviewer approved"
-        fix = f"What {state.field_path} is held against, and how it is matched; else the evidence {rule}"
+        kind = GapKind.WEAK_PROVENANCE if kind is GapKind.UNSUPPORTED_FIELD else kind  # what was held against it is
     return about_field(
         state,
         rule=f"gap_{gap.kind.value}",
         health=Health.SUSPECT,
         headline=f"The value of {state.field_path} {_SAYS[gap.kind]}{given}.",
-        fix=fix,
+        fix=(
+            f"{_FIX[kind].format(path=state.field_path)}; "
+            f"evidence rule: threshold {gap.threshold:g}, next step {gap.next_step.value}."
+        ),
         facts=(
             evidence_fact(state.last, "provenance_score"),
             evidence_fact(state.last, "evidence_refs"),

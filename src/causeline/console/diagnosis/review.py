@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from causeline.console.diagnosis.finding import review_fact, run_fact
 from causeline.console.diagnosis.model import Finding, Health, Question
 from causeline.console.diagnosis.record import Record
+from causeline.schemas.run import Review
 from causeline.schemas.vocabulary import NextStep, StepKind
 
 _Q = Question.REVIEW
@@ -48,11 +49,18 @@ def findings(record: Record) -> Iterator[Finding]:
             health=Health.SUSPECT,
             boundary=StepKind.REVIEW,
             headline="A reviewer escalated the run, and nobody has decided yet.",
-            fix="The review queue.",
+            fix="The review queue: who decides what reviewers pass on, and by when.",
             facts=(review_fact(run.reviews[-1], "outcome"),),
+            fields=_passed_on(record, run.reviews[-1]),
         )
     if not run.reviews:
         yield from _awaited(record)
+
+
+def _passed_on(record: Record, review: Review) -> frozenset[str]:
+    """What an escalation is about: its field, else those about which the policy asks for a person."""
+    asked = {path for path, state in record.open_gaps.items() if state.gap and state.gap.next_step in _ASK_A_PERSON}
+    return frozenset({review.field_path} if review.field_path else asked)
 
 
 def _awaited(record: Record) -> Iterator[Finding]:
