@@ -1,10 +1,10 @@
 """Batches: encoded events of one partition, gathered until they are many, large or old enough."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from causeline.schemas.partition import partition_of
-from causeline.schemas.wire import event_id_of
+from causeline.schemas.wire import event_id_of, run_id_of
 
 
 @dataclass(slots=True)
@@ -17,6 +17,10 @@ class Lot:
     """The number of the first."""
     since_s: float = 0.0
     """When it came."""
+
+
+UNSORTED = -1
+"""Partition of a batch that was gathered before the number of partitions was known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +43,14 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+def by_partition(items: Iterable[bytes], partitions: int) -> dict[int, list[bytes]]:
+    """Events sorted by the partition of their runs, in the order in which they are."""
+    sorted_items: dict[int, list[bytes]] = {}
+    for item in items:
+        sorted_items.setdefault(partition_of(run_id_of(item), partitions), []).append(item)
+    return sorted_items
 
 
 class Gatherer:
@@ -72,7 +84,7 @@ class Gatherer:
         return full
 
     def _batch_of(self, run_id: str, number: int, since_s: float) -> Batch:
-        partition = partition_of(run_id, self.partitions)
+        partition = partition_of(run_id, self.partitions) if self.partitions else UNSORTED
         batch = self._open.get(partition)
         if batch is None:
             batch = self._open[partition] = Batch(partition, number, since_s)

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 
 from causeline.producers.batches import Batch, Gatherer, Lot
 from causeline.producers.settings import EmitterSettings
-from causeline.producers.spool import Spool
 from causeline.producers.stats import Left
 
 _IDLE_S = 0.5
@@ -26,8 +25,7 @@ than to sort."""
 class Buffer:
     """The events between `put` and `settle`. Safe for threads."""
 
-    def __init__(self, settings: EmitterSettings, spool: Spool, now_s: Callable[[], float]) -> None:
-        self._spool = spool
+    def __init__(self, settings: EmitterSettings, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._batch_events, self._batch_bytes = settings.batch_events, settings.batch_bytes
         self._lot_events, self._lot_bytes = self._batch_events, self._batch_bytes
@@ -36,7 +34,7 @@ class Buffer:
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
         self._busy = False
-        self._aside: deque[tuple[str, str, bytes]] = deque()
+        self._aside: deque[tuple[str, bytes]] = deque()
         self._lot = Lot()
         self._lot_is_due_at_bytes = 0
         self._gatherer = Gatherer(
@@ -49,6 +47,8 @@ class Buffer:
         self._hurry = self._has_waited = False
         self._bytes = 0
         self._settled = 0
+        self.sorts_without_partitions = False
+        """Whether what waits for the number of partitions is given unsorted instead."""
         self.closed = self.stopped = False
         """`closed`: nothing is taken in. `stopped`: the thread does not wait for anything any more."""
         self.dropped = self.waiting = self.in_flight = 0
@@ -61,15 +61,15 @@ class Buffer:
         """Events that were taken in."""
         return self._settled + self.waiting
 
-    def put(self, run_id: str, event_id: str, item: bytes) -> bool:
+    def put(self, run_id: str, item: bytes) -> bool:
         """Take one encoded event; False when there is no room for it, or after `close`."""
         with self.lock:
             if self._busy:
-                self._aside.append((run_id, event_id, item))
+                self._aside.append((run_id, item))
                 return True
             self._busy = True
             try:
-                taken = self._take_in(run_id, event_id, item)
+                taken = self._take_in(run_id, item)
                 if self._aside:
                     self._take_in_aside()
             finally:
@@ -94,9 +94,13 @@ class Buffer:
                 if rest <= 0 or not self._changed.wait(rest):
                     break
             self._hurry = False
-            with self._exclusively():
-                batches = len(self._under_way) + len(self._ready) + len(self._gatherer) + bool(self._lot.items)
-                return Left(self.waiting, batches)
+        return self.left()
+
+    def left(self) -> Left:
+        """What is not settled."""
+        with self._exclusively():
+            batches = len(self._under_way) + len(self._ready) + len(self._gatherer) + bool(self._lot.items)
+            return Left(self.waiting, batches)
 
     # --- the thread's side
 
@@ -108,7 +112,7 @@ class Buffer:
     @property
     def awaits_partitions(self) -> bool:
         """Whether there is anything that the number of partitions is needed for."""
-        return self.waiting > 0 and not self._gatherer.partitions
+        return self.waiting > 0 and not (self._gatherer.partitions or self.sorts_without_partitions)
 
     def partitions_are(self, partitions: int) -> None:
         """Learn the number of partitions; what comes after goes by it, and what waited for it has waited enough."""
@@ -137,7 +141,7 @@ class Buffer:
                 self._ready = deque(batch for batch in self._ready if batch.due_at_s > now)
                 self._under_way.update(taken)
                 self.in_flight += sum(map(len, taken))
-            if not taken and not self._under_way and not self.stopped and not self._is_lot_due(now):
+            if not taken and not self._under_way and not self.stopped and most_s != 0 and not self._is_lot_due(now):
                 self._changed.wait(self._rest_s(now, most_s))
             return taken
 
@@ -154,6 +158,17 @@ class Buffer:
                 self._bytes -= batch.size_bytes
                 self._lot_is_due_at_bytes -= batch.size_bytes
             self._changed.notify_all()
+
+    def take_rest(self) -> list[Batch]:
+        """All that is not under way, whether it is due or not; the thread ends, and will not take again."""
+        self._hurry = self.sorts_without_partitions = True
+        taken = self.take(0)
+        with self._exclusively():
+            taken += self._ready
+            self._under_way.update(self._ready)
+            self.in_flight += sum(map(len, self._ready))
+            self._ready.clear()
+        return taken
 
     def rest(self, most_s: float) -> None:
         """Wait until something happens here, at most so long."""
@@ -184,12 +199,10 @@ class Buffer:
         while self._aside:
             self._take_in(*self._aside.popleft())
 
-    def _take_in(self, run_id: str, event_id: str, item: bytes) -> bool:
+    def _take_in(self, run_id: str, item: bytes) -> bool:
         size = len(item)
         held = self._bytes + size
         if self.waiting >= self._max_events or held > self._max_bytes or self.closed:
-            if not self.closed and self._spool.put(run_id, event_id, item):
-                return True
             self.dropped += 1
             return False
         self._bytes = held
@@ -209,7 +222,7 @@ class Buffer:
 
     def _is_lot_due(self, now: float) -> bool:
         lot = self._lot
-        return bool(lot.items and self._gatherer.partitions) and (
+        return bool(lot.items and (self._gatherer.partitions or self.sorts_without_partitions)) and (
             self._hurry
             or self._has_waited
             or len(lot.items) >= self._lot_events
@@ -237,6 +250,6 @@ class Buffer:
         dues = [now + (_IDLE_S if most_s is None else most_s), *(batch.due_at_s for batch in self._ready)]
         if (oldest := self._gatherer.oldest_s()) is not None:
             dues.append(oldest + self._batch_age_s)
-        if self._lot.items and self._gatherer.partitions:
+        if self._lot.items and (self._gatherer.partitions or self.sorts_without_partitions):
             dues.append(self._lot.since_s + self._batch_age_s)
         return max(0.001, min(dues) - now)

@@ -17,13 +17,14 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from weakref import WeakSet
 
-from causeline.producers.batches import Batch
+from causeline.producers.batches import UNSORTED, Batch, by_partition
 from causeline.producers.buffer import Buffer
+from causeline.producers.outage import Outage, Report, once_all_are_told
 from causeline.producers.sampling import Sampling
 from causeline.producers.settings import EmitterSettings
-from causeline.producers.spool import NoSpool, Spool
 from causeline.producers.stats import Counters, Left, Stats
 from causeline.producers.transport import KafkaTransport, QueueFull, Transport
 from causeline.schemas import catalogue, wire
@@ -39,11 +40,13 @@ _LOOK_UP_S = 1.0
 _LOOK_AGAIN_S = 300.0
 _POLL_S = 0.02
 """For reports, while some are outstanding; what has become due meanwhile waits no longer than that."""
+_SPOOL_REST_S = 10.0
+"""How long the end of the process may be held up besides, to write to the disk what the broker has not."""
 _RETRY_S = 0.5
 """Before a batch is sent a second time; more before a third."""
 
 OnDelivered = Callable[[Sequence[str]], None]
-"""Told the ids of the events of each batch that the broker has; from the emitter's thread."""
+"""Told the ids of the events of each batch that the broker has, or the spool; from the emitter's thread."""
 
 
 class Emitter:
@@ -61,7 +64,6 @@ class Emitter:
         kafka: KafkaConnection | None = None,
         schemas: Schemas | None = None,
         transport: Callable[[], Transport] | None = None,
-        spool: Spool | None = None,
         on_delivered: OnDelivered | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -70,7 +72,6 @@ class Emitter:
         self._kafka = kafka or (KafkaConnection.from_environment() if transport is None else KafkaConnection())
         self._make_transport = transport or self._kafka_transport
         self._schema_id = (schemas or Schemas()).write_id(EVENTS.subject)
-        self._spool = spool or NoSpool()
         self._on_delivered = on_delivered
         self._now_s = now_s
         self._start_over()
@@ -82,8 +83,9 @@ class Emitter:
     def _start_over(self) -> None:
         self.emitter_id = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._header = wire.encode_string(self.emitter_id)
-        self._buffer = Buffer(self.settings, self._spool, self._now_s)
+        self._buffer = Buffer(self.settings, self._now_s)
         self._counters = Counters(_LOG, self._now_s)
+        self._outage = Outage(self.settings, self.emitter_id, self._counters, self._now_s)
         self.sampling = Sampling(
             self.settings.sample,
             self.emit,
@@ -98,7 +100,7 @@ class Emitter:
 
     def emit(self, run_id: str, event_id: str, item: bytes) -> bool:
         """Take one encoded event; False when the buffer is full or the emitter closed, and the event is dropped."""
-        taken = self._buffer.put(run_id, event_id, item)
+        taken = self._buffer.put(run_id, item)
         if self._thread is None and taken:
             self._start_thread()
         return taken
@@ -126,11 +128,15 @@ class Emitter:
 
     def stats(self) -> Stats:
         """The counters as they stand."""
-        buffer = self._buffer
+        buffer, spool = self._buffer, self._outage.spool
+        spooled = 0 if spool is None else spool.events
         return self._counters.snapshot(
             accepted=buffer.accepted,
             dropped=buffer.dropped,
+            waiting=buffer.waiting + spooled,
             in_flight=buffer.in_flight,
+            spooled=spooled,
+            spool_dropped=0 if spool is None else spool.dropped,
             sampled_out=self.sampling.sampled_out,
         )
 
@@ -150,7 +156,9 @@ class Emitter:
         thread, self._thread = self._thread, None
         self._buffer.stop()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=1.0)
+            thread.join(timeout=1.0 if self._outage.spool is None else _SPOOL_REST_S)
+        if left and self._outage.spool is not None:
+            left = self._buffer.left()
         if left:
             _LOG.warning(
                 "%d events in %d batches were not delivered when the emitter closed. %s",
@@ -187,6 +195,9 @@ class Emitter:
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
+        for batch in self._buffer.take_rest():
+            self._report(batch, "The emitter closed before a batch was sent.")
+        self._outage.close()
 
     def _work(self) -> None:
         if self._transport is None:
@@ -194,13 +205,22 @@ class Emitter:
         transport = self._transport
         if self._now_s() >= self._look_up_at_s:
             self._look_up(transport)
-        until_look_up = max(0.0, self._look_up_at_s - self._now_s()) if self._buffer.awaits_partitions else None
-        batches = self._buffer.take(until_look_up)
-        for batch in batches:
-            self._send(transport, batch)
-        transport.poll(_POLL_S if self._buffer.in_flight else 0)
+        self._outage.take_over()
+        if not self._buffer.waiting:
+            self._outage.progress()
+        self._buffer.sorts_without_partitions = self._outage.is_spooling
+        for batch in self._buffer.take(self._patience_s()):
+            self._dispatch(transport, batch)
+        self._outage.drain(self._buffer.partitions, partial(self._send, transport))
+        transport.poll(_POLL_S if self._buffer.in_flight or self._outage.is_busy else 0)
         if fault := transport.take_fault():
             self._counters.fault("transport", fault)
+
+    def _patience_s(self) -> float | None:
+        """How long the thread may wait for events: not at all while others are on the disk."""
+        if self._outage.is_busy:
+            return 0
+        return max(0.0, self._look_up_at_s - self._now_s()) if self._buffer.awaits_partitions else None
 
     def _look_up(self, transport: Transport) -> None:
         partitions = transport.partitions(_LOOK_UP_S)
@@ -208,38 +228,69 @@ class Emitter:
         if partitions is not None and partitions != self._buffer.partitions:
             self._buffer.partitions_are(partitions)
 
-    def _send(self, transport: Transport, batch: Batch) -> None:
-        value = wire.encode_batch(self._schema_id, self._header, batch.items)
+    def _dispatch(self, transport: Transport, batch: Batch) -> None:
+        unsorted = batch.partition == UNSORTED
+        if (unsorted or self._outage.is_spooling) and self._to_disk(batch):
+            return
+        if unsorted and not self._buffer.partitions:
+            batch.due_at_s = self._now_s() + _RETRY_S
+            self._buffer.settle(batch, again=True)
+            return
+        parts = by_partition(batch.items, self._buffer.partitions) if unsorted else {batch.partition: batch.items}
         batch.attempts += 1
+        report = once_all_are_told(len(parts), lambda error: self._report(batch, error))
+        for partition, items in parts.items():
+            self._send(transport, partition, items, report)
+
+    def _send(self, transport: Transport, partition: int, items: Sequence[bytes], report: Report) -> None:
+        value = wire.encode_batch(self._schema_id, self._header, items)
         while True:
             try:
-                transport.send(batch.partition, value, lambda error: self._report(batch, error))
+                transport.send(partition, value, report)
             except QueueFull:
                 transport.poll(0.05)
                 if self._thread is None:
-                    self._report(batch, "The emitter closed before a batch was sent.")
+                    report("The emitter closed before a batch was sent.")
                     return
             except Exception as error:  # noqa: BLE001 - whatever the client raises, the batch must be accounted for
-                self._report(batch, f"A batch could not be handed to the Kafka client: {error}.")
+                report(f"A batch could not be handed to the Kafka client: {error}.")
                 return
             else:
                 return
 
     def _report(self, batch: Batch, error: str | None) -> None:
-        again = error is not None and batch.attempts < self.settings.delivery_attempts and not self._buffer.stopped
-        if error is not None and not self._buffer.stopped:
+        if error is None:
+            self._outage.progress()
+            self._counters.add("delivered", len(batch))
+            self._counters.add("batches")
+            self._tell(batch)
+            self._buffer.settle(batch, again=False)
+            return
+        stopped = self._buffer.stopped
+        if not stopped:
             self._counters.fault("delivery", error)
-            batch.due_at_s = self._now_s() + _RETRY_S * batch.attempts
+            batch.due_at_s = self._now_s() + _RETRY_S * max(1, batch.attempts)
             self._look_up_at_s = min(self._look_up_at_s, batch.due_at_s)  # the topic may not be what it was
+        if self._to_disk(batch):
+            return
+        again = not stopped and batch.attempts < self.settings.delivery_attempts
         if not again:
-            self._counters.add("delivered" if error is None else "lost", len(batch))
-            self._counters.add("batches", int(error is None))
-        if error is None and self._on_delivered is not None:
+            self._counters.add("lost", len(batch))
+        self._buffer.settle(batch, again=again)
+
+    def _to_disk(self, batch: Batch) -> bool:
+        if not self._outage.keep(batch):
+            return False
+        self._tell(batch)
+        self._buffer.settle(batch, again=False)
+        return True
+
+    def _tell(self, batch: Batch) -> None:
+        if self._on_delivered is not None:
             try:
                 self._on_delivered(batch.event_ids)
             except Exception:  # noqa: BLE001 - a hook of the application's must not stop emission
                 _LOG.exception("The on_delivered hook failed.")
-        self._buffer.settle(batch, again=again)
 
     # --- the process's side
 
@@ -247,6 +298,7 @@ class Emitter:
         """In a forked child: what the parent has gathered is the parent's to deliver."""
         if self._transport is not None:
             self._transport.abandon()
+        self._outage.close()
         self._start_over()
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,7 +24,7 @@ class EmitterSettings(BaseModel):
     """So is one of so many encoded bytes."""
     batch_age_s: Annotated[float, Field(gt=0, le=60)] = 0.05
     """So is one whose first event has waited for so long."""
-    buffer_events: Annotated[int, Field(ge=1)] = 100_000
+    buffer_events: Annotated[int, Field(ge=1)] = 250_000
     """Events that may wait or be under way; the next is dropped and counted."""
     buffer_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     """So with encoded bytes."""
@@ -39,6 +40,13 @@ class EmitterSettings(BaseModel):
     """Events of runs outside the sample that may wait for their run's end; past it the oldest run is put on record."""
     held_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     """So with encoded bytes."""
+    spool: Path | None = None
+    """Folder for events while the broker is away, which the next process takes over; without one they wait in memory
+    only."""
+    spool_bytes: Annotated[int, Field(ge=1024 * 1024)] = 1024 * 1024 * 1024
+    """Bytes on disk that one process may take; past them the oldest events are dropped, and their runs say so."""
+    spool_after_s: Annotated[float, Field(gt=0, le=3600)] = 3.0
+    """So long nothing is delivered, though something waits, before events go to the spool."""
     compression: Annotated[str, Field(pattern="^(none|gzip|snappy|lz4|zstd)$")] = "zstd"
 
     @classmethod

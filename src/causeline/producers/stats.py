@@ -38,12 +38,17 @@ class Stats:
     mask_failed: int = 0
     """The masking hook raised or gave nothing, so nothing was published."""
     waiting: int = 0
+    """Not delivered yet, in memory or on disk."""
     in_flight: int = 0
     """Those of the waiting that are handed to the Kafka client."""
     batches: int = 0
     """Delivered."""
     open_runs: int = 0
     """Runs begun and not ended."""
+    spooled: int = 0
+    """Those of the waiting that are on disk, also from processes before."""
+    spool_dropped: int = 0
+    """Dropped from the disk because the spool was full; their runs say so."""
     sampled_out: int = 0
     """Runs outside the sample, dropped whole because nothing in them is always kept."""
     last_error: str | None = None
@@ -78,21 +83,11 @@ class Counters:
         self.last_error = message
         self._complaints.complain(kind, "%s", message)
 
-    def snapshot(self, *, accepted: int, dropped: int, in_flight: int, sampled_out: int = 0) -> Stats:
-        """The counters as they stand, with those that the emitter's own lock guards."""
+    def snapshot(self, **gauges: int) -> Stats:
+        """The counters as they stand, with those that others keep."""
         with self._lock:
             counts, reasons = dict(self._counts), tuple(self._reasons)
-        waiting = accepted - counts.get("delivered", 0) - counts.get("lost", 0)
-        return Stats(
-            accepted=accepted,
-            dropped=dropped,
-            waiting=waiting,
-            in_flight=in_flight,
-            sampled_out=sampled_out,
-            last_error=self.last_error,
-            last_invalid=reasons,
-            **counts,
-        )
+        return Stats(last_error=self.last_error, last_invalid=reasons, **counts, **gauges)
 
 
 class RateLimitedLog:

@@ -123,6 +123,11 @@ def event_id_of(item: bytes) -> str:
     return item[1:33].decode("ascii", "replace")
 
 
+def run_id_of(item: bytes) -> str:
+    """The id of the run of an event whose bytes are an item: what follows the event's id."""
+    return item[34:66].decode("ascii", "replace")
+
+
 def encode_batch(schema_id: int, header: bytes, items: Sequence[bytes]) -> bytes:
     """A framed batch of items that are encoded already; `header` is what stands before the array.
 
