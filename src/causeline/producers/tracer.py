@@ -27,6 +27,7 @@ from causeline.producers import propagation
 from causeline.producers.context import current_run
 from causeline.producers.decorators import traced
 from causeline.producers.emitter import Emitter
+from causeline.producers.file_transport import FileTransport
 from causeline.producers.runs import Run, review_fields
 from causeline.producers.stats import Left, Stats
 from causeline.producers.steps import Step
@@ -68,13 +69,15 @@ class Tracer:
         self.project = project or os.environ.get("CAUSELINE_PROJECT") or "default"
         if enabled is None:
             enabled = os.environ.get("CAUSELINE_DISABLED", "").lower() not in ("1", "true", "yes")
-        self.emitter = (emitter or Emitter()) if enabled else None
+        self.emitter = (emitter or _default_emitter()) if enabled else None
         self.policy = policy or _policy_from_environment()
         self._clock = clock
         self._mask = mask
         self.masks = mask is not None
         self.release = release or os.environ.get("CAUSELINE_RELEASE") or None
         """Release of the application: the label `release` of every run that begins here."""
+        self.eval_case_id = os.environ.get("CAUSELINE_EVAL_CASE_ID") or None
+        """The eval case that this process answers: the label `eval.case` of every run that begins here."""
         self._taken_up: dict[str, itertools.count[int]] = {}
 
     @classmethod
@@ -105,14 +108,16 @@ class Tracer:
             clock=clock or self._clock,
             rules=self._rules(workflow),
             parent_step_id=remote[1] if remote else None,
-            begins={"input_ref": input_ref, "labels": self._with_release(labels)},
+            begins={"input_ref": input_ref, "labels": self._labelled(labels)},
             only_here=given is None,
         )
 
-    def _with_release(self, labels: Mapping[str, str] | None) -> Mapping[str, str] | None:
-        if self.release is None or (labels is not None and not isinstance(labels, Mapping)):
+    def _labelled(self, labels: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        said = {"release": self.release, "eval.case": self.eval_case_id}
+        ours = {name: value for name, value in said.items() if value is not None}
+        if not ours or (labels is not None and not isinstance(labels, Mapping)):
             return labels
-        return {"release": self.release, **(labels or {})}
+        return ours | dict(labels or {})
 
     def continue_run(
         self, headers: Mapping[str, str], *, workflow: str | None = None, clock: Clock | None = None
@@ -286,3 +291,9 @@ def _start_in_id(run_id: str) -> int | None:
 def _policy_from_environment() -> Policy:
     file = os.environ.get("CAUSELINE_POLICY")
     return read_policy(Path(file)) if file else DEFAULT_POLICY
+
+
+def _default_emitter() -> Emitter:
+    """To Kafka, or into the file that CAUSELINE_TRACE_FILE names: where a gate reads what its target traced."""
+    file = os.environ.get("CAUSELINE_TRACE_FILE")
+    return Emitter(transport=lambda: FileTransport(file)) if file else Emitter()

@@ -216,6 +216,7 @@ def test_queue_ages_are_of_open_items(store: ClickHouseStore) -> None:
 
 def test_every_question_is_asked_here() -> None:
     asked = {*COUNTED, "support", "drift", "versions", "cost-of-failures", "missing-anchors", "queue-ages"}
+    asked.add("eval-chain")  # in tests/integration/eval/test_walk.py
     assert asked == set(questions())
 
 

@@ -1,0 +1,193 @@
+"""The gate: what a target does is its own business, and what it leaves on record is checked."""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import psutil
+import pytest
+
+from causeline.cli.evals import assemble
+from causeline.console.eval import report
+from causeline.console.eval.attempt import Target
+from causeline.console.eval.case import EvalCase
+from causeline.console.eval.folder import CaseFile
+from causeline.console.eval.gate import Gate, Result, Status, against, exit_code, flake_rate, read_baseline
+from causeline.schemas.errors import UsageError
+from tests.unit.eval.test_case import case
+
+
+def ref(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"artifact:sha256/{digest[:2]}/{digest[2:]}"
+
+
+def gate(target: str, *cases: EvalCase, folder: Path = Path(), **options: Any) -> list[Result]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **options.pop("environment", {})}
+    files = [CaseFile(folder / f"{each.id}.yaml", each) for each in cases]
+    made = Gate(
+        target=Target(function=f"tests.unit.eval.targets:{target}"),
+        assemble=assemble,
+        environment=environment,
+        **options,
+    )
+    return made.run(files)
+
+
+def test_a_case_is_passed_when_all_that_it_asks_holds() -> None:
+    asked = case(
+        expect={
+            "route": "motor",
+            "supported": ["$.total"],
+            "corrected": {"$.total": ref("300")},
+            "fallback": "none",
+            "final_state": "answered",
+        }
+    )
+    (result,) = gate("good", asked)
+    assert (result.status, result.says) == (Status.PASSED, "")
+    assert {check.name for check in result.checks} == {
+        "route", "value of $.total", "evidence for $.total", "fallback", "final state", "cause",
+    }  # fmt: skip
+
+
+def test_what_does_not_hold_is_told_with_its_boundary() -> None:
+    asked = case(expect={"route": "motor", "corrected": {"$.total": ref("301")}, "supported": []})
+    (result,) = gate("wrong_route", asked)
+    assert (result.status, result.boundary) == (Status.FAILED, "route")
+    assert "route home, and motor is right" in result.says
+    assert "$.total is not what the reviewer gave" in result.says
+
+
+def test_an_open_gap_a_fallback_and_another_end_fail() -> None:
+    asked = case(expect={"supported": ["$.total", "$.tax"], "fallback": "none", "final_state": "answered"})
+    (result,) = gate("unsupported", asked)
+    failed = {check.name for check in result.failed_checks}
+    assert failed >= {"evidence for $.total", "evidence for $.tax", "fallback", "final state"}
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("raises", "RuntimeError: no such model"),
+        ("exits", "ended with 7"),
+        ("wrong_type", "returned a object, which is no JSON"),
+        ("no_trace", "traced no run of workflow w"),
+        ("two_traces", "traced 2 runs of workflow w"),
+        ("not_there", "has no function not_there"),
+    ],
+)
+def test_what_is_no_answer_is_an_error_of_that_case(target: str, says: str) -> None:
+    (result,) = gate(target, case())
+    assert result.status is Status.ERROR
+    assert says in (result.problem or "")
+
+
+def test_a_target_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    child = tmp_path / "pid"
+    (result,) = gate("hangs_with_a_child", case(), timeout_s=6.0, environment={"CHILD_FILE": str(child)})
+    assert (result.status, result.problem) == (Status.ERROR, "The target has not answered within 6 s.")
+    pid = int(child.read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_cases_that_cannot_be_answered_stop_no_other(tmp_path: Path) -> None:
+    bad = CaseFile(tmp_path / "bad.yaml", None, "bad.yaml is no YAML.")
+    gone = case(id="gone", expect={"output_schema": {"file": "none.json", "sha256": "0" * 64}})
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    made = Gate(Target("tests.unit.eval.targets:good"), assemble, environment=environment)
+    results = made.run([bad, CaseFile(tmp_path / "gone.yaml", gone), CaseFile(tmp_path / "ok.yaml", case())])
+    assert [result.status for result in results] == [Status.ERROR, Status.ERROR, Status.PASSED]
+    assert exit_code(results, fail_on_known=True) == 2
+
+
+def test_the_answer_must_keep_its_schema_and_a_changed_schema_is_stale(tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text(json.dumps({"type": "object", "properties": {"total": {"type": "number"}}}))
+    digest = hashlib.sha256(schema.read_bytes()).hexdigest()
+    asked = case(expect={"output_schema": {"file": "schema.json", "sha256": digest}})
+    (result,) = gate("good", asked, folder=tmp_path)
+    assert (result.status, result.boundary) == (Status.FAILED, "validate")
+    assert "wrong at $.total" in result.says
+    schema.write_text("{}")
+    (stale,) = gate("good", asked, folder=tmp_path)
+    assert (stale.status, stale.problem) == (Status.STALE, "Its schema schema.json has changed.")
+
+
+def test_an_input_that_can_no_longer_be_read_is_stale_and_never_passed() -> None:
+    (result,) = gate("good", case(), resolve=lambda _ref: False)
+    assert (result.status, result.problem) == (Status.STALE, "Its input can no longer be read.")
+
+
+def test_a_flaky_target_passes_on_a_later_try_and_the_rate_is_told(tmp_path: Path) -> None:
+    environment = {"FLAKY_FILE": str(tmp_path / "seen")}
+    (result,) = gate("flaky", case(), retries=2, environment=environment)
+    assert (result.status, result.attempts, result.flaky) == (Status.PASSED, 2, True)
+    assert flake_rate([result]) == 1.0
+    assert "1 flaky (100%)" in report.summary([result])
+
+
+def test_a_command_gets_the_case_on_stdin_and_prints_its_answer() -> None:
+    code = (
+        "import json, sys; from causeline import Tracer; case = json.load(sys.stdin); t = Tracer();\n"
+        "with t.run(case['workflow']) as run: run.evidence('$.total', refs=['r'], score=0.9)\n"
+        "t.close(); print(json.dumps({'total': '300'}))"
+    )
+    made = Gate(Target(command=f"{sys.executable} -c {json.dumps(code)!s}".replace("\\n", "\n")), assemble)
+    (result,) = made.run([CaseFile(Path("x.yaml"), case(expect={"corrected": {"$.total": ref("300")}}))])
+    assert (result.status, result.says) == (Status.PASSED, "")
+
+
+# --- what is made of results
+
+
+def some() -> list[Result]:
+    return [
+        Result("a", "w", Status.PASSED),
+        Result("b", "w", Status.FAILED, problem="route | home\nis wrong \x07"),
+        Result("c", "v", Status.STALE, problem="Its input can no longer be read."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([Status.PASSED], 0),
+        ([Status.PASSED, Status.FAILED], 1),
+        ([Status.PASSED, Status.STALE], 2),
+        ([Status.ERROR, Status.FAILED], 1),
+        ([], 2),
+    ],
+)
+def test_the_exit_code_says_passed_regressed_or_could_not_run(statuses: list[Status], code: int) -> None:
+    results = [Result(str(number), "w", status) for number, status in enumerate(statuses)]
+    assert exit_code(results, fail_on_known=True) == code
+
+
+def test_what_failed_in_the_baseline_is_known_and_fails_only_when_asked(tmp_path: Path) -> None:
+    file = tmp_path / "before.json"
+    file.write_text(json.dumps(report.as_json(some(), fail_on_known=True)))
+    results = against(some(), read_baseline(file))
+    assert [result.known for result in results] == [False, True, True]
+    assert exit_code(results, fail_on_known=False) == 0
+    assert exit_code(results, fail_on_known=True) == 1
+    worse = against([Result("a", "w", Status.FAILED)], read_baseline(file))
+    assert exit_code(worse, fail_on_known=False) == 1
+    file.write_text("{}")
+    with pytest.raises(UsageError, match="is no result of a gate"):
+        read_baseline(file)
+
+
+def test_junit_markdown_and_json_say_the_same() -> None:
+    root = ElementTree.fromstring(report.as_junit(some()))  # noqa: S314 - our own
+    suites = {suite.get("name"): suite for suite in root}
+    assert (suites["w"].get("tests"), suites["w"].get("failures"), suites["v"].get("errors")) == ("2", "1", "1")
+    markdown = report.as_markdown(some())
+    assert "3 cases: 1 passed, 1 failed, 1 stale" in markdown
+    assert r"route \| home is wrong" in markdown
+    said = report.as_json(some(), fail_on_known=True)
+    assert (said["passed"], said["exit_code"]) == (False, 1)
