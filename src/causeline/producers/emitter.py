@@ -145,6 +145,17 @@ class Emitter:
         the settings); gives what is left, later events included."""
         return self._buffer.wait_until_settled(self.settings.close_timeout_s if timeout_s is None else timeout_s)
 
+    def drain(self, timeout_s: float) -> int:
+        """Deliver what processes before have left in the spool, at most so long; gives how many events are left."""
+        outage, spool = self._outage, self._outage.spool
+        if spool is None:
+            return 0
+        self._start_thread()
+        deadline, pause = self._now_s() + timeout_s, threading.Event()
+        while (not outage.has_taken_over or spool.events) and self._now_s() < deadline:
+            pause.wait(0.02)
+        return spool.events
+
     def close(self, timeout_s: float | None = None) -> Left:
         """Flush, then stop for good; gives, and logs, what is left. Closing twice is closing once.
 

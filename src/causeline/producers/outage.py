@@ -35,6 +35,8 @@ class Outage:
         self._now_s = now_s
         self._progress_s = now_s()
         self._take_over_at_s = float("-inf")
+        self.has_taken_over = False
+        """Whether it has looked for what processes have left behind."""
         self._retry_at_s = float("-inf")
         self._under_way = 0
         self.spool = (
@@ -72,6 +74,7 @@ class Outage:
             return
         self._take_over_at_s = self._now_s() + _TAKE_OVER_S
         self.spool.adopt()
+        self.has_taken_over = True
 
     def drain(self, partitions: int, send: SendItems) -> None:
         """Hand over the oldest records, as long as few are under way."""

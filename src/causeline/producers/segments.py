@@ -139,13 +139,41 @@ class Segment:
             self.size_bytes += size
 
 
-def is_held(path: Path) -> bool:
-    """Whether a living process holds a segment. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+@dataclass(frozen=True, slots=True)
+class SegmentState:
+    """What a segment's file says from the outside, bytes and seconds since the epoch."""
+
+    name: str
+    events: int
+    """Of a file that is held, delivered ones too: it goes as a whole."""
+    size_bytes: int
+    damaged_bytes: int
+    written_at_s: float
+    is_held: bool
+    """Whether a living process holds it."""
+
+
+def look_at(path: Path) -> SegmentState | None:
+    """The state of a segment that anybody may hold; None when it is gone meanwhile. Raises OSError."""
     try:
-        return not _lock(handle)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    segment = Segment(path, handle)
+    try:
+        is_held = not _lock(handle)
+        events = sum(record.events for record in segment._scan())  # noqa: SLF001 - our own
+        about = os.fstat(handle)
     finally:
-        os.close(handle)
+        segment.close()
+    damaged = 0 if is_held else segment.damaged_bytes  # its process may be in the midst of a record
+    return SegmentState(path.name, events, about.st_size, damaged, about.st_mtime, is_held)
+
+
+def segments_in(folder: Path) -> list[SegmentState]:
+    """The segments of a spool, by name; none where there is no folder. Raises OSError."""
+    states = (look_at(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
+    return [state for state in states if state is not None]
 
 
 def _is_sound(data: bytes) -> bool:

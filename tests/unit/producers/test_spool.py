@@ -1,11 +1,13 @@
 """While the broker is away events go to the disk, and from there to the broker, by this process or the next."""
 
 import itertools
+import logging
 import signal
 import subprocess
 import sys
 import textwrap
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from causeline.producers.batches import Batch
 from causeline.producers.emitter import Emitter
 from causeline.producers.losses import LOST_LABEL, STEP_NAME
-from causeline.producers.segments import Segment, is_held
+from causeline.producers.outage import Outage
+from causeline.producers.segments import Segment, segments_in
 from causeline.producers.settings import EmitterSettings
 from causeline.producers.spool import Spool
+from causeline.producers.stats import Counters
 from causeline.schemas import catalogue, wire
 from causeline.schemas.encode import RunWriter
 from causeline.schemas.errors import EnvironmentFault
@@ -61,9 +66,11 @@ def test_what_is_written_is_read_by_the_next_process(
     assert segment is not None
     for number, items in enumerate(records):
         segment.append(number, items)
-    assert is_held(path)
+    (held,) = segments_in(path.parent)
+    assert (held.is_held, held.events, held.size_bytes) == (True, sum(map(len, records)), segment.size_bytes)
     assert Segment.adopt(path) is None
     segment.close()
+    assert [state.is_held for state in segments_in(path.parent)] == [False]
 
     adopted = Segment.adopt(path)
     assert adopted is not None
@@ -266,6 +273,48 @@ def test_a_spool_that_cannot_be_written_is_told_and_events_wait_in_memory(tmp_pa
     transport.count = 4
     wait_until(lambda: emitter.stats().delivered == 30, timeout_s=10, what="events to be delivered all the same")
     assert not emitter.close()
+
+
+def test_what_comes_while_the_spool_is_not_empty_goes_behind_what_is_in_it(tmp_path: Path) -> None:
+    now = [100.0]
+    counters = Counters(logging.getLogger("causeline.test"), lambda: now[0])
+    outage = Outage(spooling(tmp_path, spool_after_s=3.0), "1-a", counters, lambda: now[0])
+    assert not outage.is_spooling
+    now[0] += 3.1
+    assert outage.is_spooling, "nothing has been delivered for so long"
+    outage.progress()
+    assert not outage.is_spooling
+    assert outage.keep(Batch(0, 1, 0.0, [event()[2]]))
+    outage.progress()
+    assert outage.is_spooling
+
+    sent: list[Callable[[str | None], None]] = []
+    outage.drain(4, lambda _partition, _items, report: sent.append(report))
+    assert outage.is_spooling, "it is under way"
+    sent.pop()("The broker was away.")
+    outage.drain(4, lambda _partition, _items, report: sent.append(report))
+    assert not sent, "not at once again"
+    now[0] += 1.1
+    outage.drain(4, lambda _partition, _items, report: sent.append(report))
+    sent.pop()(None)
+    assert not outage.is_spooling
+    assert counters.snapshot().delivered == 1
+    outage.close()
+
+
+def test_drain_delivers_what_processes_before_have_left(tmp_path: Path) -> None:
+    before = Spool(tmp_path, "9-old", max_bytes=2**20, fault=silent)
+    assert before.append(1, [event(seq=seq)[2] for seq in range(5)])
+    before.close()
+    away = Emitter(spooling(tmp_path), transport=lambda: RecordingTransport(None))
+    assert away.drain(0.1) == 5
+    away.close(0)
+
+    transport = RecordingTransport()
+    emitter = Emitter(spooling(tmp_path), transport=lambda: transport)
+    assert emitter.drain(10) == 0
+    emitter.close()
+    assert [read["seq"] for read in transport.events()] == list(range(5))
 
 
 def test_the_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
