@@ -76,15 +76,19 @@ def watch_once(
     until = floor(watermark(now or as_moment(clocks["now"]), as_moment(clocks["newest"]), plan.settle))
     since = floor(until - plan.lookback, timedelta(days=1))
     counted = roll_up(store, stale_windows(store, since, until), policy, plan.labels)
+    return Pass(until, counted, judge_all(store, plan, Span(since, until)))
+
+
+def judge_all(store: RowStore, plan: Plan, span: Span) -> int:
+    """Judge what has to be of a span, for every workflow and length; gives the number of windows."""
     said, pinned = marks(store), pins(store)
     judged = 0
-    for row in store.ask(_WORKFLOWS, {"since": since, "until": until}):
+    for row in store.ask(_WORKFLOWS, {"since": span.start, "until": span.end}):
         workflow = str(row["workflow"])
         for length in plan.lengths:
-            judged += _Judge(store, workflow, length, plan=plan, said=said, pin=pinned.get(workflow)).bring_up(
-                since, until
-            )
-    return Pass(until, counted, judged)
+            judge_of = _Judge(store, workflow, length, plan=plan, said=said, pin=pinned.get(workflow))
+            judged += judge_of.bring_up(span.start, span.end)
+    return judged
 
 
 class _Judge:
