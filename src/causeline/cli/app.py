@@ -23,6 +23,7 @@ from causeline.cli import (
     rejudge,
     reviews,
     services,
+    spool,
     sql,
     stack,
     status,
@@ -91,6 +92,7 @@ for group in (
     rejudge,
     drift,
     dead,
+    spool,
 ):
     group.register(app)
 app.command("version", epilog=examples("causeline version"))(show_version)

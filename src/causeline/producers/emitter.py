@@ -152,7 +152,9 @@ class Emitter:
             return 0
         self._start_thread()
         deadline, pause = self._now_s() + timeout_s, threading.Event()
-        while (not outage.has_taken_over or spool.events) and self._now_s() < deadline:
+        while not outage.has_taken_over or (spool.events and self._now_s() < deadline):
+            if self._thread is None:  # closed meanwhile, or it could not be started
+                break
             pause.wait(0.02)
         return spool.events
 
@@ -211,12 +213,12 @@ class Emitter:
         self._outage.close()
 
     def _work(self) -> None:
+        self._outage.take_over()
         if self._transport is None:
             self._transport = self._make_transport()
         transport = self._transport
         if self._now_s() >= self._look_up_at_s:
             self._look_up(transport)
-        self._outage.take_over()
         if not self._buffer.waiting:
             self._outage.progress()
         self._buffer.sorts_without_partitions = self._outage.is_spooling
