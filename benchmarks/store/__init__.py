@@ -1,0 +1,1 @@
+"""Stores for benchmarks: runs of the demo pipeline, multiplied inside the engine."""
