@@ -162,7 +162,8 @@ def _report(results: dict[str, list[Figures]]) -> Report:
         report.rows[f"{name}_us"] = spread(figures) if figures else None
     report.notes = [
         "us: CPU of the whole process; wall apart. A step is one event with 25 fields; a run has 12 events.",
-        "encode_…: nothing but encoding; face_alone: a disabled tracer, the Python that an application calls.",
+        "delivery_alone: our emitter with events encoded beforehand; encode_…: nothing but encoding;",
+        "face_alone: a disabled tracer, the Python that an application calls.",
     ]
     return report
 

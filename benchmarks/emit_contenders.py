@@ -201,7 +201,37 @@ def avro_serializer(target: str) -> Contender:
     return Contender(emit_run, flush, flush)
 
 
-MAKE: dict[str, Callable[[str], Contender]] = {"ours": ours, "otel_sdk": otel_sdk, "avro_serializer": avro_serializer}
+def delivery_alone(target: str) -> Contender:
+    """Our emitter with events that are encoded already: what is to pay when the tracer and its encoding are free."""
+    from causeline.producers.emitter import Emitter  # noqa: PLC0415
+    from causeline.producers.settings import EmitterSettings  # noqa: PLC0415
+    from causeline.schemas import ids  # noqa: PLC0415
+    from causeline.schemas.connections import KafkaConnection  # noqa: PLC0415
+
+    settings = EmitterSettings(buffer_events=10_000_000, buffer_bytes=2**31)
+    emitter = Emitter(settings, kafka=KafkaConnection(bootstrap_servers=target))
+    ready = itertools.cycle([*itertools.islice(_encode_ours(), _POOL)])
+
+    def emit_run(latencies: Latencies) -> None:
+        run_id = ids.new_run_id()
+        for event_id, item in itertools.islice(ready, STEPS):
+            began = time.perf_counter_ns()
+            emitter.emit(run_id, event_id, item)
+            latencies.append(time.perf_counter_ns() - began)
+
+    def flush() -> None:
+        if left := emitter.flush(60):
+            raise RuntimeError(f"{left.events} events were not delivered")
+
+    return Contender(emit_run, flush, lambda: _ignore(emitter.close()))
+
+
+MAKE: dict[str, Callable[[str], Contender]] = {
+    "ours": ours,
+    "otel_sdk": otel_sdk,
+    "avro_serializer": avro_serializer,
+    "delivery_alone": delivery_alone,
+}
 
 # --- yardsticks: one part of the work
 
@@ -215,7 +245,7 @@ def _whole_records() -> list[Fields]:
     return [{**identity, **record} for record in records()]
 
 
-def _encode_ours() -> Iterator[object]:
+def _encode_ours() -> Iterator[tuple[str, bytes]]:
     from causeline.schemas.encode import RunWriter  # noqa: PLC0415
     from causeline.schemas.vocabulary import Status, StepKind  # noqa: PLC0415
 
