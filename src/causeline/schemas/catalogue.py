@@ -19,7 +19,7 @@ AvroSchema = dict[str, Any]
 
 _FIRST_ID = 1_000_000
 _VERSIONS_PER_SUBJECT = 1_000
-_SUBJECTS = ("trace-batch", "run-batch", "gap", "review-item", "dead-letter", "policy-use")
+_SUBJECTS = ("trace-batch", "run-batch", "gap", "review-item", "dead-letter", "policy-use", "alert")
 """Append only: a subject's place gives its ids."""
 
 

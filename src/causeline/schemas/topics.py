@@ -50,7 +50,8 @@ GAPS = Topic("gaps", "gap", "Evidence gaps, told while the run is live.", 30 * _
 REVIEWS = Topic("reviews", "review-item", "Reasons for a person to look at a run.", 90 * _DAY_MS)
 DEAD = Topic("dead", "dead-letter", "What could not be read, with its bytes.", 90 * _DAY_MS, like_events=False)
 POLICIES = Topic("policies", "policy-use", "Policies that judged, and from which message on.", 3650 * _DAY_MS)
+ALERTS = Topic("alerts", "alert", "Drift alerts, as they open, go on and close.", 90 * _DAY_MS, like_events=False)
 
-TOPICS: tuple[Topic, ...] = (EVENTS, LATE, RUNS, GAPS, REVIEWS, DEAD, POLICIES)
+TOPICS: tuple[Topic, ...] = (EVENTS, LATE, RUNS, GAPS, REVIEWS, DEAD, POLICIES, ALERTS)
 DEFAULT_PARTITIONS = 4
 DEFAULT_PREFIX = "causeline"

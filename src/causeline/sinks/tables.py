@@ -76,8 +76,9 @@ GAPS = Table("gap_rows", "gaps", "gap")
 REVIEW_ITEMS = Table("review_item_rows", "reviews", "review-item")
 DEAD_LETTERS = Table("dead_letter_rows", "dead_letters", "dead-letter")
 POLICIES = Table("policy_use_rows", "policies", "policy-use")
+ALERTS = Table("alert_rows", "alerts", "alert")
 
-TABLES: tuple[Table, ...] = (EVENTS, RUNS, GAPS, REVIEW_ITEMS, DEAD_LETTERS, POLICIES)
+TABLES: tuple[Table, ...] = (EVENTS, RUNS, GAPS, REVIEW_ITEMS, DEAD_LETTERS, POLICIES, ALERTS)
 
 STEPS_VIEW = "steps"
 VIEWS: tuple[str, ...] = (
@@ -90,6 +91,7 @@ VIEWS: tuple[str, ...] = (
     "policies",
     "rollups",
     "drift",
+    "alerts",
     "dead_messages",
     "emission_ledger",
 )

@@ -99,6 +99,7 @@ def test_schema_ids_never_change() -> None:
         "review-item-1": 1_003_001,
         "dead-letter-1": 1_004_001,
         "policy-use-1": 1_005_001,
+        "alert-1": 1_006_001,
     }
 
 

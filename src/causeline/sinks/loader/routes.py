@@ -15,6 +15,7 @@ _FILLS: tuple[tuple[Topic, Table], ...] = (
     (topics.REVIEWS, tables.REVIEW_ITEMS),
     (topics.DEAD, tables.DEAD_LETTERS),
     (topics.POLICIES, tables.POLICIES),
+    (topics.ALERTS, tables.ALERTS),
 )
 
 
