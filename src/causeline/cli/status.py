@@ -62,6 +62,13 @@ def lags(
 
 def read_lags(connection: KafkaConnection, prefix: str) -> list[Lag]:
     """The lag of every group that has committed offsets on our topics; raises Unreachable."""
+    return lags(*offsets(connection, prefix))
+
+
+def offsets(
+    connection: KafkaConnection, prefix: str
+) -> tuple[dict[tuple[str, int], tuple[int, int]], dict[str, dict[tuple[str, int], int]]]:
+    """First and end offsets by topic and partition, and what each group has committed; raises Unreachable."""
     from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException  # noqa: PLC0415 - slow to load
 
     ours = {topic.full_name(prefix) for topic in TOPICS}
@@ -74,16 +81,16 @@ def read_lags(connection: KafkaConnection, prefix: str) -> list[Lag]:
         committed = {}
         for group in sorted(groups):
             [answer] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
-            offsets = {
+            found = {
                 (each.topic, each.partition): each.offset
                 for each in answer.result(_TIMEOUT_S).topic_partitions
                 if each.topic in ours
             }
-            if offsets:
-                committed[group] = offsets
+            if found:
+                committed[group] = found
     except KafkaException as error:
         raise unreachable(error) from error
-    return lags(ends, committed)
+    return ends, committed
 
 
 def _ends(admin: Any, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
