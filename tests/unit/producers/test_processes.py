@@ -101,6 +101,45 @@ def test_what_a_forked_child_says_of_a_run_outside_the_sample_is_on_record() -> 
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_parent_and_child_spool_each_for_itself_and_the_next_process_delivers_both(tmp_path: Path) -> None:
+    done, _ = run(
+        f"""
+        import os, sys
+        from pathlib import Path
+        from causeline.producers.emitter import Emitter
+        from causeline.producers.segments import segments_in
+        from causeline.stack.waiting import wait_until
+        from tests.unit.producers.recording import RecordingTransport
+        from tests.unit.producers.test_spool import event, spooling
+
+        folder = Path({str(tmp_path)!r})
+        emitter = Emitter(spooling(folder), transport=lambda: RecordingTransport(None))
+        def spool(first, more):
+            for seq in range(first, first + more):
+                emitter.emit(*event(seq=seq))
+            wait_until(lambda: emitter.stats().spooled >= more, timeout_s=20, what="events to be on the disk")
+        spool(0, 5)
+        child = os.fork()
+        if child == 0:
+            assert emitter.stats().spooled == 0
+            spool(100, 7)
+            emitter.close(0)
+            sys.exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert [state.is_held for state in segments_in(folder)].count(True) == 1, "the child's end frees its own alone"
+        spool(5, 5)
+        emitter.close(0)
+
+        transport = RecordingTransport()
+        after = Emitter(spooling(folder), transport=lambda: transport)
+        assert after.drain(20) == 0
+        after.close()
+        assert sorted(read["seq"] for read in transport.events()) == [*range(10), *range(100, 107)]
+        """
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_child_of_a_process_with_a_kafka_client_ends_and_emits() -> None:
     """To destroy the parent's client in the child would wait for ever for threads that are not there."""
     done, _ = run(

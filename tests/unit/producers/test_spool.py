@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from causeline.producers.segments import Segment, segments_in
 from causeline.producers.settings import EmitterSettings
 from causeline.producers.spool import Spool
 from causeline.producers.stats import Counters
+from causeline.producers.tracer import Tracer
 from causeline.schemas import catalogue, wire
 from causeline.schemas.encode import RunWriter
 from causeline.schemas.errors import EnvironmentFault
@@ -315,6 +316,29 @@ def test_drain_delivers_what_processes_before_have_left(tmp_path: Path) -> None:
     assert emitter.drain(10) == 0
     emitter.close()
     assert [read["seq"] for read in transport.events()] == list(range(5))
+
+
+def test_what_the_masking_hook_takes_out_or_fails_on_is_not_on_the_disk(tmp_path: Path) -> None:
+    def mask(kind: EventType, said: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        if said.get("step_name") == "fails":
+            raise ValueError("canary-in-the-error")
+        if said.get("step_name") == "withheld":
+            return None
+        return {name: value for name, value in said.items() if name != "input_ref"}
+
+    emitter = Emitter(spooling(tmp_path), transport=lambda: RecordingTransport(None))
+    tracer = Tracer("p", emitter=emitter, mask=mask)
+    with tracer.run("invoice", input_ref="canary-of-the-run") as run:
+        for name in ("kept", "fails", "withheld"):
+            with run.tool(name, input_ref=f"canary-{name}", raw_output_ref=f"output-{name}"):
+                pass
+    wait_until(lambda: tracer.stats().spooled == 3, timeout_s=10, what="the run to be on the disk")
+    stats = tracer.stats()
+    written = b"".join(path.read_bytes() for path in files(tmp_path))
+    tracer.close(0)
+    assert b"output-kept" in written
+    assert not any(word in written for word in (b"canary", b"output-fails", b"output-withheld"))
+    assert (stats.mask_failed, "canary" in repr(stats)) == (2, False)
 
 
 def test_the_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
