@@ -50,7 +50,8 @@ def why(
     if json_output:
         output.print_json(as_json(diagnosis))
     elif markdown:
-        output.say(as_markdown(diagnosis).rstrip())
+        for line in as_markdown(diagnosis).splitlines():
+            output.say(line)
     else:
         output.print_parts(render(diagnosis))
         output.say()

@@ -301,6 +301,37 @@ def test_a_question_that_is_unknown_says_what_to_record() -> None:
         assert [answer.question for answer in unknown if not answer.unknown] == []
 
 
+@pytest.mark.parametrize(
+    ("score", "rules"),
+    [(0.95, ["gap_source_conflict"]), (0.5, ["gap_source_conflict", "contradicted"])],
+)
+def test_sources_may_disagree_and_a_value_that_its_own_source_hardly_bears_out_is_its_model_s(
+    score: float, rules: list[str]
+) -> None:
+    conflict = replace(TOTAL, provenance_score=score, conflicting_refs=("a:other#1",), next_step="escalate")
+    run = replace(GOOD, evidence=(conflict, DATE), final_state="handed_over",
+                  reviews=(Review(event_id="r", outcome="approved"),))  # fmt: skip
+
+    assert [finding.rule for finding in _found(run).answers[3].findings] == rules
+    assert _first(run).rule == rules[-1]
+
+
+@pytest.mark.parametrize(("score", "rule"), [(0.1, "value_mended"), (0.7, "gap_mended")])
+def test_a_value_that_was_put_right_points_to_who_gave_it_first_if_nothing_bore_it_out(score: float, rule: str) -> None:
+    first = replace(TOTAL, event_id="e0", provenance_score=score, next_step="retry" if score < 0.3 else "review")
+    run = replace(GOOD, evidence=(first, TOTAL, DATE), reviews=(Review(event_id="r", outcome="approved"),))
+
+    assert [finding.rule for finding in _found(run).answers[3].findings] == [rule]
+
+
+def test_nothing_follows_from_what_the_run_got_over() -> None:
+    mended = _validations(("type:$.total",), ())
+    run = replace(mended, evidence=(replace(TOTAL, provenance_score=0.5, next_step="review"), DATE),
+                  reviews=(Review(event_id="r", outcome="approved"),))  # fmt: skip
+
+    assert [cause.finding.rule for cause in _found(run).causes] == ["gap_weak_provenance", "mended_shape"]
+
+
 def test_what_a_run_did_instead_is_shown_and_what_it_did_not_say_is_marked() -> None:
     instead = (Fallback(event_id="f", kind="retry", reason="rate_limit"),
                Fallback(kind="partial_answer", reason="the run's final state is partial", inferred=True))  # fmt: skip

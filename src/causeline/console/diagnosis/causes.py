@@ -13,7 +13,7 @@ _ROUTING = (StepKind.ROUTE, StepKind.CLASSIFY)
 _OWN_ACTS = frozenset({"call_error", "decision_ignored", "review_missing", "correction_lost"})
 """Findings about what a provider, a workflow or a reviewer did of itself: no earlier fault made it do so."""
 
-_MENDED = frozenset({"call_error", "mended_shape", "gap_mended", "close_call"})
+_MENDED = frozenset({"call_error", "mended_shape", "value_mended", "gap_mended", "close_call"})
 """Findings that, when only suspect, the run got over by itself: what it did not get over comes first."""
 
 
@@ -22,9 +22,14 @@ def order(finding: Finding) -> int:
     return _ORDER.get(finding.boundary, _LAST)
 
 
+def _got_over(finding: Finding) -> bool:
+    """Whether the run mended it by itself, so that nothing later follows from it."""
+    return finding.rule in _MENDED and finding.health is Health.SUSPECT
+
+
 def link(earlier: Finding, later: Finding, run: Run) -> Link | None:
     """What ties `later` to `earlier`, if `later` can follow from it: a field, a reference, the step, or the route."""
-    if order(earlier) >= order(later) or later.rule in _OWN_ACTS:
+    if order(earlier) >= order(later) or later.rule in _OWN_ACTS or _got_over(earlier):
         return None
     if earlier.boundary in _ROUTING and earlier.health is Health.FAILED:
         return Link("run", run.run_id)  # whatever came after went another way
@@ -90,5 +95,4 @@ def _rank(cause: Cause) -> tuple[bool, bool, int]:
         for item in (cause.finding, *(below.finding for below in cause.consequences))
         if item.rule != "no_eval_case"
     }
-    mended = cause.finding.rule in _MENDED and cause.finding.health is Health.SUSPECT
-    return (Health.FAILED not in healths, mended, order(cause.finding))
+    return (Health.FAILED not in healths, _got_over(cause.finding), order(cause.finding))

@@ -120,6 +120,18 @@ def about_field(
     )
 
 
+def who(step: Step) -> str:
+    """Who gave an answer: the model by its name and step, else the step."""
+    if step.step_kind != StepKind.MODEL_CALL:
+        return f"Step {step.full_name}"
+    return f"Model {step.model_name or '(never recorded)'} (step {step.step_name})"
+
+
+def prompt_of(step: Step) -> str:
+    """The prompt of a model call, with its version."""
+    return f"Prompt {step.prompt_id or '(never recorded)'} version {step.prompt_version or '(never recorded)'}"
+
+
 def listed(names: Iterable[str]) -> str:
     """Names as prose: `a`, `a and b`, `a, b and c`."""
     found = sorted(names)

@@ -6,7 +6,17 @@ own, at their own boundaries.
 
 from collections.abc import Iterator
 
-from causeline.console.diagnosis.finding import about_field, evidence_fact, listed, review_fact, run_fact, side_facts
+from causeline.console.diagnosis.finding import (
+    about_field,
+    about_step,
+    evidence_fact,
+    listed,
+    prompt_of,
+    review_fact,
+    run_fact,
+    side_facts,
+    who,
+)
 from causeline.console.diagnosis.model import Fact, Finding, Health, Question
 from causeline.console.diagnosis.record import FieldState, Record, base
 from causeline.schemas.judge import Judgement
@@ -37,12 +47,13 @@ def findings(record: Record) -> Iterator[Finding]:
     for path, state in record.open_gaps.items():
         if state.gap is not None and path not in unsupported:
             yield _gap(record, state, state.gap)
+            yield from _contradicted(record, state)
 
 
 def _none_supported(record: Record) -> dict[str, FieldState]:
     """The fields that cite a source, where not one of several is supported by it; empty where any is."""
     citing = {path: state for path, state in record.fields.items() if state.last.evidence_refs}
-    none = all(state.gap is not None and state.gap.kind is GapKind.UNSUPPORTED_FIELD for state in citing.values())
+    none = all(record.is_doubtful(state.last) for state in citing.values())
     return citing if none and len(citing) >= _MANY else {}
 
 
@@ -96,6 +107,26 @@ def _gap(record: Record, state: FieldState, gap: Judgement) -> Finding:
             *_outcomes(approved),
             run_fact(record.run, "final_state"),
         ),
+    )
+
+
+def _contradicted(record: Record, state: FieldState) -> Iterator[Finding]:
+    """Sources may disagree by themselves; a value that not even its own source bears out is whose gave it."""
+    author = record.author_of(state.last)
+    if author is None or not state.last.conflicting_refs or not record.is_doubtful(state.last):
+        return
+    yield about_step(
+        author,
+        rule="contradicted",
+        question=Question.SUPPORT,
+        health=Health.SUSPECT,
+        headline=(
+            f"{who(author)} gave a value for {state.field_path} that its source hardly supports "
+            "and another contradicts."
+        ),
+        fix=f"{prompt_of(author)}, or the model for it.",
+        facts=(evidence_fact(state.last, "provenance_score"), evidence_fact(state.last, "conflicting_refs")),
+        fields=(state.field_path,),
     )
 
 

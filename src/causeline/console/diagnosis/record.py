@@ -7,7 +7,7 @@ from functools import cached_property
 from causeline.schemas.judge import Judgement, judge
 from causeline.schemas.policy import Rules
 from causeline.schemas.run import Evidence, Review, Run, Step
-from causeline.schemas.vocabulary import FinalState, StepKind
+from causeline.schemas.vocabulary import FinalState, Status, StepKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,24 @@ class Record:
             attempts=attempts,
             standard=self.rules.standard(evidence.field_path),
         )
+
+    def is_doubtful(self, evidence: Evidence) -> bool:
+        """Whether a value's own source speaks against it: no support, or little where another source contradicts."""
+        standard, score = self.rules.standard(evidence.field_path), evidence.provenance_score
+        if score is None or not evidence.evidence_refs:
+            return False
+        return score < (standard.threshold if evidence.conflicting_refs else standard.support_floor)
+
+    def author_of(self, evidence: Evidence) -> Step | None:
+        """The model call whose value was held against its sources: the last one that answered before."""
+        held_at = evidence.occurred_at
+        calls = [
+            step
+            for step in self.steps(StepKind.MODEL_CALL)
+            if step.status != Status.ERROR
+            and (held_at is None or step.started_at is None or step.started_at <= held_at)
+        ]
+        return calls[-1] if calls else None
 
     @cached_property
     def open_gaps(self) -> Mapping[str, FieldState]:

@@ -2,7 +2,16 @@
 
 from collections.abc import Iterator
 
-from causeline.console.diagnosis.finding import about_step, fallback_facts, listed, review_fact, run_fact, step_fact
+from causeline.console.diagnosis.finding import (
+    about_step,
+    fallback_facts,
+    listed,
+    prompt_of,
+    review_fact,
+    run_fact,
+    step_fact,
+    who,
+)
 from causeline.console.diagnosis.model import Finding, Health, Question
 from causeline.console.diagnosis.record import Record, error_path, named
 from causeline.console.diagnosis.route import ROUTE_FIELDS
@@ -52,7 +61,7 @@ def _calls(record: Record) -> Iterator[Finding]:
                 rule="call_error",
                 question=_Q,
                 health=Health.FAILED if final else Health.SUSPECT,
-                headline=f"{_who(step)} failed with {step.error_type or 'an error'}{_AGAIN[not final]}.",
+                headline=f"{who(step)} failed with {step.error_type or 'an error'}{_AGAIN[not final]}.",
                 fix=_provider_fix(step),
                 facts=(
                     step_fact(step, "status"),
@@ -80,8 +89,8 @@ def _calls(record: Record) -> Iterator[Finding]:
                 rule="refusal",
                 question=_Q,
                 health=Health.FAILED if final else Health.SUSPECT,
-                headline=f"{_who(step)} refused to answer.",
-                fix=f"{_prompt(step)}, or the policy that chose the model.",
+                headline=f"{who(step)} refused to answer.",
+                fix=f"{prompt_of(step)}, or the policy that chose the model.",
                 facts=(step_fact(step, "refusal"),),
             )
         elif step.labels.get(measures.FINISH_REASON) == "length":
@@ -90,7 +99,7 @@ def _calls(record: Record) -> Iterator[Finding]:
                 rule="cut_off",
                 question=_Q,
                 health=Health.SUSPECT,
-                headline=f"{_who(step)} was cut off before it had finished.",
+                headline=f"{who(step)} was cut off before it had finished.",
                 fix="The limit on output tokens, or a shorter task.",
                 facts=(step_fact(step, measures.FINISH_REASON),),
             )
@@ -130,8 +139,8 @@ def _wrong_shape(
         rule=rule,
         question=_Q,
         health=health,
-        headline=f"The answer of {_lower(_who(author))} has the wrong shape{where}{ending}.",
-        fix=f"{_prompt(author)} or schema {step.schema_version or '(version never recorded)'}.",
+        headline=f"The answer of {_lower(who(author))} has the wrong shape{where}{ending}.",
+        fix=f"{prompt_of(author)} or schema {step.schema_version or '(version never recorded)'}.",
         facts=(
             step_fact(step, "validation_errors", ", ".join(step.validation_errors[:5])),
             *fallback_facts(record.run),
@@ -157,9 +166,9 @@ def _corrected(record: Record) -> Iterator[Finding]:
             question=_Q,
             health=Health.FAILED,
             headline=(
-                f"{_who(author)} gave {'a wrong value' if given else 'no value'} for {path}, as a reviewer found."
+                f"{who(author)} gave {'a wrong value' if given else 'no value'} for {path}, as a reviewer found."
             ),
-            fix=f"{_prompt(author)}, or the model for it.",
+            fix=f"{prompt_of(author)}, or the model for it.",
             facts=(
                 review_fact(review, "outcome"),
                 review_fact(review, "override_ref"),
@@ -231,16 +240,6 @@ def _left_out(record: Record) -> Iterator[Finding]:
                 fix=f"The workflow's call of {expected.step}, or the policy's list of expected steps.",
                 facts=(run_fact(run, "verdict"),),
             )
-
-
-def _prompt(step: Step) -> str:
-    return f"Prompt {step.prompt_id or '(never recorded)'} version {step.prompt_version or '(never recorded)'}"
-
-
-def _who(step: Step) -> str:
-    if step.step_kind != StepKind.MODEL_CALL:
-        return f"Step {step.full_name}"
-    return f"Model {step.model_name or '(never recorded)'} (step {step.step_name})"
 
 
 def _lower(text: str) -> str:

@@ -3,10 +3,20 @@
 from collections.abc import Iterator, Mapping
 
 from causeline.console.diagnosis import gaps
-from causeline.console.diagnosis.finding import about_field, evidence_fact, fallback_facts, run_fact, side_facts
+from causeline.console.diagnosis.finding import (
+    about_field,
+    about_step,
+    evidence_fact,
+    fallback_facts,
+    prompt_of,
+    run_fact,
+    side_facts,
+    who,
+)
 from causeline.console.diagnosis.model import Finding, Health, Question
 from causeline.console.diagnosis.record import FieldState, Record
 from causeline.schemas.judge import Judgement
+from causeline.schemas.run import Step
 from causeline.schemas.vocabulary import FinalState, NextStep, StepKind
 
 _Q = Question.SUPPORT
@@ -42,6 +52,8 @@ def findings(record: Record) -> Iterator[Finding]:
         yield from _another_way(state)
         if gap is not None:
             yield from _ignored(record, state, gap)
+        elif state.mended and (call := _first_author(record, state)) is not None:
+            yield _put_right(state, call)
         elif state.mended:
             yield about_field(
                 state,
@@ -59,6 +71,25 @@ def findings(record: Record) -> Iterator[Finding]:
                 headline=f"The evidence for {state.field_path} is only just good enough.",
                 fix=f"Provenance matching for {state.field_path}.",
             )
+
+
+def _put_right(state: FieldState, call: Step) -> Finding:
+    return about_step(
+        call,
+        rule="value_mended",
+        question=_Q,
+        health=Health.SUSPECT,
+        headline=f"{who(call)} first gave a value for {state.field_path} that its source does not support.",
+        fix=f"{prompt_of(call)}, or the model for it.",
+        facts=tuple(evidence_fact(evidence, "provenance_score") for evidence, _ in state.checks),
+        fields=(state.field_path,),
+    )
+
+
+def _first_author(record: Record, state: FieldState) -> Step | None:
+    """The call that gave a value against which its own source speaks; None where no check found that."""
+    doubtful = next((evidence for evidence, _ in state.checks if record.is_doubtful(evidence)), None)
+    return None if doubtful is None else record.author_of(doubtful)
 
 
 def _ignored(record: Record, state: FieldState, gap: Judgement) -> Iterator[Finding]:
