@@ -161,17 +161,19 @@ class Emitter:
     def close(self, timeout_s: float | None = None) -> Left:
         """Flush, then stop for good; gives, and logs, what is left. Closing twice is closing once.
 
-        Takes `timeout_s` and at most a second more, which the client needs to let go of the broker.
+        Takes `timeout_s` and at most a second more, which the client needs to let go of the broker; with a spool what
+        the broker has not goes to the disk, for the next process, and is not left.
         """
         self.sampling.release()
         left = self.flush(timeout_s) if self._buffer.close() else Left()
         why = self._counters.last_error or ""
         thread, self._thread = self._thread, None
+        lost_before = self._counters["lost"]
         self._buffer.stop()
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=1.0 if self._outage.spool is None else _SPOOL_REST_S)
         if left and self._outage.spool is not None:
-            left = self._buffer.left()
+            left = Left(self._buffer.left().events + self._counters["lost"] - lost_before, left.batches)
         if left:
             _LOG.warning(
                 "%d events in %d batches were not delivered when the emitter closed. %s",

@@ -71,6 +71,10 @@ class Counters:
         with self._lock:
             self._counts[name] += change
 
+    def __getitem__(self, name: str) -> int:
+        with self._lock:
+            return self._counts[name]
+
     def unpublished(self, name: str, reason: str) -> None:
         """Count, under `name`, an event that could not be published; at most one line a minute tells of it."""
         with self._lock:

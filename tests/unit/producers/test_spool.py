@@ -318,6 +318,14 @@ def test_drain_delivers_what_processes_before_have_left(tmp_path: Path) -> None:
     assert [read["seq"] for read in transport.events()] == list(range(5))
 
 
+def test_what_neither_the_broker_nor_the_disk_took_is_left(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    emitter = Emitter(spooling(tmp_path / "file"), transport=lambda: RecordingTransport(None))
+    for seq in range(30):
+        emitter.emit(*event(seq=seq))
+    assert emitter.close(0.1).events == 30
+
+
 def test_what_the_masking_hook_takes_out_or_fails_on_is_not_on_the_disk(tmp_path: Path) -> None:
     def mask(kind: EventType, said: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if said.get("step_name") == "fails":
