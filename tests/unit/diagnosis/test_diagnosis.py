@@ -244,7 +244,7 @@ def test_values_that_are_all_unsupported_put_the_check_in_question() -> None:
     found = _found(replace(GOOD, evidence=WEAK, final_state="partial"))
 
     assert [finding.rule for finding in found.answers[3].findings] == ["none_supported"]
-    assert "Not one of 2 values is supported by the source it cites: $.date and $.total." in first_line(found)
+    assert "Not one of 2 values is well supported by the source it cites: $.date and $.total." in first_line(found)
 
 
 def test_one_unsupported_value_among_others_is_its_own() -> None:
@@ -371,6 +371,22 @@ def test_attempts_that_fail_alike_are_one_finding_and_a_correction_of_it_no_othe
 )
 def test_what_a_later_attempt_mended_is_suspect_only(errors: tuple[tuple[str, ...], ...], rules: list[str]) -> None:
     assert [finding.rule for finding in _found(_validations(*errors)).answers[2].findings] == rules
+
+
+def test_calls_and_searches_that_fail_again_are_one_finding_with_how_often() -> None:
+    failed = replace(GOOD_STEPS["model"], status="error", error_type="RateLimited")
+    calls = [replace(failed, step_id=f"{place:016x}") for place in (60, 61, 62)]
+    run = replace(GOOD, steps=(*_with(model=None).steps, *calls), evidence=())
+    mended = replace(run, steps=(*run.steps, replace(GOOD_STEPS["model"], step_id="f" * 16)))
+    nothing = _labelled("retrieve", retrieve__matches="0", retrieve__shown="0")
+    again = replace(nothing, step_id="e" * 16, step_name="total again")
+    searched = replace(_with((MISSING, DATE)), steps=(*_with(retrieve=nothing).steps, again))
+
+    assert first_line(_found(run)) == "Model m (step extract) failed with RateLimited, 3 times over."
+    assert [finding.rule for finding in _found(run).answers[2].findings] == ["call_error"]
+    assert [finding.health for finding in _found(mended).answers[2].findings] == [Health.SUSPECT] * 3
+    assert [finding.rule for finding in _found(searched).answers[0].findings] == ["retrieval"]
+    assert _first(searched).fix.startswith("Retrieval in retrieve:total and retrieve:total again:")
 
 
 def test_a_label_does_not_hide_the_field_of_its_name() -> None:

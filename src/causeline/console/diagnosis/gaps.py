@@ -51,10 +51,11 @@ def findings(record: Record) -> Iterator[Finding]:
 
 
 def _none_supported(record: Record) -> dict[str, FieldState]:
-    """The fields that cite a source, where not one of several is supported by it; empty where any is."""
+    """The fields that cite a source, where none of several is well supported and most not at all; empty elsewhere."""
     citing = {path: state for path, state in record.fields.items() if state.last.evidence_refs}
-    none = all(record.is_doubtful(state.last) for state in citing.values())
-    return citing if none and len(citing) >= _MANY else {}
+    doubtful = [path for path, state in citing.items() if record.is_doubtful(state.last)]
+    none = all(state.gap is not None for state in citing.values())
+    return citing if none and len(citing) >= _MANY and len(doubtful) * 2 > len(citing) else {}
 
 
 def _check_in_question(record: Record, states: dict[str, FieldState]) -> Finding:
@@ -66,7 +67,7 @@ def _check_in_question(record: Record, states: dict[str, FieldState]) -> Finding
         health=Health.SUSPECT,
         boundary=StepKind.EVIDENCE,
         headline=(
-            f"Not one of {len(states)} values is supported by the source it cites: {listed(states)}"
+            f"Not one of {len(states)} values is well supported by the source it cites: {listed(states)}"
             f"{', and a reviewer approved' if approved else ''}."
         ),
         fix="How values are held against their sources: which part of the source, and how it is matched.",

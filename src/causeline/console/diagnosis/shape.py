@@ -53,20 +53,26 @@ def _asked(record: Record) -> Iterator[Finding]:
 
 def _calls(record: Record) -> Iterator[Finding]:
     last = {step.full_name: step for step in record.last_of_each(StepKind.MODEL_CALL, StepKind.TOOL)}
+    attempts: dict[str, list[Step]] = {}
     for step in record.steps(StepKind.MODEL_CALL, StepKind.TOOL):
+        attempts.setdefault(step.full_name, []).append(step)
         final = last[step.full_name] is step
         if step.status == Status.ERROR:
+            if not final and last[step.full_name].status == Status.ERROR:
+                continue  # what failed to its last attempt is one finding
+            failed = sum(each.status == Status.ERROR for each in attempts[step.full_name]) if final else 1
+            often = f", {failed} times over" if failed > 1 else ""
             yield about_step(
                 step,
                 rule="call_error",
                 question=_Q,
                 health=Health.FAILED if final else Health.SUSPECT,
-                headline=f"{who(step)} failed with {step.error_type or 'an error'}{_AGAIN[not final]}.",
+                headline=f"{who(step)} failed with {step.error_type or 'an error'}{often}{_AGAIN[not final]}.",
                 fix=_provider_fix(step),
                 facts=(
                     step_fact(step, "status"),
                     step_fact(step, "error_type"),
-                    step_fact(step, "model_name"),
+                    *([step_fact(step, "model_name")] if step.step_kind == StepKind.MODEL_CALL else []),
                     *fallback_facts(record.run),
                 ),
             )

@@ -111,28 +111,36 @@ def _masked(record: Record) -> Iterator[Finding]:
                 question=_Q,
                 health=Health.FAILED,
                 headline=f"Masking removed the source of {listed(paths)}: entities of type {kind} were taken out.",
-                fix=f"Masking rule for {kind} in step {step.full_name}: let it through in {record.run.workflow} runs.",
+                fix=(
+                    f"Masking rule for {kind} in step {step.full_name}: "
+                    f"let it through for workflow {record.run.workflow}."
+                ),
                 facts=(step_fact(step, f"{measures.MASKED}{kind}"),),
                 fields=paths,
             )
 
 
 def _retrieved(record: Record) -> Iterator[Finding]:
+    missed: dict[tuple[str | None, str, bool], list[Step]] = {}
     for step in record.last_of_each(StepKind.RETRIEVE):
         path = step.labels.get(measures.RETRIEVE_FIELD)
-        said = _misses(record, step, path)
-        if said is not None:
-            headline, failed = said
-            yield about_step(
-                step,
-                rule="retrieval",
-                question=_Q,
-                health=Health.FAILED if failed else Health.SUSPECT,
-                headline=headline,
-                fix=f"Retrieval step {step.full_name}: query, index, and how many chunks are kept.",
-                facts=[step_fact(step, name) for name in sorted(step.labels) if name.startswith("retrieve.")],
-                fields=(path,) if path else (),
-            )
+        if (said := _misses(record, step, path)) is not None:
+            missed.setdefault((path, *said), []).append(step)
+    for (path, headline, failed), steps in missed.items():  # a search that is made again in vain is one finding
+        yield about_step(
+            steps[0],
+            rule="retrieval",
+            question=_Q,
+            health=Health.FAILED if failed else Health.SUSPECT,
+            headline=headline,
+            fix=(
+                f"Retrieval in {listed(step.full_name for step in steps)}: query, index, and how many chunks are kept."
+            ),
+            facts=[
+                step_fact(step, name) for step in steps for name in sorted(step.labels) if name.startswith("retrieve.")
+            ],
+            fields=(path,) if path else (),
+        )
 
 
 def _misses(record: Record, step: Step, path: str | None) -> tuple[str, bool] | None:
