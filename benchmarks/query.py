@@ -10,9 +10,7 @@ The stack of a demo is started for it, unless `--state-dir` names one that is up
 
 import argparse
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from pathlib import Path
 from clickhouse_connect.driver.client import Client
 
 from benchmarks.harness import Report, main, spread
+from benchmarks.store.demo import clickhouse_of, demo_stack
 from benchmarks.store.multiply import Span, multiply, number, settle
 from causeline.console.lookups import run_by_id
 from causeline.console.questions import question
@@ -29,7 +28,6 @@ from causeline.console.store import ClickHouseStore
 from causeline.schemas.connections import ClickHouseConnection
 from causeline.sinks.clickhouse import clickhouse_client
 from causeline.sinks.migrate import migrate
-from causeline.stack.endpoints import Endpoints
 
 SIX = ("route", "source", "support", "shape", "review", "drift")
 _DAY_US = 86_400_000_000
@@ -47,7 +45,11 @@ def measure(options: argparse.Namespace) -> Report:
     whole = options.runs or (100_000 if options.quick else 10_000_000)
     rounds = options.rounds or (3 if options.quick else 5)
     report = Report("query")
-    with _demo(options.state_dir, 300 if options.quick else 3000) as source, _database(source) as (connection, client):
+    with (
+        demo_stack(options.state_dir, 300 if options.quick else 3000) as folder,
+        _database(clickhouse_of(folder)) as (connection, client),
+    ):
+        source = clickhouse_of(folder)
         now_us = time.time_ns() // 1000
         step_us = _DAYS * _DAY_US / whole
         begin_us = now_us - _DAYS * _DAY_US
@@ -155,28 +157,6 @@ def _timed(times: list[float], ask: Ask, *, keep: bool) -> None:
 def _quantile(values: list[float], at: float) -> float:
     ordered = sorted(values)
     return round(ordered[min(len(ordered) - 1, int(at * len(ordered)))], 3)
-
-
-@contextmanager
-def _demo(folder: Path | None, runs: int) -> Iterator[ClickHouseConnection]:
-    """ClickHouse with the runs of a demo in it."""
-    if folder is not None:
-        yield _connection(folder)
-        return
-    with tempfile.TemporaryDirectory(prefix="causeline-query-") as made:
-        state = Path(made) / "state"
-        causeline = [sys.executable, "-m", "causeline.cli"]
-        subprocess.run(
-            [*causeline, "demo", "--runs", str(runs), "--state-dir", str(state)], check=True, stdout=sys.stderr
-        )
-        try:
-            yield _connection(state)
-        finally:
-            subprocess.run([*causeline, "down", "--state-dir", str(state)], check=True, stdout=sys.stderr)
-
-
-def _connection(folder: Path) -> ClickHouseConnection:
-    return ClickHouseConnection.from_environment(Endpoints.load(folder).environment())
 
 
 @contextmanager
