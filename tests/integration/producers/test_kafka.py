@@ -141,27 +141,43 @@ def test_events_wait_for_a_topic_that_is_made_later(kafka: KafkaConnection) -> N
 
 
 def test_a_broker_that_is_killed_and_comes_back_has_every_event_once(tmp_path: Path) -> None:
+    """From memory; and from the disk, where a process that was there before the broker's end left them."""
     with running_broker(tmp_path / "broker") as broker:
-        topic = make_topic(broker.connection, f"t{secrets.token_hex(6)}.events")
+        topic, other = (make_topic(broker.connection, f"t{secrets.token_hex(6)}.events") for _ in range(2))
         delivered: list[str] = []
         emitter = Emitter(settings_for(topic, batch_events=5), kafka=broker.connection, on_delivered=delivered.extend)
         tracer = Tracer("tests", emitter=emitter)
+        spooled: list[str] = []
+        spooling = settings_for(other, batch_events=5, spool_after_s=0.2).model_copy(
+            update={"spool": tmp_path / "spool"}
+        )
+        before = Tracer("tests", emitter=Emitter(spooling, kafka=broker.connection, on_delivered=spooled.extend))
 
-        def work(runs: int) -> None:
+        def work(of: Tracer, runs: int) -> None:
             for _ in range(runs):
-                with tracer.run("invoice") as run, run.tool("t"):
+                with of.run("invoice") as run, run.tool("t"):
                     pass
 
-        work(20)
-        assert not tracer.flush(30)
+        for each in (tracer, before):
+            work(each, 20)
+            assert not each.flush(30)
         broker.kill()
-        work(20)
+        for each in (tracer, before):
+            work(each, 20)
+        wait_until(lambda: before.stats().spooled, timeout_s=30, what="events to go to the disk")
+        assert not before.close(0.5), "what the broker has not is on the disk"
         broker.start()
-        work(20)
+        work(tracer, 20)
+        after = Emitter(spooling, kafka=broker.connection)
+        assert after.drain(60) == 0
+        assert not after.close(30)
         assert not tracer.close(60)
         seen = [str(event["event_id"]) for _, event in read(broker.connection, topic, 180)]
+        from_disk = [str(event["event_id"]) for _, event in read(broker.connection, other, 120)]
     assert (tracer.stats().delivered, tracer.stats().lost) == (180, 0)
     assert sorted(seen) == sorted(delivered)
+    assert sorted(set(from_disk)) == sorted(spooled)
+    assert list((tmp_path / "spool").iterdir()) == []
 
 
 SCRIPT = """
