@@ -10,7 +10,7 @@ from pathlib import Path
 from causeline.console.drift.lifecycle import Span
 from causeline.console.drift.rollups import roll_up, stale_windows
 from causeline.console.drift.store import DriftStore, open_drift_store
-from causeline.console.drift.watch import Plan, judge_all
+from causeline.console.drift.watch import Plan, judge_all, sum_all
 from causeline.console.drift.windows import Length
 from causeline.schemas.connections import ClickHouseConnection
 from causeline.schemas.policy import DEFAULT_POLICY
@@ -71,7 +71,6 @@ def _fill(connection: ClickHouseConnection, workflow: str, day: datetime, count:
 def _judge(store: DriftStore, lengths: tuple[Length, ...]) -> float:
     """Seconds that it takes to judge the second day, the first being judged already."""
     plan = Plan(lengths=lengths)
-    store.ask("SELECT 1 AS warm")
     judge_all(store, plan, Span(BEFORE, DAY))
     start = time.perf_counter()
     judged = judge_all(store, plan, Span(BEFORE, DAY + timedelta(days=1)))
@@ -97,6 +96,9 @@ def measure_engine(runs: int) -> Mapping[str, float]:
             compared = time.perf_counter() - start
             counted = roll_up(store, stale, DEFAULT_POLICY)
             rolled = time.perf_counter() - start - compared
+            start = time.perf_counter()
+            sum_all(store, Plan(lengths=(Length.HOUR, Length.DAY)), Span(*span))
+            summed = time.perf_counter() - start
             days = _judge(store, (Length.DAY,))
             hours = _judge(store, (Length.HOUR,))
     return {
@@ -104,6 +106,7 @@ def measure_engine(runs: int) -> Mapping[str, float]:
         "compare_s": round(compared, 3),
         "roll_up_s": round(rolled, 3),
         "roll_up_ms_a_window": round(rolled / counted * 1000, 2),
+        "sum_s": round(summed, 3),
         "judge_day_of_all_workflows_ms": round(days * 1000, 1),
         "judge_day_ms_a_workflow": round(days * 1000 / len(WORKFLOWS), 1),
         "judge_hours_of_all_workflows_s": round(hours, 3),

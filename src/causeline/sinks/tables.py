@@ -102,6 +102,8 @@ LEASES_TABLE = "review_lease_rows"
 """Who works on which review item; written by the console, not by the loader."""
 ROLLUPS_TABLE = "rollup_rows"
 """What drift is judged from; written by the watch."""
+ROLLUP_SUMS_TABLE = "rollup_sum_rows"
+"""The same for hours and days; written by the watch."""
 JUDGEMENTS_TABLE = "drift_judgement_rows"
 """What came of judging windows; written by the watch."""
 MARKS_TABLE = "drift_mark_rows"
@@ -114,6 +116,7 @@ OWN_TABLES: tuple[str, ...] = (
     MIGRATIONS_TABLE,
     LEASES_TABLE,
     ROLLUPS_TABLE,
+    ROLLUP_SUMS_TABLE,
     JUDGEMENTS_TABLE,
     MARKS_TABLE,
     PINS_TABLE,

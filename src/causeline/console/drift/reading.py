@@ -7,8 +7,10 @@ from typing import cast
 
 from causeline.console.drift.counts import ANCHORS, Combination, Counts
 from causeline.console.drift.lifecycle import Span
+from causeline.console.drift.store import RowStore
 from causeline.console.drift.windows import Length, Window
 from causeline.console.store import Store
+from causeline.sinks.tables import ROLLUP_SUMS_TABLE, ROLLUPS_TABLE
 
 _WINDOWS_AT_ONCE = 64
 
@@ -22,6 +24,16 @@ WHERE workflow = {workflow:String}
     AND window_start >= {since:DateTime('UTC')} AND window_start < {until:DateTime('UTC')} AND runs > 0
 GROUP BY start
 ORDER BY start
+"""
+_SUMMED = """
+SELECT window_start, seen FROM rollup_sum_rows FINAL
+WHERE workflow = {workflow:String} AND length = {length:String}
+    AND window_start >= {since:DateTime('UTC')} AND window_start < {until:DateTime('UTC')}
+"""
+_ROWS = """
+SELECT window_start, cells FROM {table} FINAL
+WHERE workflow = {{workflow:String}} AND {{length:String}} = {length}
+    AND window_start >= {{since:DateTime('UTC')}} AND window_start < {{until:DateTime('UTC')}}
 """
 _CELLS = """
 SELECT
@@ -60,8 +72,42 @@ def heads(store: Store, workflow: str, length: Length, since: datetime, until: d
     return tuple(head for head in found if head.window.end <= until)
 
 
+def sum_up(store: RowStore, workflow: str, length: Length, there: Sequence[Head]) -> int:
+    """Sum the five minutes of hours or days that are others than they were; gives the number of windows."""
+    if length is Length.FIVE_MINUTES or not there:
+        return 0
+    span = Span(there[0].window.start, there[-1].window.end)
+    asked = {"workflow": workflow, "length": length.value, "since": span.start, "until": span.end}
+    known = {as_moment(row["window_start"]): as_int(row["seen"]) for row in store.ask(_SUMMED, asked)}
+    stale = [head for head in there if known.get(head.window.start) != head.seen]
+    for at in range(0, len(stale), _WINDOWS_AT_ONCE):
+        some = stale[at : at + _WINDOWS_AT_ONCE]
+        cells = _read_cells(store, workflow, _seconds(length), Span(some[0].window.start, some[-1].window.end))
+        rows = [
+            {
+                "workflow": workflow,
+                "length": length.value,
+                "window_start": f"{head.window.start:%Y-%m-%d %H:%M:%S}",
+                "seen": head.seen,
+                "cells": cells_of(cells.get(head.window.start, {})),
+            }
+            for head in some
+        ]
+        store.put_rows(ROLLUP_SUMS_TABLE, rows)
+    return len(stale)
+
+
+def cells_of(dimensions: Dimensions) -> list[Mapping[str, object]]:
+    """Counts as the cells of a stored row."""
+    return [
+        {"dimension": dimension, "value": value, "anchors": combination, "runs": runs}
+        for dimension, counts in sorted(dimensions.items())
+        for (combination, value), runs in sorted(counts.cells.items())
+    ]
+
+
 class WindowCounts:
-    """The counts of a workflow's windows of one length, read many at a time and kept while they are in reach."""
+    """The counts of a workflow's windows of one length, summed up before, read many at a time and kept."""
 
     def __init__(self, store: Store, workflow: str, length: Length) -> None:
         self._store, self._workflow, self._length = store, workflow, length
@@ -91,11 +137,27 @@ class WindowCounts:
 
     def _read(self, first: Window) -> None:
         end = first.start + _WINDOWS_AT_ONCE * self._length.delta
-        found = _read_cells(self._store, self._workflow, _seconds(self._length), Span(first.start, end))
+        found = _read_rows(self._store, self._workflow, self._length, Span(first.start, end))
         window = first
         while window.start < end:
             self._known.setdefault(window.start, found.get(window.start, {}))
             window = Window(window.end, self._length)
+
+
+def _read_rows(store: Store, workflow: str, length: Length, span: Span) -> Mapping[datetime, Dimensions]:
+    if length is Length.FIVE_MINUTES:
+        sql = _ROWS.format(table=ROLLUPS_TABLE, length=f"'{length.value}'")
+    else:
+        sql = _ROWS.format(table=ROLLUP_SUMS_TABLE, length="length")
+    asked = {"workflow": workflow, "length": length.value, "since": span.start, "until": span.end}
+    found: dict[datetime, Dimensions] = {}
+    for row in store.ask(sql, asked):
+        cells: dict[str, dict[tuple[Combination, str], int]] = {}
+        for cell in cast("Sequence[Mapping[str, object]]", row["cells"]):
+            combination = tuple(cast("Sequence[str]", cell["anchors"]))
+            cells.setdefault(str(cell["dimension"]), {})[combination, str(cell["value"])] = as_int(cell["runs"])
+        found[as_moment(row["window_start"])] = {name: Counts(each) for name, each in cells.items()}
+    return found
 
 
 def release_counts(store: Store, workflow: str, release: str, span: Span) -> Dimensions:

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from causeline.console.drift.counts import ANCHORS, RARE, Combination, Counts
 from causeline.console.drift.dimensions import anchors_sql, band_parameters, dimensions_sql
-from causeline.console.drift.reading import as_int, as_moment
+from causeline.console.drift.reading import as_int, as_moment, cells_of
+from causeline.console.drift.store import RowStore
 from causeline.console.drift.windows import BASE
 from causeline.console.store import Store
 from causeline.schemas.policy import Policy
@@ -55,14 +56,6 @@ FROM
 )
 GROUP BY window_start, dimension, value, anchors
 """
-
-
-class RowStore(Store, Protocol):
-    """A store that also takes rows."""
-
-    def put_rows(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
-        """Insert rows; raises CauselineError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +144,7 @@ def _row(stale: Stale, dimensions: Mapping[str, Counts]) -> Mapping[str, object]
         "runs": stale.runs,
         "fingerprint": stale.fingerprint,
         "version": stale.version,
-        "cells": [
-            {"dimension": dimension, "value": value, "anchors": combination, "runs": runs}
-            for dimension, counts in sorted(dimensions.items())
-            for (combination, value), runs in sorted(counts.cells.items())
-        ],
+        "cells": cells_of(dimensions),
     }
 
 

@@ -3,7 +3,7 @@
 from causeline.console.drift.alerts import Alert
 from causeline.console.drift.judgements import Pin
 from causeline.console.drift.lifecycle import Mark
-from causeline.console.drift.rollups import RowStore
+from causeline.console.drift.store import RowStore
 from causeline.sinks.tables import MARKS_TABLE, PINS_TABLE
 
 

@@ -3,12 +3,21 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from clickhouse_connect.driver.client import Client
 
-from causeline.console.store import ClickHouseStore, translated
+from causeline.console.store import ClickHouseStore, Store, translated
 from causeline.schemas.connections import ClickHouseConnection
 from causeline.sinks.clickhouse import clickhouse_client
+
+
+class RowStore(Store, Protocol):
+    """A store that also takes rows."""
+
+    def put_rows(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Insert rows; raises CauselineError."""
+        ...
 
 
 class DriftStore(ClickHouseStore):

@@ -23,8 +23,9 @@ from causeline.console.drift.judgements import (
 )
 from causeline.console.drift.judging import DEFAULT_RULE, Baseline, Question, Rule, judge
 from causeline.console.drift.lifecycle import NOTHING, Mark, Span, Standing, after
-from causeline.console.drift.reading import Dimensions, Head, WindowCounts, as_moment, heads, release_counts
-from causeline.console.drift.rollups import RowStore, roll_up, stale_windows
+from causeline.console.drift.reading import Dimensions, Head, WindowCounts, as_moment, heads, release_counts, sum_up
+from causeline.console.drift.rollups import roll_up, stale_windows
+from causeline.console.drift.store import RowStore
 from causeline.console.drift.windows import Length, Window, floor, watermark
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.sinks.tables import JUDGEMENTS_TABLE
@@ -76,19 +77,33 @@ def watch_once(
     until = floor(watermark(now or as_moment(clocks["now"]), as_moment(clocks["newest"]), plan.settle))
     since = floor(until - plan.lookback, timedelta(days=1))
     counted = roll_up(store, stale_windows(store, since, until), policy, plan.labels)
-    return Pass(until, counted, judge_all(store, plan, Span(since, until)))
+    span = Span(since, until)
+    sum_all(store, plan, span)
+    return Pass(until, counted, judge_all(store, plan, span))
+
+
+def sum_all(store: RowStore, plan: Plan, span: Span) -> int:
+    """Sum the hours and days of a span, for every workflow; gives the number of windows."""
+    return sum(
+        sum_up(store, workflow, length, heads(store, workflow, length, span.start, span.end))
+        for workflow in _workflows(store, span)
+        for length in plan.lengths
+    )
 
 
 def judge_all(store: RowStore, plan: Plan, span: Span) -> int:
     """Judge what has to be of a span, for every workflow and length; gives the number of windows."""
     said, pinned = marks(store), pins(store)
     judged = 0
-    for row in store.ask(_WORKFLOWS, {"since": span.start, "until": span.end}):
-        workflow = str(row["workflow"])
+    for workflow in _workflows(store, span):
         for length in plan.lengths:
             judge_of = _Judge(store, workflow, length, plan=plan, said=said, pin=pinned.get(workflow))
             judged += judge_of.bring_up(span.start, span.end)
     return judged
+
+
+def _workflows(store: RowStore, span: Span) -> list[str]:
+    return [str(row["workflow"]) for row in store.ask(_WORKFLOWS, {"since": span.start, "until": span.end})]
 
 
 class _Judge:
