@@ -116,6 +116,8 @@ def _contradicted(record: Record, state: FieldState) -> Iterator[Finding]:
     author = record.author_of(state.last)
     if author is None or not state.last.conflicting_refs or not record.is_doubtful(state.last):
         return
+    if state.field_path in record.shape_errors:
+        return  # what has the wrong shape is wrong
     yield about_step(
         author,
         rule="contradicted",
