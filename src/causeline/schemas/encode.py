@@ -18,7 +18,18 @@ from causeline.schemas.errors import EventTooLarge, InvalidEvent
 from causeline.schemas.events import EVENT_MODELS, TraceEvent
 from causeline.schemas.generated import Generated, Slot
 from causeline.schemas.ids import EventIds
-from causeline.schemas.values import NULL, SOME, Encoder, Hexadecimal, Integer, Moment, Remembered, Text, encoder_of
+from causeline.schemas.values import (
+    NULL,
+    SOME,
+    Encoder,
+    Hexadecimal,
+    Integer,
+    Moment,
+    Remembered,
+    Text,
+    Together,
+    encoder_of,
+)
 from causeline.schemas.vocabulary import EventType
 from causeline.schemas.wire import MAX_EVENT_BYTES
 
@@ -35,6 +46,7 @@ _RECUR: Final = frozenset({"parent_step_id"})
 
 _run_id: Final = Hexadecimal(b"", 32)
 _name: Final = Remembered(Text(b"", 1, 256))
+_constants: Final = Together([(_name, True)] * 3)
 _moment: Final = Moment(b"")
 _sequence: Final = Integer(b"", 0, 2**63 - 1)
 
@@ -84,14 +96,12 @@ class RunWriter:
     __slots__ = ("_ids", "_run", "_start")
 
     def __init__(self, *, run_id: str, project: str, workflow: str, emitter_id: str, run_started_at: int) -> None:
-        self._run = b"".join(
-            (
-                _checked("run_id", _run_id, run_id),
-                _checked("project", _name, project),
-                _checked("workflow", _name, workflow),
-                _checked("emitter_id", _name, emitter_id),
-            )
-        )
+        try:
+            constants = _constants[project, workflow, emitter_id]
+        except (TypeError, ValueError):  # one of them is wrong; which one is said here
+            names = {"project": project, "workflow": workflow, "emitter_id": emitter_id}
+            constants = b"".join(_checked(name, _name, value) for name, value in names.items())
+        self._run = _checked("run_id", _run_id, run_id) + constants
         self._start = _checked("run_started_at", _moment, run_started_at)
         self._ids = EventIds()
 

@@ -21,7 +21,7 @@ _NO_STEP = "0" * 16
 _STEP_DIGITS = 16
 _STEPS_AT_ONCE = 512
 _SECOND_BITS = 20
-_VARIANTS = "89ab"
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 0b11] for digit in "0123456789abcdef"}
 _NUMBERS = tuple(f"{number:03x}" for number in range(1 << 12))
 _step_ids: list[str] = []
 """Drawn ahead: asking the system for 8 random bytes costs more than all else that a step does."""
@@ -72,8 +72,7 @@ class EventIds:
     def _draw(self, second: int) -> str:
         # Times of the ids are those of the machine, whatever clock the run has.
         drawn = new_step_id()
-        variant = _VARIANTS[int(drawn[3], 16) & 0b11]
-        prefix = f"{time.time_ns() // 1_000_000:012x}7{drawn[:3]}{variant}{drawn[4:]}"
+        prefix = f"{time.time_ns() // 1_000_000:012x}7{drawn[:3]}{_VARIANTS[drawn[3]]}{drawn[4:]}"
         numbers = iter(_NUMBERS)
         self._drawn = (second, prefix, numbers)
         return prefix + next(numbers)
