@@ -1,5 +1,6 @@
 """`eval`: cases made of runs that went wrong, and a gate that holds the next release against them."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ from causeline.cli import connections, output
 from causeline.cli.explain import PolicyFile, named_policy
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, StateDir, TopicPrefix, examples
 from causeline.schemas.clock import system_clock
-from causeline.schemas.errors import CauselineError, UsageError
+from causeline.schemas.errors import UsageError
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.run import Run
 from causeline.schemas.topics import DEFAULT_PREFIX
@@ -196,10 +197,10 @@ def stale(
     from causeline.console.eval.gate import staleness  # noqa: PLC0415
 
     files = case_files(folder)
+    connections.settle(state_dir=state_dir)
+    resolve = _resolver()
     found = [
-        (each.case.id, why)
-        for each in files
-        if each.case and (why := staleness(each.case, each.file.parent, _resolver(state_dir)))
+        (each.case.id, why) for each in files if each.case and (why := staleness(each.case, each.file.parent, resolve))
     ]
     if json_output:
         output.print_json_lines({"case_id": case_id, "stale": why} for case_id, why in found)
@@ -266,8 +267,7 @@ def gate(
     from causeline.console.eval.folder import case_files  # noqa: PLC0415
     from causeline.console.eval.gate import Gate, against, exit_code, read_baseline  # noqa: PLC0415
 
-    if (target is None) == (command is None):
-        raise UsageError("Who answers the cases?", hint="--target module:function, or --command '…'.")
+    answering = Target(target, command)
     files = case_files(folder)
     if not files:
         raise UsageError(f"There is no case in {folder}.", hint="causeline eval export makes some.")
@@ -275,13 +275,13 @@ def gate(
     judging = named_policy(policy) or DEFAULT_POLICY
     with output.progress(quiet=json_output) as tell:
         results = Gate(
-            target=Target(target, command),
+            target=answering,
             assemble=lambda batches: assemble(batches, judging),
             policy=judging,
             jobs=jobs,
             timeout_s=timeout_s,
             retries=retries,
-            resolve=_resolver(state_dir),
+            resolve=_resolver(),
             tell=tell,
         ).run(files)
     results = against(results, before)
@@ -315,22 +315,23 @@ def assemble(batches: Sequence[bytes], policy: Policy = DEFAULT_POLICY) -> list[
     return [Run.from_record(record) for record in runs.iter_rows(named=True)]
 
 
-def _resolver(state_dir: Path | None) -> Callable[[str], bool] | None:
-    """What says whether a reference can be read; None where no artifact store is named."""
+def _resolver() -> Callable[[str], bool] | None:
+    """What says whether a reference can be read; None where CAUSELINE_ARTIFACTS names no store.
+
+    A reference that is none of that store's is left to the application. Raises Unreachable where the store is.
+    """
     from causeline.producers.artifacts import ArtifactStore  # noqa: PLC0415 - only here
 
-    connections.settle(state_dir=state_dir)
-    try:
-        store = ArtifactStore.open(connections.artifacts())
-    except CauselineError:
+    where = os.environ.get(connections.ARTIFACTS)
+    if not where:
         return None
+    store = ArtifactStore.open(where)
 
     def resolves(ref: str) -> bool:
         try:
-            store.get(ref)
-        except CauselineError:
-            return False
-        return True
+            return store.exists(ref)
+        except UsageError:
+            return True
 
     return resolves
 

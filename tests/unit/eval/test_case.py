@@ -88,6 +88,14 @@ def test_what_people_write_stays(tmp_path: Path) -> None:
     assert (now.note, now.expect.route, len(now.runs)) == ("Ask Kim.", "home", 2)
 
 
+def test_a_file_that_was_renamed_is_still_the_same_case(tmp_path: Path) -> None:
+    (tmp_path / "premium").mkdir()
+    file = tmp_path / "premium" / "the-scanner.yml"
+    file.write_text(as_yaml(case()), "utf-8")
+    assert keep(tmp_path, [case(runs=["0" * 31 + "2"])]) == {case().id: "more runs"}
+    assert [each.file for each in case_files(tmp_path)] == [file]
+
+
 def test_a_bad_file_and_an_id_of_two_files_stop_no_other(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(as_yaml(case()), "utf-8")
     (tmp_path / "b.yml").write_text(as_yaml(case()), "utf-8")

@@ -17,7 +17,8 @@ from causeline.console.eval.attempt import Target
 from causeline.console.eval.case import EvalCase
 from causeline.console.eval.folder import CaseFile
 from causeline.console.eval.gate import Gate, Result, Status, against, exit_code, flake_rate, read_baseline
-from causeline.schemas.errors import UsageError
+from causeline.console.eval.output_schema import read_schema, wrong_places
+from causeline.schemas.errors import Unreachable, UsageError
 from tests.unit.eval.test_case import case
 
 
@@ -101,7 +102,7 @@ def test_cases_that_cannot_be_answered_stop_no_other(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     made = Gate(Target("tests.unit.eval.targets:good"), assemble, environment=environment)
     results = made.run([bad, CaseFile(tmp_path / "gone.yaml", gone), CaseFile(tmp_path / "ok.yaml", case())])
-    assert [result.status for result in results] == [Status.ERROR, Status.ERROR, Status.PASSED]
+    assert [result.status for result in results] == [Status.ERROR, Status.STALE, Status.PASSED]
     assert exit_code(results, fail_on_known=True) == 2
 
 
@@ -116,6 +117,69 @@ def test_the_answer_must_keep_its_schema_and_a_changed_schema_is_stale(tmp_path:
     schema.write_text("{}")
     (stale,) = gate("good", asked, folder=tmp_path)
     assert (stale.status, stale.problem) == (Status.STALE, "Its schema schema.json has changed.")
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ({"type": 5}, "is no JSON Schema: $.type is wrong"),
+        ([1], "is no JSON Schema: $ is wrong"),
+        ({"$ref": "http://127.0.0.1:9/other.json"}, "refers to http://127.0.0.1:9/other.json, which it does not have"),
+        ({"$ref": "#/$defs/none"}, "which it does not have"),
+        ({"$ref": "#"}, "refers to itself without an end"),
+    ],
+)
+def test_a_schema_that_nothing_can_be_held_to_is_an_error_of_its_case(
+    tmp_path: Path, schema: object, says: str
+) -> None:
+    file = tmp_path / "schema.json"
+    file.write_text(json.dumps(schema))
+    asked = case(expect={"output_schema": {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}})
+    with pytest.raises(UsageError) as told:
+        wrong_places({"total": "300"}, read_schema(asked, tmp_path) or {})
+    assert says in told.value.message
+
+
+def test_what_cannot_be_asked_of_the_schema_or_the_store_is_an_error_and_others_go_on(tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text("{")
+    asked = case(
+        id="bad", expect={"output_schema": {"file": "schema.json", "sha256": hashlib.sha256(b"{").hexdigest()}}
+    )
+
+    def away(ref: str) -> bool:
+        if ref == "store:away":
+            raise Unreachable("The store does not answer.")
+        return True
+
+    results = gate("good", asked, case(id="away", input_ref="store:away"), case(), folder=tmp_path, resolve=away)
+    assert [result.status for result in results] == [Status.ERROR, Status.ERROR, Status.PASSED]
+    assert [result.problem for result in results[:2]] == [
+        "Its schema schema.json is no JSON.",
+        "The store does not answer.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ({}, "Who answers"),
+        ({"function": "a:b", "command": "c"}, "Who answers"),
+        ({"function": "app.evals"}, "is not module:function"),
+        ({"command": "python 'app"}, "cannot be taken apart"),
+        ({"command": "  "}, "is empty"),
+    ],
+)
+def test_what_is_no_target_is_refused_before_any_case(said: dict[str, str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        Target(**said)
+
+
+@pytest.mark.parametrize("printed", ["nonsense", "[" * 100_000, "\xff"])
+def test_an_answer_that_is_no_json_is_told(tmp_path: Path, printed: str) -> None:
+    (tmp_path / "said").write_text(printed, "latin-1")
+    made = Gate(Target(command=f"cat {tmp_path / 'said'}"), assemble)
+    (result,) = made.run([CaseFile(Path("x.yaml"), case())])
+    assert (result.status, result.problem) == (Status.ERROR, "The target's answer is no JSON.")
 
 
 def test_an_input_that_can_no_longer_be_read_is_stale_and_never_passed() -> None:

@@ -7,6 +7,7 @@ nothing; a function returns it.
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from causeline.console.eval.case import EvalCase
 from causeline.schemas.batch_file import read_batches
+from causeline.schemas.errors import UsageError
 from causeline.schemas.run import Run
 
 Assemble = Callable[[Sequence[bytes]], list[Run]]
@@ -27,14 +29,27 @@ Assemble = Callable[[Sequence[bytes]], list[Run]]
 _ANSWER_FILE = "CAUSELINE_EVAL_ANSWER"
 _MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _MAX_TOLD = 300
+_FUNCTION = re.compile(r"\w+(\.\w+)*:\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What answers: `function` as module:function, or a shell-like `command`."""
+    """What answers: `function` as module:function, or a shell-like `command`; raises UsageError for what is neither."""
 
     function: str | None = None
     command: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.function is None) == (self.command is None):
+            raise UsageError("Who answers the cases?", hint="A function as module:function, or a command; not both.")
+        if self.function is not None and not _FUNCTION.fullmatch(self.function):
+            raise UsageError(f"The target {self.function[:80]!r} is not module:function.")
+        try:
+            words = shlex.split(self.command or "")
+        except ValueError as error:
+            raise UsageError(f"The command cannot be taken apart: {error}.", hint="Check its quotes.") from None
+        if self.command is not None and not words:
+            raise UsageError("The command is empty.")
 
     def words(self) -> list[str]:
         """The command line of one try."""
@@ -122,5 +137,5 @@ def _answer(data: bytes) -> tuple[object, str | None]:
         return None, f"The target's answer is larger than {_MAX_ANSWER_BYTES} bytes."
     try:
         return json.loads(data), None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, "The target's answer is no JSON."

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from causeline.console.diagnosis import Diagnosis, Health
 from causeline.console.diagnosis.route import ROUTE_FIELDS
 from causeline.console.eval.case import EvalCase, content_hash
+from causeline.console.eval.output_schema import wrong_places
 from causeline.schemas.run import Run
 from causeline.schemas.vocabulary import StepKind
 
@@ -31,7 +30,10 @@ class Check:
 def checks(
     case: EvalCase, run: Run, answer: object, diagnosis: Diagnosis, schema: Mapping[str, Any] | None
 ) -> list[Check]:
-    """Every check of a case; `schema` is its output schema, read. `answer` is JSON, None where none was given."""
+    """Every check of a case; `schema` is its output schema, read. `answer` is JSON, None where none was given.
+
+    Raises UsageError where the schema cannot be held to.
+    """
     return [
         *_route(case, run),
         *_corrected(case, run, answer),
@@ -102,11 +104,10 @@ def _supported(case: EvalCase, run: Run) -> Iterator[Check]:
 def _shape(answer: object, schema: Mapping[str, Any] | None) -> Iterator[Check]:
     if schema is None:
         return
-    errors = list(Draft202012Validator(schema).iter_errors(answer))
-    where = sorted({error.json_path for error in errors})
+    where = wrong_places(answer, schema)
     more = ", …" if len(where) > _SHOWN else ""
-    says = f"wrong at {', '.join(where[:_SHOWN])}{more}" if errors else "the answer has the right shape"
-    yield Check("schema", not errors, says, StepKind.VALIDATE)
+    says = f"wrong at {', '.join(where[:_SHOWN])}{more}" if where else "the answer has the right shape"
+    yield Check("schema", not where, says, StepKind.VALIDATE)
 
 
 def _fallback(case: EvalCase, run: Run) -> Iterator[Check]:

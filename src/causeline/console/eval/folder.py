@@ -58,9 +58,11 @@ def case_by_id(folder: Path, text: str) -> CaseFile:
 def keep(folder: Path, cases: Iterable[EvalCase]) -> dict[str, str]:
     """Write cases, those that are there merged with their runs; by id `new`, `more runs` or `same`."""
     folder.mkdir(parents=True, exist_ok=True)
+    there = {each.case.id: each.file for each in case_files(folder) if each.case is not None}
     answers: dict[str, str] = {}
     for case in cases:
-        file = folder / f"{case.id}.yaml"
+        # People may call a file and its folder what they like: its id is what makes it the same case.
+        file = there.setdefault(case.id, folder / f"{case.id}.yaml")
         known = read_case(file) if file.exists() else None
         text = as_yaml(case if known is None else merged(known, case))
         if known is None:

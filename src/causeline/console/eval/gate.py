@@ -14,6 +14,7 @@ from causeline.console.eval.attempt import Answered, Assemble, Target, attempt
 from causeline.console.eval.case import EvalCase
 from causeline.console.eval.checks import Check, checks
 from causeline.console.eval.folder import CaseFile
+from causeline.console.eval.output_schema import read_schema
 from causeline.schemas.errors import CauselineError, UsageError
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 
@@ -89,11 +90,11 @@ class Gate:
             return Result(file.file.stem, "", Status.ERROR, problem=file.problem)
         case = file.case
         try:
+            if (stale := staleness(case, file.file.parent, self.resolve)) is not None:
+                return Result(case.id, case.workflow, Status.STALE, problem=stale)
             schema = read_schema(case, file.file.parent)
-        except UsageError as error:
+        except CauselineError as error:
             return Result(case.id, case.workflow, Status.ERROR, problem=error.message)
-        if (stale := staleness(case, file.file.parent, self.resolve)) is not None:
-            return Result(case.id, case.workflow, Status.STALE, problem=stale)
         tried: list[Result] = []
         while len(tried) <= self.retries and not (tried and tried[-1].status is Status.PASSED):
             tried.append(self._try(case, schema))
@@ -104,9 +105,9 @@ class Gate:
     def _try(self, case: EvalCase, schema: Mapping[str, Any] | None) -> Result:
         try:
             answered = attempt(case, self.target, self.assemble, timeout_s=self.timeout_s, environment=self.environment)
+            return self._judged(case, answered, schema)
         except CauselineError as error:
             return Result(case.id, case.workflow, Status.ERROR, problem=error.message)
-        return self._judged(case, answered, schema)
 
     def _judged(self, case: EvalCase, answered: Answered, schema: Mapping[str, Any] | None) -> Result:
         run = answered.run
@@ -128,22 +129,8 @@ class Gate:
         )
 
 
-def read_schema(case: EvalCase, folder: Path) -> Mapping[str, Any] | None:
-    """The output schema of a case, where it has one; raises UsageError where its file is missing or none."""
-    wanted = case.expect.output_schema
-    if wanted is None:
-        return None
-    try:
-        schema: Mapping[str, Any] = json.loads((folder / wanted.file).read_bytes())
-    except OSError:
-        raise UsageError(f"Its schema {wanted.file} is missing.") from None
-    except ValueError:
-        raise UsageError(f"Its schema {wanted.file} is no JSON.") from None
-    return schema
-
-
 def staleness(case: EvalCase, folder: Path, resolve: Callable[[str], bool] | None) -> str | None:
-    """Why a case is no longer what it was, or None: such a case is never passed."""
+    """Why a case is no longer what it was, or None: such a case is never passed. Raises what `resolve` raises."""
     wanted = case.expect.output_schema
     if wanted is not None:
         file = folder / wanted.file

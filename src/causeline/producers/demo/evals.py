@@ -7,7 +7,6 @@ version, a masking rule, a schema.
 import hashlib
 import random
 import tempfile
-from functools import cache
 from typing import Protocol
 
 from causeline.producers.artifacts import ArtifactStore
@@ -67,9 +66,7 @@ def lax_schema(case: Asked, tracer: Tracer) -> dict[str, object]:
 
 
 def _answer(case: Asked, tracer: Tracer, *twist: str) -> dict[str, object]:
-    found = _documents().get(case.input_ref)
-    if found is None:
-        raise NotFound(f"No document of the demo has the reference {case.input_ref}.")
+    found = _document(case.input_ref)
     if tracer.policy == DEFAULT_POLICY:
         tracer.policy = demo_policy()
     behaviour = Behaviour(
@@ -87,10 +84,12 @@ def _answer(case: Asked, tracer: Tracer, *twist: str) -> dict[str, object]:
         return {path.removeprefix("$."): value for path, value in desk.values.items()}
 
 
-@cache
-def _documents() -> dict[str, Case]:
-    """The demo's documents, by the reference of each run's first."""
-    return {_ref(planned.case): planned.case for planned in plan(SEED, _RUNS)}
+def _document(ref: str) -> Case:
+    """The demo's document of a reference, made anew: from one seed it is always the same. Raises NotFound."""
+    for planned in plan(SEED, _RUNS):
+        if _ref(planned.case) == ref:
+            return planned.case
+    raise NotFound(f"No document of the demo has the reference {ref}.")
 
 
 def _ref(case: Case) -> str:
