@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.harness import Report, main
-from causeline.console.diagnosis import Diagnosis, Health, diagnose
+from causeline.console.diagnosis import Diagnosis, Finding, Health, diagnose
 from causeline.producers.artifacts import ArtifactStore
 from causeline.producers.demo.plan import plan
 from causeline.producers.demo.publish import demo_policy, publish_planned
@@ -110,11 +110,16 @@ def joined_runs(
 
 def layer_of(found: Diagnosis) -> str:
     """The boundary that a diagnosis blames; `none` when it blames nobody."""
-    cause = found.first_cause
-    if cause is None:
-        return "none"
-    kind = cause.finding.boundary.value
-    return _SAME_LAYER.get(kind, kind)
+    return "none" if found.first_cause is None else _layer(found.first_cause.finding)
+
+
+def layers_shown(found: Diagnosis) -> set[str]:
+    """The boundaries of everything that a diagnosis finds wrong, causes and what it says to follow from them."""
+    return {_layer(finding) for answer in found.answers for finding in answer.findings}
+
+
+def _layer(finding: Finding) -> str:
+    return _SAME_LAYER.get(finding.boundary.value, finding.boundary.value)
 
 
 def blames(found: Diagnosis) -> bool:
@@ -131,7 +136,7 @@ def measure(options: argparse.Namespace) -> Report:
     total: Counter[str] = Counter()
     by_fault: dict[str, Counter[str]] = defaultdict(Counter)
     confusion: dict[str, Counter[str]] = defaultdict(Counter)
-    clean = blamed = 0
+    clean = blamed = both = 0
     for seed in seeds:
         for run, truth in joined_runs(seed, count, faulty_share=0.5, pairs=options.pairs, policy=policy):
             found = diagnose(run, policy)
@@ -146,6 +151,7 @@ def measure(options: argparse.Namespace) -> Report:
             name = "+".join(sorted(fault["fault"] for fault in faults))
             said = layer_of(found)
             hit = said in layers
+            both += layers <= layers_shown(found)
             right[run.workflow] += hit
             total[run.workflow] += 1
             by_fault[name]["right" if hit else "wrong"] += 1
@@ -158,6 +164,8 @@ def measure(options: argparse.Namespace) -> Report:
     report.rows["clean_false_blame"] = round(blamed / max(clean, 1), 4)
     for workflow in sorted(total):
         report.rows[f"accuracy_{workflow}"] = round(right[workflow] / total[workflow], 4)
+    if options.pairs:
+        report.rows["both_layers_shown"] = round(both / max(sum(total.values()), 1), 4)
     report.rows["faulty_runs"] = float(sum(total.values()))
     report.rows["clean_runs"] = float(clean)
     report.extra["by_fault"] = {

@@ -8,17 +8,14 @@ from typing import Any, get_type_hints
 import polars as pl
 import pytest
 
-from benchmarks.why import joined, published_events
+from benchmarks.why import joined
 from causeline.console.diagnosis import Diagnosis, diagnose
 from causeline.producers.boundaries import Boundaries
-from causeline.producers.demo.publish import demo_policy
 from causeline.schemas import measures
 from causeline.schemas.run import Run, Step
 from causeline.schemas.vocabulary import StepKind
+from tests.unit.diagnosis.demo_runs import EVENTS, POLICY, RUNS
 
-POLICY = demo_policy()
-EVENTS, _ = published_events(61, 150, faulty_share=0.7, pairs=False)
-RUNS = list(joined(EVENTS, POLICY))
 MEASURES = {value for name, value in vars(measures).items() if name.isupper() and isinstance(value, str)}
 OWN_WORDS = (
     "step_name", "error_type", "route_reason", "route_policy_version", "prompt_id", "prompt_version", "model_provider",

@@ -6,13 +6,10 @@ import re
 import pytest
 from rich.console import Console
 
-from benchmarks.why import joined_runs
 from causeline.console.diagnosis import diagnose
 from causeline.console.why_view import render
-from causeline.producers.demo.publish import demo_policy
 from causeline.schemas.run import Run
-
-POLICY = demo_policy()
+from tests.unit.diagnosis.demo_runs import POLICY, RUNS
 
 
 def causes_of(run: Run) -> str:
@@ -29,7 +26,7 @@ def causes_of(run: Run) -> str:
 def test_every_answer_on_the_page_is_one_that_is_given(pytestconfig: pytest.Config) -> None:
     page = (pytestconfig.rootpath / "docs" / "why.md").read_text("utf-8")
     shown = [block.strip() for block in re.findall(r"```text\n(.*?)```", page, re.DOTALL)]
-    given = {causes_of(run) for run, _ in joined_runs(61, 150, faulty_share=0.7, pairs=False, policy=POLICY)}
+    given = {causes_of(run) for run in RUNS}
 
     assert len(shown) == 3
     assert [block for block in shown if block not in given] == [], "Put in what `why` says of such a run now."
