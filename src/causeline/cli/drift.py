@@ -1,5 +1,6 @@
 """`drift` and `watch`: what moved, since when and with which anchor; and the job that finds it."""
 
+import os
 import signal
 import threading
 from dataclasses import asdict
@@ -9,10 +10,11 @@ import typer
 
 from causeline.cli import connections, output
 from causeline.cli.explain import PolicyFile, named_policy
-from causeline.cli.options import ClickHouseUrl, Json, Log, LogLevel, StateDir, examples
+from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, Log, LogLevel, StateDir, TopicPrefix, examples
 from causeline.cli.services import start_logging
 from causeline.schemas.errors import UsageError
 from causeline.schemas.policy import DEFAULT_POLICY
+from causeline.schemas.topics import DEFAULT_PREFIX
 
 if TYPE_CHECKING:
     from causeline.console.drift.alerts import Alert
@@ -228,6 +230,8 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="One pass, then end.")] = False,
     policy: PolicyFile = None,
     clickhouse_url: ClickHouseUrl = None,
+    kafka: KafkaServers = None,
+    prefix: TopicPrefix = DEFAULT_PREFIX,
     state_dir: StateDir = None,
     log_level: Log = LogLevel.INFO,
     json_output: Json = False,
@@ -235,22 +239,33 @@ def watch(
     """Count final runs by window, judge the windows that are over, and open and close drift alerts.
 
     What is to be done follows from what is stored, so it may be stopped and started at any time. One is enough; a
-    second does the same work again, and no harm. Further settings are CAUSELINE_DRIFT_… variables.
+    second does the same work again, and no harm. Alerts go to the topic of alerts where a Kafka is named, and from
+    there to ClickHouse. Further settings are CAUSELINE_DRIFT_… variables.
     """
-    from causeline.console.drift.job import follow, one_pass  # noqa: PLC0415 - the console extra
+    from causeline.console.drift.job import Watch, follow  # noqa: PLC0415 - the console extra
+    from causeline.console.drift.publish import KafkaPublisher  # noqa: PLC0415
     from causeline.console.drift.settings import DriftSettings  # noqa: PLC0415
+    from causeline.console.drift.store import open_drift_store  # noqa: PLC0415
 
     connection = connections.clickhouse(state_dir, clickhouse_url)
+    connections.settle(state_dir=state_dir, kafka_servers=kafka)
+    connections.set_topic_prefix(prefix)
     settings = DriftSettings.from_environment()
-    judging = named_policy(policy) or DEFAULT_POLICY
+    publisher = None
+    if os.environ.get(connections.KAFKA):
+        publisher = KafkaPublisher(connections.kafka(state_dir, kafka), prefix=prefix)
+    watching = Watch(settings, named_policy(policy) or DEFAULT_POLICY, publisher=publisher)
+    stop = threading.Event()
     if not once:
         start_logging(log_level)
-        stop = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
-        follow(connection, settings, judging, stop)
+        follow(connection, watching, settings.every_s, stop)
         return
-    done = one_pass(connection, settings, judging)
+    with open_drift_store(connection) as store:
+        done = watching.once(store, stop)
+    if publisher is None:
+        output.note("No Kafka is named: alerts are found and shown, and nobody is told of them.")
     if json_output:
         output.print_json(asdict(done))
     elif done.until is None:

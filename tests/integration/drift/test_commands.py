@@ -33,7 +33,7 @@ def run(database: ClickHouseConnection, *words: str) -> str:
 
 
 def test_from_the_first_pass_to_an_acknowledged_alert(store: DriftStore, database: ClickHouseConnection) -> None:
-    assert run(database, "watch", "--once") == "There are no runs yet.\n"
+    assert "There are no runs yet.\n" in run(database, "watch", "--once")
     assert "No window has been judged yet" in run(database, "drift")
 
     drifting(database, hours=HOURS)

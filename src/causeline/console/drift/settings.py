@@ -57,6 +57,17 @@ class DriftSettings(BaseSettings):
                 f"CAUSELINE_DRIFT_{name.upper()}: {first['msg']}.", hint="docs/operations.md has every setting."
             ) from None
 
+    def secret(self) -> str | None:
+        """What the webhook is signed with, read now where it is in a file; raises UsageError when it cannot be read."""
+        if self.webhook_secret is not None:
+            return self.webhook_secret.get_secret_value() or None
+        if self.webhook_secret_file is None:
+            return None
+        try:
+            return self.webhook_secret_file.read_text("utf-8").strip() or None
+        except OSError as error:
+            raise UsageError(f"CAUSELINE_DRIFT_WEBHOOK_SECRET_FILE cannot be read: {error.strerror}.") from error
+
     def plan(self) -> Plan:
         """What is watched, by these settings."""
         return Plan(

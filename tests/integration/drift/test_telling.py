@@ -1,0 +1,150 @@
+"""Alerts are told once as they open, go on and end, through the very records that the loader loads."""
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from causeline.console.drift.alerts import alerts
+from causeline.console.drift.job import Watch
+from causeline.console.drift.lifecycle import Mark
+from causeline.console.drift.settings import DriftSettings
+from causeline.console.drift.speaking import put_mark
+from causeline.console.drift.store import DriftStore
+from causeline.schemas import wire
+from causeline.schemas.connections import ClickHouseConnection
+from causeline.schemas.errors import Unreachable, UsageError
+from causeline.schemas.policy import DEFAULT_POLICY
+from causeline.schemas.registry import Schemas
+from causeline.sinks import tables
+from causeline.sinks.clickhouse import clickhouse_client
+from causeline.sinks.loader.encoding import Encoder
+from causeline.sinks.loader.sending import ClickHouseSender
+from causeline.sinks.loader.units import Origin, Unit, read_unit
+from tests.integration.drift.making import drifting, put_runs
+
+pytestmark = pytest.mark.stack
+
+HOURS = 9
+SETTINGS = DriftSettings(lengths=("1h",), lookback_days=3)
+
+
+class Broker:
+    """Takes alerts, or does not; `load` does what the loader does with them."""
+
+    def __init__(self) -> None:
+        self.waiting: list[bytes] = []
+        self.values: list[bytes] = []
+        self.down = False
+        self.loaded = 0
+
+    def publish(self, key: str, value: bytes) -> None:
+        self.waiting.append(value)
+
+    def deliver(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        if self.down:
+            raise Unreachable("Kafka does not take alerts.")
+        self.values += waiting
+
+    def load(self, database: ClickHouseConnection) -> None:
+        with clickhouse_client(database) as client:
+            for offset, value in enumerate(self.values):
+                unit = read_unit(Origin("t", 0, offset), value, "alert", Schemas())
+                assert isinstance(unit, Unit)
+                for insert in Encoder(tables.ALERTS).inserts([unit]):
+                    ClickHouseSender(client).send(insert)
+
+    def news(self) -> list[tuple[object, object, object]]:
+        """Of what came since the last call: dimension, revision and state."""
+        fresh, self.loaded = self.values[self.loaded :], len(self.values)
+        return sorted((each["dimension"], each["revision"], each["state"]) for each in map(decoded, fresh))
+
+
+def decoded(value: bytes) -> Mapping[str, object]:
+    return wire.decode_datum(value, "alert", Schemas())
+
+
+def drifted(database: ClickHouseConnection) -> None:
+    drifting(database, hours=HOURS)
+    put_runs(database, 1, start=f"2026-11-02 {HOURS + 1:02d}:30:00", first=90_000)
+
+
+def watching(broker: Broker) -> Watch:
+    return Watch(SETTINGS, DEFAULT_POLICY, publisher=broker)
+
+
+def test_an_alert_is_told_when_it_opens_and_when_somebody_speaks_about_it(
+    store: DriftStore, database: ClickHouseConnection
+) -> None:
+    broker, stop = Broker(), threading.Event()
+    drifted(database)
+    watch = watching(broker)
+    watch.once(store, stop)
+    assert broker.news() == [("confidence", 1, "open"), ("route", 1, "open")]
+    watch.once(store, stop)
+    assert broker.news() == []
+
+    # Another process, after the loader has loaded: it knows from the view what was told.
+    broker.load(database)
+    watching(broker).once(store, stop)
+    assert broker.news() == []
+
+    first = alerts(store)[0]
+    put_mark(store, first, Mark.ACKNOWLEDGED, "fine")
+    watch.once(store, stop)
+    assert broker.news() == [(first.dimension, 2, "acknowledged")]
+    broker.load(database)
+    [row] = store.ask("SELECT * FROM alerts WHERE alert_id = {id:String}", {"id": first.alert_id})
+    assert (row["state"], row["reason"]) == ("acknowledged", "fine")
+    assert len(row["runs_after"]) == 10  # type: ignore[arg-type]
+    assert row["anchors"][0]["anchor"] == "system_fingerprint"  # type: ignore[index]
+
+
+def test_what_the_broker_did_not_take_is_told_with_the_next_pass(
+    store: DriftStore, database: ClickHouseConnection
+) -> None:
+    broker, stop = Broker(), threading.Event()
+    drifted(database)
+    watch = watching(broker)
+    broker.down = True
+    with pytest.raises(Unreachable):
+        watch.once(store, stop)
+    broker.down = False
+    watch.once(store, stop)
+    assert broker.news() == [("confidence", 1, "open"), ("route", 1, "open")]
+
+
+def test_an_alert_whose_runs_are_amended_is_taken_back(store: DriftStore, database: ClickHouseConnection) -> None:
+    broker, stop = Broker(), threading.Event()
+    drifted(database)
+    watch = watching(broker)
+    watch.once(store, stop)
+    broker.news()
+    broker.load(database)
+    put_runs(database, 2000, first=2000 * HOURS, start=f"2026-11-02 {HOURS:02d}:00:00", revision=2)
+    watch.once(store, stop)
+    assert broker.news() == [("confidence", 2, "withdrawn"), ("route", 2, "withdrawn")]
+    broker.load(database)
+    assert {row["state"] for row in store.ask("SELECT state FROM alerts")} == {"withdrawn"}
+    watch.once(store, stop)
+    assert broker.news() == []
+
+
+def test_a_webhook_without_its_secret_is_a_mistake_before_anything_is_reached(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="secret"):
+        Watch(DriftSettings(webhook_url="https://x/"), DEFAULT_POLICY, publisher=None)
+    missing = DriftSettings(webhook_url="https://x/", webhook_secret_file=tmp_path / "none")
+    with pytest.raises(UsageError, match="cannot be read"):
+        Watch(missing, DEFAULT_POLICY, publisher=None)
+
+
+def test_told_times_are_the_clocks(store: DriftStore, database: ClickHouseConnection) -> None:
+    broker = Broker()
+    drifted(database)
+    now = datetime(2026, 11, 3, tzinfo=UTC)
+    clock_us = int(now.timestamp() * 1e6)
+    Watch(SETTINGS, DEFAULT_POLICY, publisher=broker, clock=lambda: clock_us).once(store, threading.Event())
+    assert {decoded(value)["told_at"] for value in broker.values} == {clock_us}
