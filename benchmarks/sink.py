@@ -1,7 +1,7 @@
 """What a row costs on its way from Kafka's bytes into ClickHouse: ours, the bare engine, and rows by a client.
 
-The events are those of a demo, as they stand on the topic, framing and batches and all. CPU is that of every process
-that takes part.
+The events are those of a demo, in messages of 500 events, as emitters under load send them; `…_small_messages` is with
+the demo's own messages of nine. CPU is that of every process that takes part.
 
 - `ours`: the loader's own path (framing checked, blocks gathered, one insert a block, sentinels and rules checked by
   the server), over HTTP to the embedded server.
@@ -53,6 +53,8 @@ from causeline.stack.waiting import wait_until
 from tests.integration.clickhouse_fixture import ClickHouseProcess
 
 _ROWS_AN_INSERT = 10_000
+_EVENTS_A_MESSAGE = 500
+"""What an emitter under load puts into a message; at a demo's pace its messages go by age, with nine events each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,19 @@ def measure(options: argparse.Namespace) -> Report:
             url=server.endpoint.connection_url, password=SecretStr(server.endpoint.password)
         )
         migrate(connection)
-        messages = _messages(kafka_of(folder), topics.EVENTS.full_name("causeline"))
+        published = _messages(kafka_of(folder), topics.EVENTS.full_name("causeline"))
+        messages = _refilled(published)
         with clickhouse_client(connection, timeout_s=600) as client:
             client.command(f"SYSTEM STOP MERGES {EVENTS.rows}")
             ways = _Ways(client, server.pid, messages)
+            small = _Ways(client, server.pid, published)
             with _bare(Path(made), ways.batches()) as bare:
-                ways_of: Mapping[str, Callable[[], Spent]] = {"ours": ways.ours, "bare": bare, "rows": ways.rows}
+                ways_of: Mapping[str, Callable[[], Spent]] = {
+                    "ours": ways.ours,
+                    "bare": bare,
+                    "rows": ways.rows,
+                    "small": small.ours,
+                }
                 spent: dict[str, list[Spent]] = {name: [] for name in ways_of}
                 for round_number in range(rounds + 1):
                     for name, way in ways_of.items():
@@ -107,6 +116,7 @@ def _report(spent: Mapping[str, Sequence[Spent]], rss_mb: float) -> Report:
         "vs_bare_engine": spread([a.us_per_row / b.us_per_row for a, b in zip(ours, bare, strict=True)]),
         "vs_row_insert": spread([b.us_per_row / a.us_per_row for a, b in zip(ours, rows, strict=True)]),
         "rss_mb": rss_mb,
+        "us_per_row_small_messages": spread([each.us_per_row for each in spent["small"]]),
         "loader_us_per_row": spread([each.own_cpu_s / each.rows * 1e6 for each in ours]),
         "bare_us_per_row": spread([each.us_per_row for each in bare]),
         "rows_us_per_row": spread([each.us_per_row for each in rows]),
@@ -185,6 +195,23 @@ class _Ways:
         own_s = time.process_time() - own
         server_s = now.user + now.system - server.user - server.system
         return Spent(rows, own_s + server_s, time.perf_counter() - wall, own_s)
+
+
+def _refilled(messages: Sequence[bytes]) -> list[bytes]:
+    """The same events, in their order, in larger messages."""
+    schemas = Schemas()
+    blocks = [wire.read_block(value, EVENTS.subject, schemas) for value in messages]
+    refilled: list[bytes] = []
+    held: list[wire.Block] = []
+    for place, block in enumerate(blocks):
+        held.append(block)
+        after = blocks[place + 1] if place + 1 < len(blocks) else None
+        rows = sum(each.count for each in held)
+        if after is None or after.schema is not block.schema or rows >= _EVENTS_A_MESSAGE:
+            head = wire.frame(block.schema.schema_id, wire.encode_string("benchmark"))
+            refilled.append(b"".join((head, wire.encode_long(rows), *(each.data for each in held), b"\x00")))
+            held = []
+    return refilled
 
 
 class _NoDeadLetters:

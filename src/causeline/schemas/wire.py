@@ -278,7 +278,13 @@ def container_header(schema_text: str) -> bytes:
 
 def container_block(count: int, data: bytes | memoryview) -> bytes:
     """One block of the container that `container_header` opens."""
-    return b"".join((encode_long(count), encode_long(len(data)), data, _SYNC))
+    before, after = around_block(count, len(data))
+    return b"".join((before, data, after))
+
+
+def around_block(count: int, size: int) -> tuple[bytes, bytes]:
+    """What stands before and after the data of such a block, for who joins it of parts without copying them twice."""
+    return encode_long(count) + encode_long(size), _SYNC
 
 
 def item_schema_text(schema: SchemaVersion) -> str:

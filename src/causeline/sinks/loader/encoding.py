@@ -42,7 +42,7 @@ class Encoder:
         schema = units[0].block.schema
         statement, sentinels = self._for(schema)
         parts: list[bytes | memoryview] = []
-        content = hashlib.blake2b(digest_size=16)
+        content = hashlib.sha256()  # twice as fast as blake2b where the processor has instructions for it
         row = 0
         for unit in units:
             parts.append(unit.block.data)
@@ -50,15 +50,13 @@ class Encoder:
             row += unit.block.count
             parts.append(sentinels.at(row))
             row += 1
-        container = (
-            wire.container_header(record_schema_text(schema)),
-            wire.container_block(row, b"".join(parts)),
-        )
+        before, after = wire.around_block(row, sum(map(len, parts)))
+        head = (statement.for_rows(row).encode(), wire.container_header(record_schema_text(schema)), before)
         return Insert(
             units=units,
-            body=b"".join((statement.for_rows(row).encode(), *container)),
+            body=b"".join((*head, *parts, after)),
             rows=row - len(units),
-            token=_token(units, content.hexdigest()),
+            token=_token(units, content.hexdigest()[:32]),
         )
 
     def _for(self, schema: SchemaVersion) -> tuple[InsertStatement, Sentinels]:
