@@ -1,13 +1,12 @@
 """Who may ask the console's HTTP service: the right Host, and the token where there is one."""
 
-import base64
-import binascii
-import secrets
 from collections.abc import Collection
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from causeline.schemas.tokens import carries_token
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN_PATHS = frozenset({"/healthz"})
@@ -38,21 +37,11 @@ class Gate:
         if self._allowed_hosts and host_name(headers.get("host", "")) not in self._allowed_hosts:
             message = "This service does not answer to that name; see CAUSELINE_SERVE_ALLOWED_HOSTS."
             return JSONResponse({"error_code": 421, "message": message}, 421)
-        if self._token is None or path in OPEN_PATHS or self._knows_token(headers.get("authorization", "")):
+        known = self._token is None or carries_token(headers.get("authorization", ""), self._token)
+        if known or path in OPEN_PATHS:
             return None
         message = "This service asks for its token, as a bearer token or as the password of basic authentication."
         return JSONResponse({"error_code": 401, "message": message}, 401, {"WWW-Authenticate": "Bearer, Basic"})
-
-    def _knows_token(self, authorization: str) -> bool:
-        scheme, _, credentials = authorization.partition(" ")
-        match scheme.lower():
-            case "bearer":
-                given = credentials.strip()
-            case "basic":
-                given = _password(credentials)
-            case _:
-                return False
-        return self._token is not None and secrets.compare_digest(given.encode(), self._token.encode())
 
 
 def host_name(host: str) -> str:
@@ -60,11 +49,3 @@ def host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
-
-
-def _password(credentials: str) -> str:
-    try:
-        text = base64.b64decode(credentials.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
-    return text.partition(":")[2]
