@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 
 from causeline.cli.evals import assemble
+from causeline.console.diagnosis import diagnose
 from causeline.console.eval.attempt import Target
+from causeline.console.eval.checks import checks
 from causeline.console.eval.folder import CaseFile, case_files
 from causeline.console.eval.gate import Gate, Result, Status
+from causeline.producers.demo.evals import answer
 from causeline.producers.demo.publish import demo_policy
+from causeline.producers.emitter import Emitter
+from causeline.producers.file_transport import FileTransport
+from causeline.producers.tracer import Tracer
+from causeline.schemas.batch_file import read_batches
 
 CASES = Path(__file__).parents[3] / "examples" / "cases"
 POLICY = demo_policy()
@@ -18,6 +25,7 @@ WORKFLOWS = ("contract", "invoice", "policy")
 
 
 def answered(target: str, files: list[CaseFile]) -> list[Result]:
+    """By the gate, as people run it: a process a case."""
     gate = Gate(
         target=Target(function=f"causeline.producers.demo.evals:{target}"),
         assemble=lambda batches: assemble(batches, POLICY),
@@ -28,11 +36,21 @@ def answered(target: str, files: list[CaseFile]) -> list[Result]:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
-def test_each_workflow_has_ten_cases_and_the_right_release_passes_them(workflow: str) -> None:
-    files = case_files(CASES / workflow)
-    assert len(files) == 10
-    results = answered("answer", files)
-    assert [(result.case_id, result.says) for result in results if result.status is not Status.PASSED] == []
+def test_each_workflow_has_ten_cases_and_the_right_release_passes_them(workflow: str, tmp_path: Path) -> None:
+    found = [each.case for each in case_files(CASES / workflow)]
+    cases = [case for case in found if case is not None]
+    assert (len(found), len(cases)) == (10, 10)
+    trace = tmp_path / "trace"
+    # In this process: thirty interpreters would say the same, and take half a minute.
+    with Tracer(emitter=Emitter(transport=lambda: FileTransport(trace)), policy=POLICY) as tracer:
+        given = [answer(case, tracer) for case in cases]
+    runs = assemble(list(read_batches(trace)), POLICY)
+    by_input = {run.input_ref: run for run in runs}
+    assert len(runs) == 10
+    for case, values in zip(cases, given, strict=True):
+        run = by_input[case.input_ref]
+        failed = [check for check in checks(case, run, values, diagnose(run, POLICY), None) if not check.passed]
+        assert failed == [], case.id
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,21 @@ def test_a_case_is_passed_when_all_that_it_asks_holds() -> None:
     }  # fmt: skip
 
 
+def test_a_gate_sees_every_trace_and_leaves_a_spool_alone(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    around = {
+        "CAUSELINE_DISABLED": "1",
+        "CAUSELINE_EMITTER_SAMPLE": "0",
+        "CAUSELINE_EMITTER_SPOOL": str(spool),
+        "CAUSELINE_RELEASE": "r7",
+    }
+    (result,) = gate("good", case(), environment=around)
+    assert (result.status, result.says) == (Status.PASSED, "")
+    (run,) = assemble(result.batches)
+    assert run.labels == {"release": "r7", "eval.case": case().id}
+    assert not spool.exists()
+
+
 def test_what_does_not_hold_is_told_with_its_boundary() -> None:
     asked = case(expect={"route": "motor", "corrected": {"$.total": ref("301")}, "supported": []})
     (result,) = gate("wrong_route", asked)

@@ -29,6 +29,8 @@ Assemble = Callable[[Sequence[bytes]], list[Run]]
 _ANSWER_FILE = "CAUSELINE_EVAL_ANSWER"
 _MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _MAX_TOLD = 300
+_WITHOUT = frozenset({"CAUSELINE_DISABLED", "CAUSELINE_EMITTER_SAMPLE", "CAUSELINE_EMITTER_SPOOL"})
+"""Of the surroundings: a gate needs every trace, and what a spool holds is for the broker."""
 _FUNCTION = re.compile(r"\w+(\.\w+)*:\w+")
 
 
@@ -80,8 +82,9 @@ def attempt(
     """Let the target answer the case once."""
     with tempfile.TemporaryDirectory(prefix="causeline-eval-") as folder:
         trace, answer = Path(folder) / "trace", Path(folder) / "answer"
+        around = os.environ if environment is None else environment
         variables = {
-            **(os.environ if environment is None else environment),
+            **{name: value for name, value in around.items() if name.upper() not in _WITHOUT},
             "CAUSELINE_TRACE_FILE": str(trace),
             "CAUSELINE_EVAL_CASE_ID": case.id,
             _ANSWER_FILE: str(answer),
