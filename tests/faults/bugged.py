@@ -1,0 +1,136 @@
+"""`python -m tests.faults.bugged BUG COMMAND…`: our own commands with a bug in them, or dying at the worst moment.
+
+Only tests start this: nothing in the package can be told to misbehave. A process dies once, at its first chance, and
+leaves the file that CAUSELINE_TEST_MARK names, so that its successor works on as the bug would have it.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from causeline.sinks.loader.delivery import Delivery
+from causeline.sinks.loader.loop import Loader
+from causeline.streams.amender import amender
+from causeline.streams.joiner import Outgoing
+from causeline.streams.outbox import Outbox
+
+_DIED = 9
+
+
+def _replace(owner: object, name: str, value: object) -> None:
+    setattr(owner, name, value)
+
+
+def _die_once() -> None:
+    mark = Path(os.environ["CAUSELINE_TEST_MARK"])
+    if not mark.exists():
+        mark.touch()
+        os._exit(_DIED)
+
+
+# --- the loader
+
+
+def _crash_before_insert() -> None:
+    deliver = Delivery.deliver
+
+    def dies(self: Delivery, *given: Any) -> Any:
+        _die_once()
+        return deliver(self, *given)
+
+    _replace(Delivery, "deliver", dies)
+
+
+def _crash_after_insert() -> None:
+    finish = Loader._finish
+
+    def dies(self: Loader, partition: Any, *, wait_for_broker: bool) -> None:
+        _die_once()
+        finish(self, partition, wait_for_broker=wait_for_broker)
+
+    _replace(Loader, "_finish", dies)
+
+
+def _commit_before_insert() -> None:
+    """The offset is committed as soon as a batch is taken: what dies on its way to the store is never read again."""
+    start = Loader._start
+
+    def commits_first(self: Loader, now: float) -> None:
+        waiting = [each for each in self._partitions.values() if each.delivery is None and each.buffer]
+        start(self, now)
+        for each in waiting:
+            if each.batch is not None:
+                self._commit(each.place, each.batch.next_offset, wait_for_broker=True)
+                _die_once()
+
+    _hold_deliveries()
+    _replace(Loader, "_start", commits_first)
+
+
+def _hold_deliveries() -> None:
+    """Until the process has died once, nothing reaches the store."""
+    deliver = Delivery.deliver
+
+    def waits(self: Delivery, route: Any, batch: Any, cancelled: Any) -> Any:
+        if not Path(os.environ["CAUSELINE_TEST_MARK"]).exists():
+            cancelled.wait(60)
+        return deliver(self, route, batch, cancelled)
+
+    _replace(Delivery, "deliver", waits)
+
+
+# --- the worker
+
+
+def _crash_before_publish() -> None:
+    publish = Outbox.publish
+
+    def dies(self: Outbox, outgoing: Outgoing) -> None:
+        if outgoing.topic.name == "runs":
+            _die_once()
+        publish(self, outgoing)
+
+    _replace(Outbox, "publish", dies)
+
+
+def _ack_before_publish() -> None:
+    """A run's messages are let go of when it is handed over, not when the broker has it."""
+    publish = Outbox.publish
+
+    def lets_go(self: Outbox, outgoing: Outgoing) -> None:
+        if outgoing.topic.name == "runs" and not Path(os.environ["CAUSELINE_TEST_MARK"]).exists():
+            outgoing.delivered()
+            self._loop.call_later(4.0, _die_once)  # after the offset is committed, before the run would be sent
+            return
+        publish(self, outgoing)
+
+    _replace(Outbox, "publish", lets_go)
+
+
+# --- the amender
+
+
+def _lose_revision() -> None:
+    """The late batch is committed though its run's next revision was not published."""
+    _replace(amender, "publish_runs", lambda *_given, **_named: None)
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    "none": lambda: None,
+    "crash_before_insert": _crash_before_insert,
+    "crash_after_insert": _crash_after_insert,
+    "commit_before_insert": _commit_before_insert,
+    "crash_before_publish": _crash_before_publish,
+    "ack_before_publish": _ack_before_publish,
+    "lose_revision": _lose_revision,
+}
+
+
+if __name__ == "__main__":
+    BUGS[sys.argv[1]]()
+    sys.argv = ["causeline", *sys.argv[2:]]
+    from causeline.cli import main
+
+    main()
