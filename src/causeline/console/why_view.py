@@ -98,7 +98,8 @@ def markdown(diagnosis: Diagnosis) -> str:
         lines.append("")
     lines += ["| question | answer | why |", "|---|---|---|"]
     for answer in diagnosis.answers:
-        why = [finding.headline for finding in answer.findings] or [f"unknown: {text}" for text in answer.unknown]
+        mark = "" if answer.health is Health.UNKNOWN else "unknown: "
+        why = [finding.headline for finding in answer.findings] or [f"{mark}{text}" for text in answer.unknown]
         lines.append(f"| {ASKED[answer.question]} | {answer.health.value} | {_plain(' '.join(why))} |")
     return "\n".join(lines) + "\n"
 

@@ -418,6 +418,9 @@ def test_absence_is_unknown_and_says_how_to_record_it() -> None:
     assert first_line(found) == "Too little was recorded to tell what happened."
     assert any("prompt_version was never recorded: run.model_call(" in text for text in found.answers[2].unknown)
     assert all("2 events were lost" in answer.unknown[0] for answer in found.answers[:5])
+    assert "| Is behaviour drifting? | unknown | nobody watches this workflow for drift yet: causeline watch. |" in (
+        markdown(found)
+    )
 
 
 def test_drift_is_answered_from_the_open_alerts_of_the_runs_slice() -> None:

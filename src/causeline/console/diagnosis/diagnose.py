@@ -92,7 +92,9 @@ def _unknown(record: Record, question: Question) -> Iterator[str]:
 
 def _drift(run: Run, drift: Sequence[DriftAlert] | None) -> Answer:
     if drift is None:
-        return Answer(Question.DRIFT, Health.UNKNOWN, (), ("nobody watches this workflow for drift yet.",))
+        return Answer(
+            Question.DRIFT, Health.UNKNOWN, (), ("nobody watches this workflow for drift yet: causeline watch.",)
+        )
     hits = [alert for alert in drift if all(_value(run, name) == value for name, value in alert.slice.items())]
     findings = tuple(
         Finding(
