@@ -25,7 +25,7 @@ SOME: Final = b"\x02"
 Bind: TypeAlias = Callable[[object], str]
 """Makes an object known to a generated function; gives the name that it has there."""
 
-_REMEMBERED: Final = 8192
+_REMEMBERED: Final = 2048
 _REMEMBERED_BYTES: Final = 300
 _LENGTHS: Final = tuple(encode_long(n) for n in range(1 << 14))
 _LAST_MICROSECOND: Final = 253_402_300_799_999_999

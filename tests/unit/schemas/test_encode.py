@@ -11,7 +11,7 @@ from causeline.schemas import catalogue, generated, wire
 from causeline.schemas.encode import RunWriter
 from causeline.schemas.errors import EventTooLarge, InvalidEvent
 from causeline.schemas.events import EVENT_MODELS, TraceEvent, to_record
-from causeline.schemas.values import SOME, Integer, Moment, Text
+from causeline.schemas.values import NULL, SOME, Integer, Moment, Remembered, Text, Together
 from causeline.schemas.vocabulary import EventType, Status, StepKind
 from tests.unit.schemas import strategies
 
@@ -131,6 +131,20 @@ def test_the_functions_of_a_type_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
 
     assert [made["a",], made["a",] is None, made["b",], made["b",] is None] == [None, False, None, False]
     assert [made["c",], made["c",]] == [None, None]
+
+
+def test_what_is_remembered_of_values_is_bounded() -> None:
+    name = Remembered(Text(SOME, 1, 256), steady=True)
+    together = Together([(name, True), (name, False)])
+    for number in range(5000):
+        assert together[f"name {number}", None] == name(f"name {number}") + NULL
+    assert (len(name), len(together)) < (2049, 2049)
+    long = "x" * 256 + "ü"
+    with pytest.raises(ValueError, match="1 to 256"):
+        name(long)
+    wide = "\U0001f600" * 256
+    assert name(wide)[1:3] == wire.encode_long(1024)
+    assert wide not in name, "a text so long is encoded each time"
 
 
 def test_an_event_written_with_a_new_id_carries_it() -> None:
