@@ -3,7 +3,7 @@
 Windows are drawn, with seeds, from one workflow of nine dimensions and five anchors, and judged by the very code of the
 watch. A planted move comes with a new value of one anchor, which serves some of the runs; decoys change share too and
 mean nothing. With --peer PYTHON the same windows are given to Evidently, run by that interpreter. `--engine` measures
-how long a window of ten million runs takes to judge, from roll-ups that the engine counted.
+how long a window of ten million runs takes to judge, from roll-ups that the engine counted; `--demo` watches the demo.
 """
 
 import argparse
@@ -150,8 +150,8 @@ def against_peer(python: str, rounds: int) -> Mapping[str, object]:
 def measure(chosen: argparse.Namespace) -> Report:
     """All figures."""
     rng = np.random.default_rng(SEED)
-    windows = 100 if chosen.quick else 2_000
-    rounds = 20 if chosen.quick else 300
+    windows = 100 if chosen.quick else 1_000
+    rounds = 20 if chosen.quick else 200
     report = Report("drift")
     false = sum(bool(alerts(judged(draw(rng, RUNS * BASELINE_WINDOWS), draw(rng, RUNS)))) for _ in range(windows))
     report.rows["false_alert_rate"] = false / windows
@@ -171,7 +171,7 @@ def measure(chosen: argparse.Namespace) -> Report:
     report.rows["judge_ms"] = round((time.perf_counter() - start) / 20 * 1000, 2)
     report.rows["vs_peer"] = None
     if chosen.peer:
-        table = against_peer(chosen.peer, 20 if chosen.quick else 200)
+        table = against_peer(chosen.peer, 20 if chosen.quick else 40)
         report.extra["peer"] = table
         report.notes += [f"{name}: {figures}" for name, figures in table.items()]
         ours, theirs = table["causeline"], table["evidently"]
@@ -185,6 +185,12 @@ def measure(chosen: argparse.Namespace) -> Report:
     report.extra["power"] = {"eight_windows_before": curve, "one_window_before": single}
     if chosen.plot:
         Path(chosen.plot).write_text(power_plot(curve, single), "utf-8")
+    if chosen.demo:
+        from benchmarks.drifting.demo import measure_demo  # noqa: PLC0415 - starts an engine
+
+        said = measure_demo(900, 20 if chosen.quick else 200)
+        report.extra["demo"] = said
+        report.notes += [f"{name}: {value}" for name, value in said.items()]
     if chosen.engine:
         from benchmarks.drifting.engine import measure_engine  # noqa: PLC0415 - starts an engine
 
@@ -196,6 +202,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """The options of this benchmark."""
     parser.add_argument("--peer", default=None, help="a Python that has evidently; vs_peer is null without")
     parser.add_argument("--plot", default=None, help="write power against effect as SVG here")
+    parser.add_argument("--demo", action="store_true", help="also watch the demo's drift scenario, in the engine")
     parser.add_argument("--engine", action="store_true", help="also judge a window of ten million runs in the engine")
 
 

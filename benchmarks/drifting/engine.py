@@ -30,7 +30,9 @@ _BATCH = 1_000_000
 
 
 @contextmanager
-def _engine() -> Iterator[ClickHouseConnection]:
+def engine() -> Iterator[ClickHouseConnection]:
+    """An engine of its own with our tables, in a folder that goes with it."""
+
     def engine_only(_settings: StackSettings, endpoints: Endpoints, ports: Ports) -> tuple[Service, ...]:
         return (clickhouse_service(endpoints, ports),)
 
@@ -82,7 +84,7 @@ def _judge(store: DriftStore, lengths: tuple[Length, ...]) -> float:
 
 def measure_engine(runs: int) -> Mapping[str, float]:
     """Figures of a day of `runs` runs of one workflow, and a fiftieth of that of five others."""
-    with _engine() as connection:
+    with engine() as connection:
         first = 0
         for workflow in WORKFLOWS:
             count = runs if workflow == WORKFLOWS[0] else runs // 50

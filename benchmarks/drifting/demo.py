@@ -1,0 +1,136 @@
+"""The demo's drift scenario through the real assembler, tables and watch: the alert that it opens, and none without it.
+
+The workflows run for real and their events are joined by the assembler; only the runs' times are set, so that they lie
+in windows of an hour. The first windows are the demo as it is; in the last one provider has changed its backend. The
+windows that must raise nothing are drawn, with a seed, from what the stationary ones were counted as.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from benchmarks.drifting.engine import engine
+from benchmarks.why import _Kept
+from causeline.console.drift.alerts import alerts
+from causeline.console.drift.counts import Counts
+from causeline.console.drift.judging import Baseline, Outcome, Question, judge
+from causeline.console.drift.reading import WindowCounts
+from causeline.console.drift.store import DriftStore, open_drift_store
+from causeline.console.drift.watch import Plan, watch_once
+from causeline.console.drift.windows import Length, Window
+from causeline.producers.artifacts import ArtifactStore
+from causeline.producers.demo.plan import plan
+from causeline.producers.demo.publish import demo_policy, publish_planned
+from causeline.producers.emitter import Emitter
+from causeline.producers.settings import EmitterSettings
+from causeline.producers.tracer import Tracer
+from causeline.schemas.connections import ClickHouseConnection
+from causeline.schemas.registry import Schemas
+from causeline.sinks import tables
+from causeline.sinks.clickhouse import clickhouse_client
+from causeline.sinks.loader.encoding import Encoder
+from causeline.sinks.loader.sending import ClickHouseSender
+from causeline.sinks.loader.units import Origin, Unit, read_unit
+from causeline.streams.assemble import assemble
+from causeline.streams.decode import Message, decode
+from causeline.streams.outgoing import run_batches
+
+START = datetime(2026, 11, 2, tzinfo=UTC)
+SEED = 606
+BEFORE = 8
+"""Windows of the demo as it is, before the one that has drifted."""
+_HOUR_US = 3_600_000_000
+
+
+def demo_runs(count: int, *, windows: int, drifted_from: int) -> pl.DataFrame:
+    """`count` runs of the demo without planted faults, evenly over so many hours; drifted from one of these on."""
+    kept = _Kept()
+    with tempfile.TemporaryDirectory(prefix="causeline-drift-") as folder:
+        emitter = Emitter(EmitterSettings(buffer_events=10_000_000, buffer_bytes=2**31), transport=lambda: kept)
+        with Tracer("drift", emitter=emitter) as tracer:
+            published = publish_planned(
+                plan(SEED, count, faulty_share=0.0, drift_at=drifted_from / windows),
+                count=count,
+                tracer=tracer,
+                artifacts=ArtifactStore.open(folder),
+                truth_file=Path(folder) / "truth.jsonl",
+                session_label="drift",
+            )
+            if left := tracer.flush(60):
+                raise RuntimeError(f"{left.events} events were not kept")
+    events = decode([Message(0, offset, value) for offset, value in enumerate(kept.values)], Schemas()).frame
+    runs = assemble(events, closed_at_us=0, policy=demo_policy()).runs
+    place = pl.DataFrame({"run_id": published.run_ids, "place": range(count)})
+    step_us = windows * _HOUR_US // count
+    started = int(START.timestamp()) * 1_000_000 + runs.join(place, on="run_id", how="left")["place"] * step_us
+    return runs.with_columns(
+        started_at=started, finished_at=started + runs["duration_us"], closed_at=started + runs["duration_us"] + 1
+    )
+
+
+def load(connection: ClickHouseConnection, runs: pl.DataFrame) -> None:
+    """Store runs by the loader's own encoding."""
+    with clickhouse_client(connection) as client:
+        for offset, batch in enumerate(run_batches(runs, 0, Schemas())):
+            unit = read_unit(Origin("runs", 0, offset), batch.value, "run-batch", Schemas())
+            if not isinstance(unit, Unit):
+                raise TypeError(f"a batch cannot be loaded: {unit}")
+            for insert in Encoder(tables.RUNS).inserts([unit]):
+                ClickHouseSender(client).send(insert)
+
+
+def stationary_alerts(store: DriftStore, workflows: Sequence[str], windows: int) -> int:
+    """How many of so many windows, 2,000 runs a workflow drawn from the demo's stationary hours, raise an alert."""
+    rng = np.random.default_rng(SEED)
+    raised = 0
+    hours = [Window(START + timedelta(hours=hour), Length.HOUR) for hour in range(BEFORE)]
+    seen = {name: WindowCounts(store, name, Length.HOUR).sum(hours) for name in workflows}
+
+    def drawn(counts: Counts, runs: int) -> Counts:
+        cells = list(counts.cells)
+        shares = np.array([counts.cells[cell] for cell in cells], float)
+        found = rng.multinomial(runs, shares / shares.sum())
+        return Counts({cell: int(n) for cell, n in zip(cells, found, strict=True) if n})
+
+    for _ in range(windows):
+        raised += any(
+            each.outcome is Outcome.DRIFTING
+            for name, dimensions in seen.items()
+            for each in judge(
+                [
+                    Question(name, dimension, Baseline.PREVIOUS, drawn(counts, 16_000), drawn(counts, 2_000))
+                    for dimension, counts in dimensions.items()
+                ]
+            )
+        )
+    return raised
+
+
+def measure_demo(runs_a_window: int, stationary: int) -> Mapping[str, object]:
+    """What the watch says of the scenario, in its first full window, and of stationary windows."""
+    windows = BEFORE + 1
+    runs = demo_runs(runs_a_window * windows, windows=windows, drifted_from=BEFORE)
+    with engine() as connection:
+        load(connection, runs)
+        with open_drift_store(connection) as store:
+            settings = Plan(lengths=(Length.HOUR,), settle=timedelta(0))
+            watch_once(store, settings, demo_policy(), now=START + timedelta(hours=windows, minutes=5))
+            found = alerts(store)
+            rejected = store.ask("SELECT count() AS n FROM dead_letters")[0]["n"]
+            raised = stationary_alerts(store, ["policy", "invoice", "contract"], stationary)
+    first = START + timedelta(hours=BEFORE)
+    return {
+        "demo_alerts": [each.headline for each in found],
+        "demo_alerts_in_first_window": sum(each.since == first for each in found),
+        "demo_alerts_before": sum(each.since < first for each in found),
+        "demo_names_fingerprint": sum(
+            each.cause is not None and each.cause.anchor == "system_fingerprint" for each in found
+        ),
+        "demo_dead_letters": rejected,
+        "demo_stationary_windows": stationary,
+        "demo_stationary_alerts": raised,
+    }
