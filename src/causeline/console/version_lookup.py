@@ -32,11 +32,12 @@ _OTHER_ROUTES = 20
 
 
 def versions_of(store: Store, workflow: str, by: str, left: str, right: str, *, since_us: int) -> Versions:
-    """The two versions, as far as runs since `since_us` tell; `by` is one of ANCHORS."""
+    """The two versions, as far as runs since `since_us` tell, those of eval gates aside; `by` is one of ANCHORS."""
     version = f"labels['{RELEASE}']" if by == RELEASE else by
     where = (
         f"WHERE workflow = {{workflow:String}} AND {version} IN ({{left:String}}, {{right:String}})"
         " AND started_at >= fromUnixTimestamp64Micro({since:Int64})"
+        " AND labels['eval.case'] = ''"  # what an eval gate asked is not what people asked
     )
     given = {"workflow": workflow, "left": left, "right": right, "since": since_us}
     counts = ", ".join(f"countIf(ifNull({condition}, 0)) AS `{name}`" for name, condition in _SAYS.items())

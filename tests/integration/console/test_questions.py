@@ -238,6 +238,8 @@ def test_versions_and_releases_are_compared_by_counts_that_are_right(
         replace(run, run_id=f"{n:032x}", labels={"release": "r2" if n % 2 else "r1"}) for n, run in enumerate(RUNS, 1)
     ]
     insert_runs(own_database, *(replace(run, workflow="released") for run in released))
+    of_a_gate = {"release": "r1", "eval.case": "a-case"}
+    insert_runs(own_database, replace(RUNS[0], run_id="f" * 32, labels=of_a_gate, workflow="released"))
     found = versions_of(store, "released", "release", "r1", "r2", since_us=0)
     one, other = ([run for run in released if run.labels["release"] == name] for name in ("r1", "r2"))
     assert (found.left_runs, found.right_runs) == (len(one), len(other))
