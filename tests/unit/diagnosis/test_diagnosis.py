@@ -266,6 +266,23 @@ def test_a_value_that_a_reviewer_approved_points_to_how_it_is_matched() -> None:
     ]
 
 
+def test_a_field_that_was_corrected_is_not_approved_with_the_rest() -> None:
+    reviews = (Review(event_id="r", outcome="overridden", field_path="$.total", override_ref="a:o"),
+               Review(event_id="s", outcome="approved"))  # fmt: skip
+    found = _found(replace(GOOD, evidence=(WEAK[0], DATE), final_state="partial", reviews=reviews))
+
+    assert [finding.headline for finding in found.answers[3].findings] == [
+        "The value of $.total is not supported by the source it cites."
+    ]
+
+
+def test_a_value_of_the_wrong_shape_is_not_blamed_again_for_what_contradicts_it() -> None:
+    conflict = replace(TOTAL, provenance_score=0.5, conflicting_refs=("a:other#1",), next_step="escalate")
+    run = replace(_validations(("type:$.total",)), evidence=(conflict, DATE), final_state="handed_over")
+
+    assert [finding.rule for finding in _found(run).answers[3].findings] == ["gap_source_conflict"]
+
+
 def test_the_sides_of_a_conflict_are_shown_with_who_won_and_why() -> None:
     conflict = replace(TOTAL, conflicting_refs=("a:other#1",), next_step="escalate")
     sides = (
