@@ -12,6 +12,7 @@ from causeline.sinks import tables
 from causeline.sinks.loader.encoding import Encoder
 from causeline.sinks.loader.sending import ClickHouseSender
 from causeline.sinks.loader.units import Origin, Unit, read_unit
+from causeline.stack.waiting import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -217,3 +218,30 @@ def test_the_ledger_shows_every_loss_that_can_be_proved(store: Client) -> None:
         "SELECT loss_rate FROM emission_ledger WHERE hour = toDateTime('2026-11-01', 'UTC')"
     ).result_rows
     assert rate == pytest.approx(7 / 19)
+
+
+def test_a_month_of_runs_that_is_at_rest_becomes_one_part(store: Client) -> None:
+    def parts() -> int:
+        [[count]] = store.query(
+            "SELECT count() FROM system.parts"
+            " WHERE active AND database = currentDatabase() AND table = 'run_rows' AND partition = '202403'"
+        ).result_rows
+        return int(count)
+
+    [[settings]] = store.query(
+        "SELECT extract(create_table_query, 'SETTINGS.*') FROM system.tables"
+        " WHERE database = currentDatabase() AND name = 'run_rows'"
+    ).result_rows
+    assert "min_age_to_force_merge_seconds = 10800" in settings
+    assert "min_age_to_force_merge_on_partition_only = true" in settings or "_only = 1" in settings
+    store.command("ALTER TABLE run_rows MODIFY SETTING min_age_to_force_merge_seconds = 1")
+    try:
+        for revision in (1, 2):
+            store.command(
+                "INSERT INTO run_rows (run_id, project, revision, started_at)"
+                f" SELECT leftPad(hex(number), 32, '0'), 'p', {revision}, '2024-03-05' FROM numbers(100)"
+            )
+        wait_until(lambda: parts() == 1, timeout_s=60, what="the month to be merged")
+    finally:
+        store.command("ALTER TABLE run_rows MODIFY SETTING min_age_to_force_merge_seconds = 10800")
+    assert store.query("SELECT count(), min(revision) FROM run_rows").result_rows == [(100, 2)]
