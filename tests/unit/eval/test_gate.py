@@ -15,6 +15,7 @@ from causeline.cli.evals import assemble
 from causeline.console.eval import report
 from causeline.console.eval.attempt import Target
 from causeline.console.eval.case import EvalCase
+from causeline.console.eval.checks import CAUSE, Check
 from causeline.console.eval.folder import CaseFile
 from causeline.console.eval.gate import Gate, Result, Status, against, exit_code, flake_rate, read_baseline
 from causeline.console.eval.output_schema import read_schema, wrong_places
@@ -261,12 +262,20 @@ def test_what_failed_in_the_baseline_is_known_and_fails_only_when_asked(tmp_path
         read_baseline(file)
 
 
+def test_the_cause_is_told_first_and_the_summary_counts_where() -> None:
+    held = (Check("route", False, "route b", "route"), Check(CAUSE, False, "mask is back: gone", "mask"))
+    results = [Result(name, "w", Status.FAILED, checks=held) for name in "ab"]
+    results.append(Result("c", "w", Status.FAILED, checks=held[:1]))
+    assert results[0].says == "mask is back: gone; route b"
+    assert report.summary(results) == "3 cases: 3 failed (mask 2, route 1)"
+
+
 def test_junit_markdown_and_json_say_the_same() -> None:
     root = ElementTree.fromstring(report.as_junit(some()))  # noqa: S314 - our own
     suites = {suite.get("name"): suite for suite in root}
     assert (suites["w"].get("tests"), suites["w"].get("failures"), suites["v"].get("errors")) == ("2", "1", "1")
     markdown = report.as_markdown(some())
-    assert "3 cases: 1 passed, 1 failed, 1 stale" in markdown
+    assert "3 cases: 1 passed, 1 failed (nowhere named 1), 1 stale" in markdown
     assert r"route \| home is wrong" in markdown
     said = report.as_json(some(), fail_on_known=True)
     assert (said["passed"], said["exit_code"]) == (False, 1)

@@ -13,6 +13,8 @@ from causeline.console.eval.output_schema import wrong_places
 from causeline.schemas.run import Run
 from causeline.schemas.vocabulary import StepKind
 
+CAUSE = "cause"
+"""The check of what the diagnosis finds: its boundary is the answer's name."""
 _SHOWN = 3
 
 
@@ -131,5 +133,5 @@ def _cause(case: EvalCase, diagnosis: Diagnosis) -> Check:
         finding = cause.finding
         if finding.health is Health.FAILED and finding.boundary is not StepKind.REVIEW:
             back = "is back" if finding.boundary is case.first_cause.boundary else "failed"
-            return Check("cause", False, f"{finding.boundary.value} {back}: {finding.headline}", finding.boundary.value)
-    return Check("cause", passed=True, says="nothing failed, as far as the record goes")
+            return Check(CAUSE, False, f"{finding.boundary.value} {back}: {finding.headline}", finding.boundary.value)
+    return Check(CAUSE, passed=True, says="nothing failed, as far as the record goes")

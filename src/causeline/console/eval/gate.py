@@ -12,7 +12,7 @@ from typing import Any
 from causeline.console.diagnosis import diagnose
 from causeline.console.eval.attempt import Answered, Assemble, Target, attempt
 from causeline.console.eval.case import EvalCase
-from causeline.console.eval.checks import Check, checks
+from causeline.console.eval.checks import CAUSE, Check, checks
 from causeline.console.eval.folder import CaseFile
 from causeline.console.eval.output_schema import read_schema
 from causeline.schemas.errors import CauselineError, UsageError
@@ -54,12 +54,14 @@ class Result:
     def boundary(self) -> str | None:
         """Where it went wrong: of its failed checks the cause, else the first that names a boundary."""
         named = [check for check in self.failed_checks if check.boundary is not None]
-        return next((check.boundary for check in named if check.name == "cause"), named[0].boundary if named else None)
+        return next((check.boundary for check in named if check.name == CAUSE), named[0].boundary if named else None)
 
     @property
     def says(self) -> str:
-        """Why it is not passed, in a sentence; empty when it is."""
-        return self.problem or "; ".join(check.says for check in self.failed_checks)
+        """Why it is not passed, the cause before what follows from it; empty when it is."""
+        return self.problem or "; ".join(
+            check.says for check in sorted(self.failed_checks, key=lambda check: check.name != CAUSE)
+        )
 
 
 @dataclass(frozen=True, slots=True)

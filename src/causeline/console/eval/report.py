@@ -1,5 +1,6 @@
 """A gate's results for people, for CI and for programs."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
@@ -9,9 +10,15 @@ _BAD_IN_XML = {number: None for number in range(32) if number not in (9, 10, 13)
 
 
 def summary(results: Sequence[Result]) -> str:
-    """One line: how many of what."""
+    """One line: how many of what, and of those that failed where."""
     counts = {status: sum(result.status is status for result in results) for status in Status}
-    said = [f"{counts[status]} {status.value}" for status in Status if counts[status]]
+    where = Counter(result.boundary or "nowhere named" for result in results if result.status is Status.FAILED)
+    places = ", ".join(f"{boundary} {count}" for boundary, count in where.most_common())
+    said = [
+        f"{counts[status]} {status.value}{f' ({places})' if status is Status.FAILED else ''}"
+        for status in Status
+        if counts[status]
+    ]
     flaky = sum(result.flaky for result in results)
     more = f"; {flaky} flaky ({flake_rate(results):.0%})" if flaky else ""
     return f"{len(results)} cases: {', '.join(said) or 'none'}{more}"
