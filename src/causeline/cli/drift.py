@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from causeline.cli import connections, output
 from causeline.cli.explain import PolicyFile, named_policy
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, Log, LogLevel, StateDir, TopicPrefix, examples
 from causeline.cli.services import start_logging
+from causeline.schemas.clock import system_clock
 from causeline.schemas.errors import UsageError
 from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.topics import DEFAULT_PREFIX
@@ -149,6 +151,58 @@ def show(
     output.say(f"Runs before, {found.shrunk.value}: {', '.join(before) or 'none is stored any more'}")
     output.say(f"Runs after, {found.grown.value}: {', '.join(after) or 'none is stored any more'}")
     output.say(f"Do: {found.advice}")
+
+
+def numbers(
+    *,
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow.")],
+    since: Annotated[
+        str, typer.Option("--since", metavar="WHEN", help="Runs started then or later: 15m, 2h, 7d, or ISO 8601 (UTC).")
+    ] = "24h",
+    window: Annotated[str, typer.Option("--window", help="How long a window lasts: 5m, 1h or 1d.")] = "1h",
+    clickhouse_url: ClickHouseUrl = None,
+    state_dir: StateDir = None,
+    json_output: Json = False,
+) -> None:
+    """Show a workflow's numbers by window: quantiles of confidence and provenance, time and cost by kind of step."""
+    from causeline.console.drift.numbers import numbers as by_window  # noqa: PLC0415 - the console extra
+    from causeline.console.drift.windows import Length  # noqa: PLC0415
+    from causeline.console.store import open_store  # noqa: PLC0415
+    from causeline.console.when import parse_moment  # noqa: PLC0415
+    from causeline.console.words import dollars, duration  # noqa: PLC0415
+
+    if window not in set(Length):
+        raise UsageError(f"There is no window of {window!r}.", hint=f"Windows: {', '.join(Length)}.")
+    start = datetime.fromtimestamp(parse_moment(since, now_us=system_clock()) / 1e6, UTC)
+    with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
+        found = by_window(store, workflow, start, Length(window))
+    if json_output:
+        output.print_json_lines(asdict(each) for each in found)
+        return
+    columns = ["window (UTC)", "runs", "confidence 5·50·95 %", "provenance 5·50·95 %", "step", "steps", "median"]
+    output.print_table(
+        [*columns, "95 %", "cost"],
+        [
+            [
+                f"{each.start:%Y-%m-%d %H:%M}",
+                each.runs,
+                *(
+                    " · ".join(f"{value:.2f}" for value in quantiles) if quantiles else None
+                    for quantiles in (each.confidence, each.provenance)
+                ),
+                step.kind,
+                step.steps,
+                duration(None if step.median_us is None else round(step.median_us)),
+                duration(None if step.p95_us is None else round(step.p95_us)),
+                dollars(step.cost_usd),
+            ]
+            for each in found
+            for step in each.steps
+        ],
+        right=["runs", "steps", "median", "95 %", "cost"],
+    )
+    if not found:
+        output.note(f"No run of {workflow} started since then.")
 
 
 def pin(
@@ -295,6 +349,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
     group.callback(epilog=examples("causeline drift", "causeline drift --workflow invoice --all --json"))(drift)
     group.command("show", epilog=examples("causeline drift show 3f9a17c2", "causeline drift show 3f9a --json"))(show)
+    group.command("numbers", epilog=examples("causeline drift numbers invoice --since 7d --window 1d"))(numbers)
     group.command("pin", epilog=examples("causeline drift pin 2026.11 --workflow invoice"))(pin)
     group.command("ack", epilog=examples("causeline drift ack 3f9a17c2 --reason 'new scanner, reviewed'"))(acknowledge)
     group.command("mute", epilog=examples("causeline drift mute 3f9a17c2 --reason 'provider is on it'"))(mute)
