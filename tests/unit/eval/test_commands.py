@@ -52,9 +52,11 @@ def test_a_regression_ends_with_1_and_is_written_for_people_ci_and_the_next_gate
     assert "| routed | failed | route |" in markdown.read_text("utf-8")
 
     before.write_text(red.stdout, "utf-8")
-    known = eval_command("gate", folder, *target("wrong_route"), "--baseline", before)
+    known = eval_command("gate", folder / "routed.yaml", *target("wrong_route"), "--baseline", before)
     assert (known.exit_code, "failed (known)" in known.stdout) == (0, True)
-    everything = eval_command("gate", folder, *target("wrong_route"), "--baseline", before, "--fail-on-known")
+    everything = eval_command(
+        "gate", folder / "routed.yaml", *target("wrong_route"), "--baseline", before, "--fail-on-known"
+    )
     assert everything.exit_code == 1
 
 
