@@ -357,6 +357,9 @@ def _record(results: "Sequence[Result]", prefix: str) -> None:
             tracer.record_eval(result.run_id, result.workflow, result.case_id, _OUTCOMES[result.status.value])
         publisher.deliver()
         _delivered(tracer.flush(30).events)
+    unseen = sum(result.run_id is None for result in results)
+    if unseen:
+        output.note(f"{unseen} results left no run of their own, and are not on record.")
 
 
 # --- the chain

@@ -36,6 +36,11 @@ def raises(case: AskedCase, tracer: Tracer) -> None:
     raise RuntimeError("no such model")
 
 
+def raises_in_its_run(case: AskedCase, tracer: Tracer) -> None:
+    with tracer.run(case.workflow, input_ref=case.input_ref):
+        raise RuntimeError("no such model")
+
+
 def hangs(case: AskedCase, tracer: Tracer) -> None:
     time.sleep(600)
 

@@ -104,6 +104,13 @@ def test_what_is_no_answer_is_an_error_of_that_case(target: str, says: str) -> N
     assert says in (result.problem or "")
 
 
+def test_what_went_wrong_within_a_run_is_an_error_that_the_run_can_be_told_of() -> None:
+    (result,) = gate("raises_in_its_run", case())
+    assert (result.status, result.says) == (Status.ERROR, "The target ended with 3: RuntimeError: no such model")
+    (run,) = assemble(result.batches)
+    assert (result.run_id, run.final_state) == (run.run_id, "failed")
+
+
 def test_a_target_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     child = tmp_path / "pid"
     (result,) = gate("hangs_with_a_child", case(), timeout_s=6.0, environment={"CHILD_FILE": str(child)})

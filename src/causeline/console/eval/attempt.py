@@ -62,7 +62,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of a try: a run and an answer, or why there is none."""
+    """What came of a try: a run and an answer. With a `problem` it is no answer, though there may be a run even so."""
 
     run: Run | None
     answer: object
@@ -93,16 +93,14 @@ def attempt(
         problem, printed = _run(target, case, variables, timeout_s)
         seconds = time.monotonic() - began
         batches = tuple(read_batches(trace))
-        if problem is not None:
-            return Answered(None, None, batches, problem, seconds)
-        said, problem = _answer(answer.read_bytes() if answer.exists() else printed)
-        if problem is not None:
-            return Answered(None, None, batches, problem, seconds)
+        said = None
+        if problem is None:
+            said, problem = _answer(answer.read_bytes() if answer.exists() else printed)
     runs = [run for run in assemble(batches) if run.workflow == case.workflow] if batches else []
-    if len(runs) != 1:
+    if problem is None and len(runs) != 1:
         many = "no run" if not runs else f"{len(runs)} runs"
-        return Answered(None, said, batches, f"The target traced {many} of workflow {case.workflow}, not one.", seconds)
-    return Answered(runs[0], said, batches, None, seconds)
+        problem = f"The target traced {many} of workflow {case.workflow}, not one."
+    return Answered(runs[0] if len(runs) == 1 else None, said, batches, problem, seconds)
 
 
 def _run(target: Target, case: EvalCase, variables: Mapping[str, str], timeout_s: float) -> tuple[str | None, bytes]:

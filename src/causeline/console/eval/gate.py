@@ -113,11 +113,16 @@ class Gate:
 
     def _judged(self, case: EvalCase, answered: Answered, schema: Mapping[str, Any] | None) -> Result:
         run = answered.run
-        if run is None:
+        if run is None or answered.problem is not None:
             return Result(
-                case.id, case.workflow, Status.ERROR, problem=answered.problem, seconds=answered.seconds,
+                case.id,
+                case.workflow,
+                Status.ERROR,
+                problem=answered.problem,
+                seconds=answered.seconds,
+                run_id=run.run_id if run else None,
                 batches=answered.batches,
-            )  # fmt: skip
+            )
         held = checks(case, run, answered.answer, diagnose(run, self.policy), schema)
         passed = all(check.passed for check in held)
         return Result(
