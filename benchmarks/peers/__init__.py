@@ -1,0 +1,1 @@
+"""What people would use in our place, each as its own documentation recommends it."""
