@@ -102,7 +102,7 @@ def stationary_alerts(store: DriftStore, workflows: Sequence[str], windows: int)
             for name, dimensions in seen.items()
             for each in judge(
                 [
-                    Question(name, dimension, Baseline.PREVIOUS, drawn(counts, 16_000), drawn(counts, 2_000))
+                    Question(name, dimension, Baseline.PREVIOUS, drawn(counts, 48_000), drawn(counts, 2_000))
                     for dimension, counts in dimensions.items()
                 ]
             )

@@ -23,7 +23,7 @@ from evidently.presets import DataDriftPreset
 WAYS: Mapping[str, Mapping[str, object]] = {
     "evidently": {},
     "evidently, chi-square": {"cat_method": "chisquare"},
-    "evidently, chi-square at 0.005 / 9": {"cat_method": "chisquare", "cat_threshold": 0.005 / 9},
+    "evidently, chi-square at 0.002 / 9": {"cat_method": "chisquare", "cat_threshold": 0.002 / 9},
 }
 
 

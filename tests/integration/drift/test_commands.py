@@ -16,7 +16,7 @@ from tests.integration.drift.making import drifting, put_runs
 pytestmark = pytest.mark.stack
 
 HOURS = 9
-PLAN = Plan(lengths=(Length.HOUR,), lookback=timedelta(days=3))
+PLAN = Plan(lengths=(Length.HOUR,), lookback=timedelta(days=3), baseline_windows=8)
 
 
 def run(database: ClickHouseConnection, *words: str) -> str:

@@ -13,7 +13,7 @@ from tests.integration.drift.making import MOVED, drifting, put_runs
 
 pytestmark = pytest.mark.stack
 
-PLAN = Plan(lengths=(Length.HOUR,), lookback=timedelta(days=3))
+PLAN = Plan(lengths=(Length.HOUR,), lookback=timedelta(days=3), baseline_windows=8)
 LATER = datetime(2026, 11, 3, tzinfo=UTC)
 HOURS = 12
 

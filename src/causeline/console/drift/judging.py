@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 class Rule:
     """How sure one must be, and of how much."""
 
-    alpha: float = 0.005
+    alpha: float = 0.002
     """Share of false ones among the alerts of a window that is borne (Benjamini and Hochberg)."""
     floor: float = 0.03
     """Total variation under which a move is none, however sure: millions of runs make any noise significant."""

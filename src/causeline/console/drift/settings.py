@@ -26,11 +26,11 @@ class DriftSettings(BaseSettings):
     """Seconds that the runs of a window have to come to their end before it is judged."""
     lookback_days: int = Field(default=30, ge=1, le=366)
     """Runs that started earlier are left as they were counted and judged."""
-    baseline_windows: int = Field(default=8, ge=1, le=100)
+    baseline_windows: int = Field(default=24, ge=1, le=100)
     """How many windows before one are its baseline, together."""
     labels: tuple[str, ...] = ()
     """Labels of runs that are watched, too, as a JSON list."""
-    alpha: float = Field(default=0.005, gt=0, lt=1)
+    alpha: float = Field(default=0.002, gt=0, lt=1)
     """Share of false ones among the alerts of a window that is borne."""
     floor: float = Field(default=0.03, ge=0, lt=1)
     """A move of a smaller share of the runs is none, however sure."""

@@ -43,7 +43,7 @@ class Plan:
     """What is watched."""
 
     lengths: tuple[Length, ...] = (Length.HOUR, Length.DAY)
-    baseline_windows: int = 8
+    baseline_windows: int = 24
     """How many windows before one are its baseline, together."""
     settle: timedelta = timedelta(minutes=10)
     """How long the runs of a window have to come to their end."""
