@@ -245,3 +245,30 @@ def test_a_month_of_runs_that_is_at_rest_becomes_one_part(store: Client) -> None
     finally:
         store.command("ALTER TABLE run_rows MODIFY SETTING min_age_to_force_merge_seconds = 10800")
     assert store.query("SELECT count(), min(revision) FROM run_rows").result_rows == [(100, 2)]
+
+
+@pytest.mark.parametrize("table", ["event_rows", "run_rows"])
+def test_what_was_just_inserted_is_in_one_file_however_large_it_is(store: Client, table: str) -> None:
+    started_at = "run_started_at" if table == "event_rows" else "started_at"
+    store.command(f"SYSTEM STOP MERGES {table}")
+    try:
+        store.command(
+            f"INSERT INTO {table} (run_id, project, {started_at}, route_reason)"
+            f" SELECT leftPad(hex(number), 32, '0'), 'p', {AT}, repeat('x', 1000) FROM numbers(20000)"
+        )
+        parts = store.query(
+            "SELECT part_type, data_uncompressed_bytes > 20000000 FROM system.parts"
+            " WHERE active AND database = currentDatabase() AND table = {table:String}",
+            parameters={"table": table},
+        ).result_rows
+        assert parts == [("Compact", 1)]
+        store.command(f"SYSTEM START MERGES {table}")
+        store.command(f"OPTIMIZE TABLE {table} FINAL")
+        [[part_type]] = store.query(
+            "SELECT part_type FROM system.parts"
+            " WHERE active AND database = currentDatabase() AND table = {table:String}",
+            parameters={"table": table},
+        ).result_rows
+        assert part_type == "Wide"
+    finally:
+        store.command(f"SYSTEM START MERGES {table}")
