@@ -38,7 +38,8 @@ def test_an_alert_goes_by_its_topic_to_the_view(site: Site) -> None:
     with clickhouse_client(site.clickhouse) as client:
 
         def told() -> list[tuple[object, ...]]:
-            return list(client.query("SELECT dimension, state, revision FROM alerts ORDER BY dimension").result_rows)
+            rows = client.query("SELECT dimension, state, revision FROM alerts ORDER BY dimension").result_rows
+            return [tuple(row) for row in rows]
 
         wait_until(lambda: len(told()) == 2, what="two alerts in the view", timeout_s=60)
         assert told() == [("confidence", "open", 1), ("route", "open", 1)]
