@@ -10,7 +10,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test faults bench lint format lock clean
+.PHONY: help setup demo up down status test faults bench interop lint format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ faults: $(STAMP) ## Kill, freeze and starve the real stack, and count what is le
 
 bench: $(STAMP) ## Run the benchmarks and print one table
 	$(BIN)/python -m benchmarks $(ARGS)
+
+interop: $(STAMP) ## Build a real OpenTelemetry Collector (needs Go) and send through it
+	timeout 1800 $(BIN)/python -m interop.collector $(ARGS)
 
 lint: $(STAMP) ## Check format, style, types, layers and dependencies
 	$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""Causeline beside software of others: bounded runs, apart from the tests."""
