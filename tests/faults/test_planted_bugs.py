@@ -17,7 +17,6 @@ import pytest
 from typer.testing import CliRunner
 
 from causeline.cli.app import app
-from causeline.console.store import open_store
 from causeline.producers.tracer import Tracer
 from causeline.sinks.clickhouse import clickhouse_client
 from causeline.stack.endpoints import Endpoints
@@ -174,10 +173,8 @@ def test_without_tokens_the_views_alone_still_show_each_thing_once(site: Site) -
             client.command(f"ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = 0")
     with site.running("worker"), site.running("load", "crash_after_insert"):
         found = site.violations(site.publish())
-        with open_store(site.endpoints.clickhouse()) as store:
-            (stored,) = store.ask("SELECT count() AS rows, uniqExact(event_id) AS events FROM event_rows")
-    assert found == []
-    assert int(str(stored["rows"])) >= int(str(stored["events"]))
+        assert (site.folder / "died").exists()
+    assert found == [], f"seed {SEED}\n{report(found)}"
 
 
 def test_a_worker_that_dies_before_it_publishes_loses_nothing(site: Site) -> None:
