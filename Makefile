@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNS ?= 3000
 KEEP ?= 1
+JOBS ?= 2
 ARGS ?=
 
 export PYTHONDONTWRITEBYTECODE := 1
@@ -40,7 +41,7 @@ status: $(STAMP) ## Show what the local stack is doing
 
 test: $(STAMP) ## Run linters, types and every test but the fault runs
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest --ignore=tests/faults $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --ignore=tests/faults $(ARGS)
 
 faults: $(STAMP) ## Kill, freeze and starve the real stack, and count what is left
 	$(BIN)/pytest tests/faults $(ARGS)

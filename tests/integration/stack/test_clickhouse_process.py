@@ -213,7 +213,7 @@ def test_small_questions_are_answered_without_delay(process: ClickHouseProcess) 
             began = time.monotonic()
             assert client.post("/", content="SELECT 1").text == "1\n"
             seconds.append(time.monotonic() - began)
-    assert sorted(seconds)[10] < 0.03  # a delayed acknowledgement would be 0.04
+    assert min(seconds) < 0.03  # with a delayed acknowledgement each of them takes 0.04
 
 
 def test_more_requests_than_may_wait_are_told_to_come_again(tmp_path: Path) -> None:
@@ -224,8 +224,16 @@ def test_more_requests_than_may_wait_are_told_to_come_again(tmp_path: Path) -> N
     }
     with ClickHouseProcess(tmp_path / "server", limits) as process:
         slow = "SELECT sum(sleepEachRow(0.1)) FROM numbers(20) SETTINGS max_block_size = 1"
-        with ThreadPoolExecutor(6) as pool:
-            answers = list(pool.map(lambda _: ask(process, slow), range(6)))
+        auth = (process.endpoint.user, process.endpoint.password)
+        client = httpx.Client(base_url=process.endpoint.url, auth=auth, timeout=60, trust_env=False)
+        together = threading.Barrier(6)
+
+        def asked(_: int) -> httpx.Response:
+            together.wait()
+            return client.post("/", content=slow)
+
+        with client, ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(asked, range(6)))
         refused = [answer for answer in answers if answer.status_code == 503]
         assert len(refused) == 4
         assert {answer.headers["X-ClickHouse-Exception-Code"] for answer in refused} == {"202"}
