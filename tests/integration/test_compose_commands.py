@@ -37,7 +37,7 @@ SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[2] / "docker-compose.yml").read_text("utf-8")
 )["services"]
 ONE_SHOTS = ("topics", "migrate")
-LASTING = ("worker", "loader", "amender", "console", "receiver")
+LASTING = ("worker", "loader", "amender", "watch", "console", "receiver")
 REGISTRY = "CAUSELINE_REGISTRY_URL"
 _DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 

@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from causeline.schemas.errors import MalformedId, UsageError
+from causeline.schemas.vocabulary import EVAL_CASE_LABEL
+
+NOT_OF_A_GATE = f"labels['{EVAL_CASE_LABEL}'] = ''"
+"""Of `runs`: those of people. What an eval gate asked says nothing of what people asked."""
 
 _ID_TEXT = re.compile(r"[0-9a-f]{1,32}", re.ASCII)
 MAX_LIMIT = 100_000

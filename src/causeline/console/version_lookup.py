@@ -5,6 +5,7 @@ from typing import cast
 
 from causeline.console.answers import Record
 from causeline.console.compare_versions import BAD, Mean, Measured, Share, Versions, measured, share
+from causeline.console.run_filter import NOT_OF_A_GATE
 from causeline.console.store import Store
 
 RELEASE = "release"
@@ -37,7 +38,7 @@ def versions_of(store: Store, workflow: str, by: str, left: str, right: str, *, 
     where = (
         f"WHERE workflow = {{workflow:String}} AND {version} IN ({{left:String}}, {{right:String}})"
         " AND started_at >= fromUnixTimestamp64Micro({since:Int64})"
-        " AND labels['eval.case'] = ''"  # what an eval gate asked is not what people asked
+        f" AND {NOT_OF_A_GATE}"
     )
     given = {"workflow": workflow, "left": left, "right": right, "since": since_us}
     counts = ", ".join(f"countIf(ifNull({condition}, 0)) AS `{name}`" for name, condition in _SAYS.items())

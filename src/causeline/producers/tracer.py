@@ -35,7 +35,7 @@ from causeline.schemas import ids
 from causeline.schemas.clock import Clock, system_clock
 from causeline.schemas.policy import DEFAULT_POLICY, Policy, Rules
 from causeline.schemas.policy_file import read_policy
-from causeline.schemas.vocabulary import EvalOutcome, EventType, ReviewOutcome, StepKind
+from causeline.schemas.vocabulary import EVAL_CASE_LABEL, RELEASE_LABEL, EvalOutcome, EventType, ReviewOutcome, StepKind
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -113,7 +113,7 @@ class Tracer:
         )
 
     def _labelled(self, labels: Mapping[str, str] | None) -> Mapping[str, str] | None:
-        said = {"release": self.release, "eval.case": self.eval_case_id}
+        said = {RELEASE_LABEL: self.release, EVAL_CASE_LABEL: self.eval_case_id}
         ours = {name: value for name, value in said.items() if value is not None}
         if not ours or (labels is not None and not isinstance(labels, Mapping)):
             return labels

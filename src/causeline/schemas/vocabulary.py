@@ -2,6 +2,11 @@
 
 from enum import StrEnum
 
+RELEASE_LABEL = "release"
+"""The label of a run that names the release of the application it ran in."""
+EVAL_CASE_LABEL = "eval.case"
+"""The label of a run that an eval gate asked for: the case it answers. Such runs are not what people asked."""
+
 
 class EventType(StrEnum):
     """What an event says."""

@@ -28,7 +28,7 @@ class Ports:
 
 
 def stack_services(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> tuple[Service, ...]:
-    """Broker, engine, set-up, workers, loaders, console and receiver, each with what it waits for."""
+    """Broker, engine, set-up, workers, loaders, amender, watch, console and receiver, each with what it waits for."""
     return (
         kafka_service(settings, endpoints, ports),
         clickhouse_service(endpoints, ports),
@@ -105,6 +105,14 @@ def _our_own(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> lis
         Service(
             name="amend",
             argv=command("amend", "--follow"),
+            env=env,
+            depends=("topics", "migrate"),
+            ready=ready,
+            stop_timeout_s=30,
+        ),
+        Service(
+            name="watch",
+            argv=command("watch"),
             env=env,
             depends=("topics", "migrate"),
             ready=ready,

@@ -27,6 +27,7 @@ def put_runs(
     review: str = "NULL",
     label: str = "'en'",
     every: str = "number",
+    case: str = "''",
 ) -> None:
     """Insert `count` runs, evenly over a span; the SQL of a value may use `number` and `chance` (0 to 1 by run)."""
     sql = f"""
@@ -36,7 +37,7 @@ def put_runs(
         toDateTime64('{start}', 6, 'UTC')
             + toIntervalMicrosecond(intDiv((number - {first}) * {over_s} * 1000000, {count})) AS at,
         at + 1, at + 2, 'answered', {route}, 'm1', {fingerprint}, {confidence},
-        [], {review}, map('language', {label})
+        [], {review}, map('language', {label}, 'eval.case', {case})
     FROM (SELECT number, (cityHash64(number, '{workflow}') % 1000003) / 1000003 AS chance
           FROM numbers({first}, {count}))
     WHERE {where}

@@ -56,6 +56,15 @@ def test_every_dimension_of_a_run_is_counted_once(store: DriftStore, database: C
     }
 
 
+def test_what_an_eval_gate_asked_is_not_counted(store: DriftStore, database: ClickHouseConnection) -> None:
+    put_runs(database, 100)
+    put_runs(database, 50, first=100, case="if(number % 2 = 0, 'case-1', '')")
+    put_runs(database, 10, first=200, workflow="asked-by-gates-only", case="'case-2'")
+    pass_over(store)
+    assert sum(by_value(store, "route").values()) == 125
+    assert store.ask("SELECT DISTINCT workflow FROM rollups") == [{"workflow": "invoice"}]
+
+
 def test_a_second_pass_has_nothing_to_do(store: DriftStore, database: ClickHouseConnection) -> None:
     put_runs(database, 100)
     pass_over(store)

@@ -58,7 +58,7 @@ def test_the_stack_starts_broker_and_engine_side_by_side_and_set_up_before_worke
     assert levels == [
         ["kafka", "clickhouse"],
         ["topics", "migrate", "serve"],
-        ["worker-1", "worker-2", "load-1", "load-2", "amend", "receive"],
+        ["worker-1", "worker-2", "load-1", "load-2", "amend", "watch", "receive"],
     ]
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 from causeline.console.diagnosis.model import DriftAlert
 from causeline.console.drift.dimensions import band_parameters, value_sql
+from causeline.console.run_filter import NOT_OF_A_GATE
 from causeline.console.store import Store
 from causeline.schemas.errors import NotFound, UsageError
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
@@ -44,6 +45,7 @@ _EXAMPLES = """
 SELECT run_id FROM runs
 WHERE workflow = {{workflow:String}} AND started_at >= {{since:DateTime64(6, 'UTC')}}
     AND started_at < {{until:DateTime64(6, 'UTC')}} AND {value} = {{value:String}}
+    AND {people}
     AND ({{release:String}} = '' OR labels['release'] = {{release:String}})
 ORDER BY run_id LIMIT {{most:UInt32}}
 """
@@ -213,7 +215,7 @@ def _runs(
         **band_parameters(policy.rules(alert.workflow)),
         **parameters,
     }
-    return tuple(str(row["run_id"]) for row in store.ask(_EXAMPLES.format(value=sql), asked))
+    return tuple(str(row["run_id"]) for row in store.ask(_EXAMPLES.format(value=sql, people=NOT_OF_A_GATE), asked))
 
 
 def alerts_for_diagnosis(store: Store, workflow: str) -> tuple[DriftAlert, ...] | None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, stats
 
 from causeline.console.drift.counts import Floats
 
@@ -27,6 +26,8 @@ def g_test(before: Floats, after: Floats) -> GTest:
     """The G-test of homogeneity of two rows of counts over the same values; with one value there is nothing to tell."""
     if len(before) < 2 or not before.sum() or not after.sum():
         return GTest(0.0, 0, 1.0)
+    from scipy import stats  # noqa: PLC0415 - over a second to import, and a watch may wait long for its first window
+
     found = stats.chi2_contingency(np.vstack([before, after]), correction=False, lambda_="log-likelihood")
     return GTest(max(0.0, float(found.statistic)), int(found.dof), float(found.pvalue))
 
@@ -40,11 +41,15 @@ def total_variation(before: Floats, after: Floats) -> float:
 
 def adjusted(chances: Sequence[float]) -> tuple[float, ...]:
     """Benjamini and Hochberg's correction over everything tested in one window."""
+    from scipy import stats  # noqa: PLC0415
+
     return tuple(float(p) for p in stats.false_discovery_control(chances, method="bh")) if chances else ()
 
 
 @lru_cache(maxsize=4096)
 def _noncentrality(alpha: float, power: float, degrees: int) -> float:
+    from scipy import optimize, stats  # noqa: PLC0415
+
     critical = float(stats.chi2.isf(alpha, degrees))
 
     def lacking(value: float) -> float:

@@ -12,6 +12,7 @@ from typing import cast
 from causeline.console.drift.dimensions import WORST_PROVENANCE
 from causeline.console.drift.reading import as_int, as_moment
 from causeline.console.drift.windows import Length
+from causeline.console.run_filter import NOT_OF_A_GATE
 from causeline.console.store import Store
 
 _SCORES = """
@@ -24,10 +25,10 @@ SELECT
 FROM
 (
     SELECT *, <worst> AS worst FROM runs
-    WHERE workflow = {workflow:String} AND started_at >= {since:DateTime64(6, 'UTC')}
+    WHERE workflow = {workflow:String} AND started_at >= {since:DateTime64(6, 'UTC')} AND <people>
 )
 GROUP BY start ORDER BY start
-""".replace("<worst>", WORST_PROVENANCE)
+""".replace("<worst>", WORST_PROVENANCE).replace("<people>", NOT_OF_A_GATE)
 _STEPS = """
 SELECT
     toDateTime(toStartOfInterval(started_at, toIntervalSecond({length:UInt32})), 'UTC') AS start,
@@ -38,11 +39,11 @@ SELECT
 FROM
 (
     SELECT started_at, steps AS all_steps FROM runs
-    WHERE workflow = {workflow:String} AND started_at >= {since:DateTime64(6, 'UTC')}
+    WHERE workflow = {workflow:String} AND started_at >= {since:DateTime64(6, 'UTC')} AND <people>
 )
 ARRAY JOIN all_steps AS step
 GROUP BY start, kind ORDER BY start, kind
-"""
+""".replace("<people>", NOT_OF_A_GATE)
 
 
 @dataclass(frozen=True, slots=True)

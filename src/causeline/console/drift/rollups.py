@@ -17,6 +17,7 @@ from causeline.console.drift.dimensions import anchors_sql, band_parameters, dim
 from causeline.console.drift.reading import as_int, as_moment, cells_of
 from causeline.console.drift.store import RowStore
 from causeline.console.drift.windows import BASE
+from causeline.console.run_filter import NOT_OF_A_GATE
 from causeline.console.store import Store
 from causeline.schemas.policy import Policy
 from causeline.sinks.tables import ROLLUPS_TABLE
@@ -34,9 +35,9 @@ SELECT
     count() AS runs,
     groupBitXor(cityHash64(run_id, revision, ifNull(policy_hash, ''), toUnixTimestamp64Micro(closed_at))) AS fingerprint
 FROM runs
-WHERE started_at >= {since:DateTime64(6, 'UTC')} AND started_at < {until:DateTime64(6, 'UTC')}
+WHERE started_at >= {since:DateTime64(6, 'UTC')} AND started_at < {until:DateTime64(6, 'UTC')} AND <people>
 GROUP BY workflow, window_start
-"""
+""".replace("<people>", NOT_OF_A_GATE)
 _STORED = """
 SELECT workflow, window_start, runs, fingerprint, version FROM rollup_rows FINAL
 WHERE window_start >= {since:DateTime('UTC')} AND window_start < {until:DateTime('UTC')}
@@ -53,6 +54,7 @@ FROM
     WHERE workflow = {{workflow:String}}
         AND started_at >= {{since:DateTime64(6, 'UTC')}} AND started_at < {{until:DateTime64(6, 'UTC')}}
         AND toStartOfInterval(started_at, toIntervalSecond({{base:UInt32}})) IN {{windows:Array(DateTime('UTC'))}}
+        AND {people}
 )
 GROUP BY window_start, dimension, value, anchors
 """
@@ -98,7 +100,7 @@ def roll_up(store: RowStore, stale: Sequence[Stale], policy: Policy, labels: Seq
 def _count(
     store: Store, workflow: str, stale: Sequence[Stale], policy: Policy, labels: Sequence[str]
 ) -> Mapping[datetime, Mapping[str, Counts]]:
-    sql = _COUNT.format(anchors=anchors_sql(), dimensions=dimensions_sql(len(labels)))
+    sql = _COUNT.format(anchors=anchors_sql(), dimensions=dimensions_sql(len(labels)), people=NOT_OF_A_GATE)
     rows = store.ask(
         sql,
         {

@@ -13,6 +13,7 @@ SELECT
     sum(retry_count) AS retries
 FROM runs
 WHERE started_at >= {since:DateTime64(6, 'UTC')} AND (workflow = {workflow:String} OR {workflow:String} = '')
+    AND labels['eval.case'] = ''
     AND (final_state != 'answered' OR final_state IS NULL OR status = 'error')
 GROUP BY workflow, final_state, error_step
 ORDER BY cost_usd DESC, runs DESC, workflow, final_state, error_step

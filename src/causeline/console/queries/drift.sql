@@ -16,5 +16,6 @@ SELECT
     round(avg(confidence), 4) AS mean_confidence
 FROM runs
 WHERE started_at >= {since:DateTime64(6, 'UTC')} AND (workflow = {workflow:String} OR {workflow:String} = '')
+    AND labels['eval.case'] = ''
 GROUP BY workflow, window, model_name, system_fingerprint, prompt_version
 ORDER BY workflow, window, runs DESC, model_name, system_fingerprint, prompt_version

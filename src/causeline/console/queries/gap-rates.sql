@@ -16,6 +16,7 @@ SELECT
     countIf(has(gap_kinds, 'source_conflict')) AS source_conflict
 FROM runs
 WHERE started_at >= {since:DateTime64(6, 'UTC')} AND (workflow = {workflow:String} OR {workflow:String} = '')
+    AND labels['eval.case'] = ''
 GROUP BY workflow, model_name, prompt_version, parser_version, route
 HAVING runs >= {min_runs:UInt32}
 ORDER BY gap_rate DESC, runs DESC, workflow, model_name, prompt_version, parser_version, route

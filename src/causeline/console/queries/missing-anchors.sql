@@ -6,6 +6,7 @@ WITH of_workflow AS
     SELECT workflow, count() AS all_runs
     FROM runs
     WHERE started_at >= {since:DateTime64(6, 'UTC')} AND (workflow = {workflow:String} OR {workflow:String} = '')
+        AND labels['eval.case'] = ''
     GROUP BY workflow
 )
 SELECT
@@ -19,6 +20,7 @@ FROM
     SELECT workflow, run_id, arrayJoin(missing_anchors) AS anchor
     FROM runs
     WHERE started_at >= {since:DateTime64(6, 'UTC')} AND (workflow = {workflow:String} OR {workflow:String} = '')
+        AND labels['eval.case'] = ''
 ) AS lacking
 INNER JOIN of_workflow USING (workflow)
 GROUP BY workflow, anchor

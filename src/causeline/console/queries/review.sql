@@ -13,5 +13,6 @@ SELECT
     round(if(reviewed = 0, 0, (overridden + rejected) / reviewed), 4) AS corrected_share
 FROM runs
 WHERE started_at >= {since:DateTime64(6, 'UTC')} AND (workflow = {workflow:String} OR {workflow:String} = '')
+    AND labels['eval.case'] = ''
 GROUP BY workflow
 ORDER BY corrected_share DESC, workflow

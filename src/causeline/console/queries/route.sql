@@ -15,5 +15,6 @@ SELECT
     countIf(final_state != 'answered') AS not_answered
 FROM runs
 WHERE started_at >= {since:DateTime64(6, 'UTC')} AND (workflow = {workflow:String} OR {workflow:String} = '')
+    AND labels['eval.case'] = ''
 GROUP BY workflow, route, route_policy_version
 ORDER BY workflow, runs DESC, route, route_policy_version

@@ -15,5 +15,6 @@ SELECT
     topKArray(3)(validation_errors) AS commonest_errors
 FROM runs
 WHERE started_at >= {since:DateTime64(6, 'UTC')} AND (workflow = {workflow:String} OR {workflow:String} = '')
+    AND labels['eval.case'] = ''
 GROUP BY workflow, model_name, prompt_version, schema_version
 ORDER BY invalid_share DESC, runs DESC, workflow, model_name, prompt_version, schema_version

@@ -12,5 +12,6 @@ SELECT
     round((parse_failed + missing_citation) / runs, 4) AS suspect_share
 FROM runs
 WHERE started_at >= {since:DateTime64(6, 'UTC')} AND (workflow = {workflow:String} OR {workflow:String} = '')
+    AND labels['eval.case'] = ''
 GROUP BY workflow, parser_version
 ORDER BY suspect_share DESC, runs DESC, workflow, parser_version

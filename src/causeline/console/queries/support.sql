@@ -13,5 +13,6 @@ SELECT
 FROM runs
 ARRAY JOIN gaps AS gap
 WHERE started_at >= {since:DateTime64(6, 'UTC')} AND (workflow = {workflow:String} OR {workflow:String} = '')
+    AND labels['eval.case'] = ''
 GROUP BY workflow, field, kind, next_step
 ORDER BY runs DESC, workflow, field, kind, next_step

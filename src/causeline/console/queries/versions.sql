@@ -25,5 +25,6 @@ SELECT
     max(started_at) AS last_seen
 FROM runs
 WHERE started_at >= {since:DateTime64(6, 'UTC')} AND workflow = {workflow:String}
+    AND labels['eval.case'] = ''
 GROUP BY version
 ORDER BY runs DESC, version
