@@ -8,7 +8,7 @@ from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.kafka import running_broker
 from causeline.stack.local import down, up
-from causeline.stack.services import Ports, clickhouse_service
+from causeline.stack.services import Ports, clickhouse_service, stack_services
 from causeline.stack.settings import StackSettings
 from causeline.stack.supervisor import Service
 
@@ -35,6 +35,11 @@ def clickhouse() -> Iterator[ClickHouseConnection]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Endpoints]:
     """The whole stack, shared by the session: worker, loader and console, on the default topics and database."""
-    endpoints = up(StackSettings(ephemeral=True))
+
+    def with_metrics(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> tuple[Service, ...]:
+        services = stack_services(settings, endpoints, ports)
+        return tuple(each.model_copy(update={"env": {**each.env, "CAUSELINE_HEALTH_PORT": "0"}}) for each in services)
+
+    endpoints = up(StackSettings(ephemeral=True), services_of=with_metrics)
     yield endpoints
     down(endpoints.state_dir)

@@ -224,7 +224,9 @@ EXCEPTION_TYPE: Final = "exception.type"
 
 NEVER_LABELS: Final = (
     ".message", ".stacktrace", ".text", ".content", ".body", ".value", ".query", ".email", ".full_name", ".explanation",
-    "password", "secret", "api_key", "authorization", "cookie",
+    "password", "secret", "api_key", "api-key", "apikey", "authorization", "cookie", "credential", "credentials",
+    "-token", "_token", ".token", "private_key", "certificate", "url.full", "http.url", "http.target",
+    "enduser.id", "user.name", "db.statement",
 )  # fmt: skip
 """Endings of keys whose value may be content, or a secret: it is dropped and counted, however small."""
 

@@ -151,6 +151,26 @@ def test_what_is_neither_mapped_nor_small_is_dropped_and_counted(door: Door) -> 
     assert door.intake.dropped == {"huge": 1, "user.email": 1}
 
 
+def test_a_mask_sees_labels_too(tmp_path: Path) -> None:
+    def mask(key: str, text: str) -> str | None:
+        if key == "shop.note":
+            raise ValueError(text)
+        return None if key == "shop.till" else text.replace("greta", "***")
+
+    door = Door(tmp_path, mask=mask)
+    try:
+        app = Recorded()
+        with app.span("answer", shop__customer="greta", shop__note="greta", shop__till="7", shop__tier="gold"):
+            pass
+        door.post(app.body())
+        [run] = door.runs.values()
+        assert run.steps[0].labels == {"shop.customer": "***", "shop.tier": "gold"}
+        assert door.keeper.mask_failed >= 1
+        assert {"shop.note", "shop.till"} <= door.intake.dropped.keys()
+    finally:
+        door.close()
+
+
 def test_a_mask_that_fails_keeps_nothing(tmp_path: Path) -> None:
     def mask(key: str, text: str) -> str | None:
         if "days" in text:

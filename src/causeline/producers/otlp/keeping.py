@@ -10,6 +10,7 @@ from causeline.producers.otlp.drafts import Content, Draft
 from causeline.producers.otlp.telemetry import Value
 from causeline.producers.otlp.values import as_json
 from causeline.schemas.errors import UsageError
+from causeline.schemas.events import MAX_LABEL_CHARS
 
 MaskText = Callable[[str, str], str | None]
 """Given an attribute's key and its text; gives the text to keep, or None for nothing."""
@@ -32,6 +33,7 @@ class Keeper:
         for draft in drafts:
             self._count(draft.dropped)
             for event in draft.events:
+                self._mask_labels(event.fields)
                 for name, value in event.fields.items():
                     found = [value] if isinstance(value, Content) else _contents(value)
                     if found:
@@ -72,6 +74,20 @@ class Keeper:
             self.mask_failed += 1
             return None
         return masked if isinstance(masked, str) else None
+
+    def _mask_labels(self, fields: dict[str, Any]) -> None:
+        """The masking function sees labels too: they travel with the events."""
+        labels = fields.get("labels")
+        if self._mask is None or not labels:
+            return
+        kept = {}
+        for key, text in labels.items():
+            masked = self._mask_text(key, text)
+            if masked is None or len(masked) > MAX_LABEL_CHARS:
+                self._count([key])
+            else:
+                kept[key] = masked
+        fields["labels"] = kept
 
     def _count(self, keys: Iterable[str]) -> None:
         for key in keys:
