@@ -1,19 +1,15 @@
 """Events that stand for events that were lost: one for each run, so that the loss is in its record."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from causeline.schemas import catalogue, ids, wire
 from causeline.schemas.clock import system_clock
 from causeline.schemas.encode import RunWriter
 from causeline.schemas.errors import CauselineError
+from causeline.schemas.measures import LOSS_ERROR, LOSS_STEP, LOST_EVENTS
 from causeline.schemas.topics import EVENTS
 from causeline.schemas.vocabulary import EventType, Status, StepKind
-
-STEP_NAME: Final = "causeline.spool"
-LOST_LABEL: Final = "lost.events"
-"""Label with the number of events that a run has lost."""
-_ERROR: Final = "EventsLost"
 
 
 def loss_events(items: Iterable[bytes], emitter_id: str) -> list[bytes]:
@@ -33,9 +29,9 @@ def loss_events(items: Iterable[bytes], emitter_id: str) -> list[bytes]:
 
 
 def _weight(record: Mapping[str, Any]) -> int:
-    if record["step_name"] != STEP_NAME:
+    if record["step_name"] != LOSS_STEP:
         return 1
-    return next((int(pair["value"]) for pair in record["labels"] if pair["key"] == LOST_LABEL), 1)
+    return next((int(pair["value"]) for pair in record["labels"] if pair["key"] == LOST_EVENTS), 1)
 
 
 def _loss(record: Mapping[str, Any], lost: int, emitter_id: str) -> bytes:
@@ -50,10 +46,10 @@ def _loss(record: Mapping[str, Any], lost: int, emitter_id: str) -> bytes:
     fields = {
         "step_id": ids.new_step_id(),
         "step_kind": StepKind.CUSTOM,
-        "step_name": STEP_NAME,
+        "step_name": LOSS_STEP,
         "started_at": now,
         "status": Status.SKIPPED,
-        "error_type": _ERROR,
-        "labels": {LOST_LABEL: str(lost)},
+        "error_type": LOSS_ERROR,
+        "labels": {LOST_EVENTS: str(lost)},
     }
     return writer.write(EventType.STEP_FINISHED, seq=0, occurred_at=now, fields=fields)[1]

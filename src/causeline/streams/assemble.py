@@ -17,7 +17,7 @@ from causeline.streams.shapes import no_runs, run_columns
 from causeline.streams.totals import evidence_refs, run_labels, totals
 from causeline.streams.verdict import losses, missing, verdict
 
-ASSEMBLER_VERSION = "2"
+ASSEMBLER_VERSION = "3"
 """Raised with every change of what the same events give."""
 
 CANONICAL_ORDER = ("occurred_at", "emitter_id", "seq", "event_id")

@@ -3,6 +3,7 @@
 import polars as pl
 
 from causeline.schemas.events import UNNUMBERED_EMITTER
+from causeline.schemas.measures import LOSS_ERROR, LOSS_STEP, LOST_EVENTS
 from causeline.schemas.vocabulary import CloseReason, EventType, Verdict
 from causeline.streams.distinct import RUN
 
@@ -11,8 +12,10 @@ _MOST_LOST = 2**40
 
 
 def losses(events: pl.DataFrame) -> pl.DataFrame:
-    """Per run `events_lost`: for each emitter the holes in its sequence numbers, up to what it says it sent."""
-    return (
+    """Per run `events_lost`: for each emitter the holes in its sequence numbers, up to what it says it sent; or what
+    its emitters told that they lost, where that is more. `_told_lost` is the latter alone.
+    """
+    holes = (
         events.lazy()
         .group_by(RUN, "emitter_id")
         .agg(
@@ -27,6 +30,27 @@ def losses(events: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("top").clip(0, _MOST_LOST).sum().alias("events_lost"))
         .collect()
     )
+    return (
+        holes.join(_told_lost(events), on=RUN, how="left")
+        .with_columns(pl.col("_told_lost").fill_null(0))
+        .with_columns(pl.max_horizontal("events_lost", "_told_lost"))
+    )
+
+
+def _told_lost(events: pl.DataFrame) -> pl.DataFrame:
+    """Per run with an event that stands for lost ones, how many it says they were: at least one."""
+    told = events.filter(
+        pl.col("event_type") == EventType.STEP_FINISHED,
+        pl.col("step_name") == LOSS_STEP,
+        pl.col("error_type") == LOSS_ERROR,
+    ).select(RUN, "labels")
+    said = pl.col("labels").list.eval(
+        pl.when(pl.element().struct.field("key") == LOST_EVENTS).then(
+            pl.element().struct.field("value").cast(pl.Int64, strict=False)
+        )
+    )
+    lost = said.list.max().fill_null(1).clip(1, _MOST_LOST).alias("_told_lost")
+    return told.select(RUN, lost).group_by(RUN).agg(pl.col("_told_lost").sum())
 
 
 def missing(runs: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
@@ -93,7 +117,10 @@ def _with_parents(absent: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 
 
 def verdict() -> pl.Expr:
-    """The verdict of runs with `_finished`, `missing`, `events_lost` and `close_reason`."""
+    """The verdict of runs with `_finished`, `missing`, `events_lost`, `_told_lost` and `close_reason`.
+
+    A run whose end may be among the events that are told to be lost is partial: nothing says that it never ended.
+    """
     whole = (
         (pl.col("missing").list.len() == 0)
         & (pl.col("events_lost") == 0)
@@ -102,7 +129,7 @@ def verdict() -> pl.Expr:
     return (
         pl.when(whole)
         .then(pl.lit(Verdict.COMPLETE.value))
-        .when(pl.col("_finished") | (pl.col("close_reason") == CloseReason.OVERFLOW))
+        .when(pl.col("_finished") | (pl.col("_told_lost") > 0) | (pl.col("close_reason") == CloseReason.OVERFLOW))
         .then(pl.lit(Verdict.PARTIAL.value))
         .otherwise(pl.lit(Verdict.UNFINISHED.value))
         .alias("verdict")

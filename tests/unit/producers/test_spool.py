@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from causeline.producers.batches import Batch
 from causeline.producers.emitter import Emitter
-from causeline.producers.losses import LOST_LABEL, STEP_NAME
 from causeline.producers.outage import Outage
 from causeline.producers.segments import Segment, segments_in
 from causeline.producers.settings import EmitterSettings
@@ -28,6 +27,7 @@ from causeline.schemas import catalogue, wire
 from causeline.schemas.encode import RunWriter
 from causeline.schemas.errors import EnvironmentFault
 from causeline.schemas.ids import new_run_id
+from causeline.schemas.measures import LOSS_STEP, LOST_EVENTS
 from causeline.schemas.vocabulary import EventType
 from causeline.stack.waiting import wait_until
 from tests.unit.producers.recording import QUICK, RecordingTransport
@@ -152,9 +152,9 @@ def test_a_full_spool_drops_its_oldest_events_and_their_runs_say_how_many(tmp_pa
     losses, kept = Counter[str](), Counter[str]()
     while (record := spool.take()) is not None:
         for read in _decoded(record.items()):
-            if read["step_name"] == STEP_NAME:
+            if read["step_name"] == LOSS_STEP:
                 (pair,) = read["labels"]
-                assert (pair["key"], read["error_type"], read["status"]) == (LOST_LABEL, "EventsLost", "skipped")
+                assert (pair["key"], read["error_type"], read["status"]) == (LOST_EVENTS, "EventsLost", "skipped")
                 losses[read["run_id"]] += int(pair["value"])
             else:
                 kept[read["run_id"]] += 1

@@ -58,14 +58,15 @@ def _run(events: list[Event], closed_at: int, policy: Policy) -> Run:
     run |= _sums(steps)
     run |= _notable(steps)
     missing = _missing(events, starts, ends)
-    lost = _lost(events)
+    told = _told_lost(events)
+    lost = max(_lost(events), told)
     whole = not missing and not lost
     run |= {
         "revision": len(events),
         "events": len(events),
         "events_lost": lost,
         "missing": missing,
-        "verdict": "complete" if whole else "partial" if ends else "unfinished",
+        "verdict": "complete" if whole else "partial" if ends or told else "unfinished",
         "close_reason": "finished" if whole else "grace" if ends else "idle",
         "amended": False,
         "closed_at": closed_at,
@@ -131,6 +132,23 @@ def _lost(events: Sequence[Event]) -> int:
         expected = max(e.get("expected_events") or 0 for e in events if e["emitter_id"] == emitter)
         lost += min(2**40, max(0, max(max(seqs) + 1, expected) - len(seqs)))
     return lost
+
+
+def _told_lost(events: Sequence[Event]) -> int:
+    """What the events that stand for lost ones say: each at least one."""
+    told = 0
+    for e in events:
+        is_loss = e["event_type"] == "step_finished" and e["step_name"] == "causeline.spool"
+        if is_loss and e["error_type"] == "EventsLost":
+            said = [
+                int(pair["value"]) for pair in e["labels"] if pair["key"] == "lost.events" and _is_int(pair["value"])
+            ]
+            told += min(2**40, max([1, *said]))
+    return told
+
+
+def _is_int(text: str) -> bool:
+    return text.isascii() and text.removeprefix("-").isdigit() and -(2**63) <= int(text) < 2**63
 
 
 def _missing(events: Sequence[Event], starts: Sequence[Event], ends: Sequence[Event]) -> list[str]:

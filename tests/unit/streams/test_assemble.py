@@ -207,3 +207,45 @@ def test_every_side_of_a_conflict_is_kept_and_weighed_by_the_policy() -> None:
     (gap,) = run["gaps"]
     assert (gap["threshold"], gap["next_step"], gap["decided_next_step"]) == (0.95, "escalate", "review")
     assert run["evidence"][0]["retry_count"] == 1
+
+
+def loss(seq: int = 0, *, emitter: str = "spool", said: str = "2") -> Record:
+    return event(
+        "step_finished",
+        seq=seq,
+        emitter=emitter,
+        step_name="causeline.spool",
+        status="skipped",
+        error_type="EventsLost",
+        labels=[{"key": "lost.events", "value": said}],
+    )
+
+
+def test_a_run_whose_end_was_told_to_be_lost_is_partial_and_counts_what_was_told() -> None:
+    run = one_run(*whole_run(1)[:3], loss(said="2"))
+    assert (run["verdict"], run["events_lost"], run["missing"]) == ("partial", 2, ["end"])
+
+
+def test_a_told_loss_makes_an_ended_run_partial_where_no_number_shows_it() -> None:
+    run = one_run(*whole_run(1), loss(said="7"), loss(emitter="other", said="4"))
+    assert (run["verdict"], run["events_lost"], run["missing"]) == ("partial", 11, [])
+
+
+@pytest.mark.parametrize(
+    ("said", "counted"), [("", 1), ("many", 1), ("-3", 1), ("0", 1), ("9" * 30, 1), ("9" * 18, 2**40)]
+)
+def test_a_told_loss_is_at_least_one_and_no_number_of_its_is_trusted(said: str, counted: int) -> None:
+    assert one_run(*whole_run(1), loss(said=said))["events_lost"] == counted
+
+
+def test_holes_and_told_losses_are_not_added() -> None:
+    events = whole_run(1)
+    run = one_run(events[0], *events[3:], loss(said="1"))
+    assert (run["verdict"], run["events_lost"]) == ("partial", 2)
+
+
+@given(st.lists(st.sampled_from(["1", "3", "x", ""]), max_size=3), st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_the_reference_counts_told_losses_alike(said: list[str], ended: bool) -> None:
+    events = [*whole_run(1)[: 5 if ended else 4], *(loss(n, said=text) for n, text in enumerate(said))]
+    assert without_coordinates(assembled(events)) == without_coordinates(reference_runs(events))
