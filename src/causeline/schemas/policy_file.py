@@ -52,7 +52,7 @@ def parse_policy(text: str, name: str = "policy") -> Policy:
     """The policy of a TOML text; raises InvalidPolicy with every problem, its line and its key."""
     try:
         tables = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError of its own, or Python's for a number of 5,000 digits
         raise InvalidPolicy(name, [Problem(0, "", _toml_message(error))]) from None
     try:
         return Policy.model_validate(tables)
