@@ -1,17 +1,23 @@
 """`python -m tests.faults.bugged BUG COMMAND…`: our own commands with a bug in them, or dying at the worst moment.
 
 Only tests start this: nothing in the package can be told to misbehave. A process dies once, at its first chance, and
-leaves the file that CAUSELINE_TEST_MARK names, so that its successor works on as the bug would have it.
+leaves the name of its bug in the file that CAUSELINE_TEST_MARK names, so that its successor works on as the bug would
+have it and the test can tell where it died. A bug that kills nothing leaves its name when it first does harm.
 """
 
 import os
+import secrets
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from causeline.sinks.loader.buffer import PartitionBuffer
 from causeline.sinks.loader.delivery import Delivery
+from causeline.sinks.loader.encoding import Insert
 from causeline.sinks.loader.loop import Loader
+from causeline.sinks.loader.sending import ClickHouseSender
 from causeline.streams.amender import amender
 from causeline.streams.joiner import Outgoing
 from causeline.streams.outbox import Outbox
@@ -23,10 +29,19 @@ def _replace(owner: object, name: str, value: object) -> None:
     setattr(owner, name, value)
 
 
+def _mark() -> Path:
+    return Path(os.environ["CAUSELINE_TEST_MARK"])
+
+
+def _leave_mark() -> None:
+    half = _mark().with_suffix(f".{os.getpid()}")
+    half.write_text(sys.argv[0], "utf-8")
+    half.rename(_mark())  # whoever sees it sees all of it
+
+
 def _die_once() -> None:
-    mark = Path(os.environ["CAUSELINE_TEST_MARK"])
-    if not mark.exists():
-        mark.touch()
+    if not _mark().exists():
+        _leave_mark()
         os._exit(_DIED)
 
 
@@ -53,6 +68,29 @@ def _crash_after_insert() -> None:
     _replace(Loader, "_finish", dies)
 
 
+def _recut_after_insert() -> None:
+    """The real code, dying after an insert of one message; its successor cuts the same messages into other inserts."""
+    made = PartitionBuffer.__init__
+    first_life = not _mark().exists()
+
+    def cuts_small(self: PartitionBuffer, max_rows: int, *rest: Any) -> None:
+        made(self, 1 if first_life else max_rows, *rest)
+
+    _replace(PartitionBuffer, "__init__", cuts_small)
+    _crash_after_insert()
+
+
+def _token_made_anew() -> None:
+    """Each attempt has a token of its own; dies after its insert."""
+    send = ClickHouseSender.send
+
+    def sends_anew(self: ClickHouseSender, insert: Insert) -> None:
+        send(self, replace(insert, token=secrets.token_hex(16)))
+
+    _replace(ClickHouseSender, "send", sends_anew)
+    _crash_after_insert()
+
+
 def _commit_before_insert() -> None:
     """The offset is committed as soon as a batch is taken: what dies on its way to the store is never read again."""
     start = Loader._start
@@ -74,7 +112,7 @@ def _hold_deliveries() -> None:
     deliver = Delivery.deliver
 
     def waits(self: Delivery, route: Any, batch: Any, cancelled: Any) -> Any:
-        if not Path(os.environ["CAUSELINE_TEST_MARK"]).exists():
+        if not _mark().exists():
             cancelled.wait(60)
         return deliver(self, route, batch, cancelled)
 
@@ -100,7 +138,7 @@ def _ack_before_publish() -> None:
     publish = Outbox.publish
 
     def lets_go(self: Outbox, outgoing: Outgoing) -> None:
-        if outgoing.topic.name == "runs" and not Path(os.environ["CAUSELINE_TEST_MARK"]).exists():
+        if outgoing.topic.name == "runs" and not _mark().exists():
             outgoing.delivered()
             self._loop.call_later(4.0, _die_once)  # after the offset is committed, before the run would be sent
             return
@@ -114,13 +152,15 @@ def _ack_before_publish() -> None:
 
 def _lose_revision() -> None:
     """The late batch is committed though its run's next revision was not published."""
-    _replace(amender, "publish_runs", lambda *_given, **_named: None)
+    _replace(amender, "publish_runs", lambda *_given, **_named: _leave_mark())
 
 
 BUGS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
     "crash_before_insert": _crash_before_insert,
     "crash_after_insert": _crash_after_insert,
+    "recut_after_insert": _recut_after_insert,
+    "token_made_anew": _token_made_anew,
     "commit_before_insert": _commit_before_insert,
     "crash_before_publish": _crash_before_publish,
     "ack_before_publish": _ack_before_publish,
@@ -129,8 +169,8 @@ BUGS: dict[str, Callable[[], None]] = {
 
 
 if __name__ == "__main__":
-    BUGS[sys.argv[1]]()
-    sys.argv = ["causeline", *sys.argv[2:]]
+    sys.argv = sys.argv[1:]  # the command's name is the bug's, which is what a mark says
+    BUGS[sys.argv[0]]()
     from causeline.cli import main
 
     main()

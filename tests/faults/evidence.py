@@ -1,5 +1,6 @@
 """What the oracle is told, read where it stands: the views, the broker's offsets, the topic itself, the processes."""
 
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import psutil
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from causeline.console.store import open_store
+from causeline.console.store import open_store, translated
 from causeline.schemas import wire
 from causeline.schemas.errors import UnreadableMessage
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import EVENTS, TOPICS
+from causeline.sinks.clickhouse import clickhouse_client
 from causeline.sinks.loader.routes import routes
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.local import status
@@ -22,22 +24,28 @@ Place = tuple[str, int]
 
 _TIMEOUT_S = 10.0
 _SCHEMAS = Schemas()
+now_s = time.monotonic
+"""The clock that waiting is measured by, seconds."""
 
 
-def read_views(endpoints: Endpoints, project: str) -> Seen:
+def read_views(endpoints: Endpoints, project: str, parts: int = 1) -> Seen:
     """All that the views show of `project`, row by row, and the events that stand in dead letters."""
-    with open_store(endpoints.clickhouse()) as store:
-        mine = {"project": project}
-        events = store.ask("SELECT event_id FROM events WHERE project = {project:String}", mine)
-        runs = store.ask("SELECT run_id, verdict, events, events_lost FROM runs WHERE project = {project:String}", mine)
-        letters = store.ask("SELECT topic, hex(value) AS value FROM dead_letters")
+    with clickhouse_client(endpoints.clickhouse()) as client, translated(endpoints.clickhouse()):
+        event_ids: list[str] = []
+        for part in range(parts):  # a large project is asked for piece by piece
+            asked = "SELECT event_id FROM events WHERE project = {project:String}"
+            asked += " AND cityHash64(event_id) % {n:UInt8} = {part:UInt8}"
+            mine: dict[str, object] = {"project": project, "n": parts, "part": part}
+            event_ids += [str(each) for [each] in client.query(asked, parameters=mine).result_rows]
+        runs = client.query(
+            "SELECT run_id, verdict, events, events_lost FROM runs WHERE project = {project:String}",
+            parameters={"project": project},
+        ).result_rows
+        letters = client.query("SELECT hex(value) FROM dead_letters").result_rows
     return Seen(
-        event_ids=[str(row["event_id"]) for row in events],
-        runs=[
-            RunSeen(str(row["run_id"]), str(row["verdict"]), int(str(row["events"])), int(str(row["events_lost"])))
-            for row in runs
-        ],
-        dead=frozenset(_events_in(bytes.fromhex(str(row["value"])) for row in letters)),
+        event_ids=event_ids,
+        runs=[RunSeen(str(run_id), str(verdict), int(events), int(lost)) for run_id, verdict, events, lost in runs],
+        dead=frozenset(_events_in(bytes.fromhex(str(value)) for [value] in letters)),
     )
 
 
@@ -122,6 +130,14 @@ def peak_rss(pid: int) -> int:
         return 0
     high = [int(line.split()[1]) * 1024 for line in status_lines if line.startswith("VmHWM:")]
     return max([info.rss, *high])
+
+
+def rss_of(pid: int) -> int:
+    """The memory that a process holds now, bytes; 0 when it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def _events_in(values: Iterable[bytes]) -> set[str]:

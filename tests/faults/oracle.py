@@ -87,6 +87,15 @@ def judge_measures(measured: Measured, *, fresh_within_s: float, rss_cap: int) -
     return found
 
 
+def judge_stored(rows: Mapping[str, tuple[int, int]]) -> list[Violation]:
+    """D below the views: each table that holds more rows than distinct keys, from its rows and distinct keys."""
+    return [
+        Violation("D", table, f"holds {count} rows of {distinct} keys")
+        for table, (count, distinct) in sorted(rows.items())
+        if count != distinct
+    ]
+
+
 def report(violations: Sequence[Violation], whereabouts: Mapping[str, str] | None = None) -> str:
     """The violations by letter, a few of each with where they were last seen; one line each."""
     known = whereabouts or {}

@@ -16,12 +16,12 @@ T = TypeVar("T")
 class RecordingEmitter(Emitter):
     """An emitter that notes what it was handed, before, and what the broker acknowledged, after."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    def __init__(self, endpoints: Endpoints, **settings: object) -> None:
         self._lock = threading.Lock()
         self._emitted: dict[str, str] = {}
         self._acknowledged: set[str] = set()
         super().__init__(
-            EmitterSettings(topic_prefix=endpoints.topic_prefix, delivery_timeout_s=120),
+            EmitterSettings.model_validate({"topic_prefix": endpoints.topic_prefix, **settings}),
             kafka=endpoints.kafka(),
             on_delivered=self._note,
         )

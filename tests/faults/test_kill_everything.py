@@ -1,14 +1,12 @@
 """Worker, loader, engine and broker each die once while runs are published: nothing acknowledged is lost or doubled.
 
-CAUSELINE_FAULTS_RUNS=20000 is the long version, CAUSELINE_FAULTS_SEED=<n> repeats one.
+CAUSELINE_FAULTS_RUNS=20000 is a longer version, CAUSELINE_FAULTS_SEED=<n> repeats one.
 """
 
 import os
 import random
-import secrets
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,7 +28,6 @@ from tests.faults.recorder import RecordingEmitter, spread
 pytestmark = pytest.mark.stack
 
 RUNS = int(os.environ.get("CAUSELINE_FAULTS_RUNS", "1500"))
-SEED = int(os.environ.get("CAUSELINE_FAULTS_SEED", secrets.randbelow(1_000_000)))
 VICTIMS = ("worker-1", "load-1", "clickhouse", "kafka")
 OURS = ("worker-1", "load-1")
 PROJECT, FRESH = "faults", "faults-fresh"
@@ -49,17 +46,18 @@ def private_stack(tmp_path: Path) -> Iterator[Endpoints]:
     down(endpoints.state_dir)
 
 
-def tell(line: str) -> None:
-    sys.stdout.write(line + "\n")
+Tell = Callable[[str], None]
 
 
-def test_every_process_dies_once_and_nothing_acknowledged_is_lost(private_stack: Endpoints, tmp_path: Path) -> None:
-    tell(f"seed {SEED}, {RUNS} runs: repeat with CAUSELINE_FAULTS_SEED={SEED} CAUSELINE_FAULTS_RUNS={RUNS}")
-    ledger, killed = publish_under_fire(private_stack, tmp_path / "truth.jsonl")
+def test_every_process_dies_once_and_nothing_acknowledged_is_lost(
+    private_stack: Endpoints, tmp_path: Path, seed: int, tell: Tell
+) -> None:
+    tell(f"{RUNS} runs: repeat with CAUSELINE_FAULTS_SEED={seed} CAUSELINE_FAULTS_RUNS={RUNS}")
+    ledger, killed = publish_under_fire(private_stack, tmp_path / "truth.jsonl", seed, tell)
     wait_until_recovered(private_stack)
 
-    wait_until_visible(private_stack, ledger)
-    fresh_s = seconds_to_a_fresh_run(private_stack)
+    wait_until_visible(private_stack, ledger, tell)
+    fresh_s = seconds_to_a_fresh_run(private_stack, tell)
     measured = Measured(fresh_s, peaks(private_stack, killed))
     seen = evidence.read_views(private_stack, PROJECT)
     tell(f"{len(ledger.emitted)} events of {len(ledger.runs)} runs emitted, {len(ledger.acknowledged)} acknowledged;")
@@ -68,27 +66,27 @@ def test_every_process_dies_once_and_nothing_acknowledged_is_lost(private_stack:
     assert {each.service for each in killed} == set(VICTIMS)
     assert ledger.acknowledged, "nothing was acknowledged, so nothing was proven"
     violations = [*judge(ledger, seen), *judge_measures(measured, fresh_within_s=FRESH_WITHIN_S, rss_cap=RSS_CAP)]
-    assert not violations, explain(private_stack, seen, violations)
+    assert not violations, explain(private_stack, seen, violations, seed)
     for rows, distinct in evidence.count_views(private_stack, PROJECT).values():
         assert rows == distinct
     assert wait_until_read_to_the_end(private_stack) == {}
 
 
-def publish_under_fire(endpoints: Endpoints, truth_file: Path) -> tuple[Ledger, list[Killed]]:
+def publish_under_fire(endpoints: Endpoints, truth_file: Path, seed: int, tell: Tell) -> tuple[Ledger, list[Killed]]:
     """Publish the demo's runs while the killer is at work; the ledger, and who died."""
-    kills = plan_kills(VICTIMS, LOAD_S * 0.9, random.Random(SEED))
+    kills = plan_kills(VICTIMS, LOAD_S * 0.9, random.Random(seed))
     killer = Killer(endpoints.state_dir, kills, tell)
     emitter = RecordingEmitter(endpoints)
     tracer = Tracer(PROJECT, emitter=emitter, enabled=True)
     killer.start()
     try:
         published = publish_planned(
-            spread(plan(SEED, RUNS), RUNS, LOAD_S),
+            spread(plan(seed, RUNS), RUNS, LOAD_S),
             count=RUNS,
             tracer=tracer,
             artifacts=ArtifactStore.open(endpoints.artifacts),
             truth_file=truth_file,
-            session_label=f"seed-{SEED}",
+            session_label=f"seed-{seed}",
         )
         killed = killer.finish(LOAD_S + 60)
         left = tracer.flush(PATIENCE_S)
@@ -117,7 +115,7 @@ def wait_until_recovered(endpoints: Endpoints) -> None:
     wait_until(recovered, timeout_s=PATIENCE_S, what="the stack did not come back after the kills")
 
 
-def wait_until_visible(endpoints: Endpoints, ledger: Ledger) -> None:
+def wait_until_visible(endpoints: Endpoints, ledger: Ledger, tell: Tell) -> None:
     """Return when the views keep every promise, or when nothing has moved for long: the oracle has the last word."""
     deadline = time.monotonic() + PATIENCE_S
     began = time.monotonic()
@@ -150,7 +148,7 @@ def wait_until_read_to_the_end(endpoints: Endpoints) -> dict[str, str]:
     return last
 
 
-def seconds_to_a_fresh_run(endpoints: Endpoints) -> float | None:
+def seconds_to_a_fresh_run(endpoints: Endpoints, tell: Tell) -> float | None:
     """Seconds from the first event of a new run until it is visible and complete; None if it never is."""
     began = time.monotonic()
     emitter = RecordingEmitter(endpoints)
@@ -179,7 +177,7 @@ def peaks(endpoints: Endpoints, killed: list[Killed]) -> dict[str, int]:
     return found
 
 
-def explain(endpoints: Endpoints, seen: Seen, violations: list[Violation]) -> str:
+def explain(endpoints: Endpoints, seen: Seen, violations: list[Violation], seed: int) -> str:
     """The violations, each with where its subject was last seen."""
     told = evidence.whereabouts(endpoints, [each.subject for each in violations], seen)
-    return f"seed {SEED}\n{report(violations, told)}"
+    return f"seed {seed}\n{report(violations, told)}"

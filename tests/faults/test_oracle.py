@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.oracle import Ledger, Measured, RunSeen, Seen, Violation, judge, judge_measures, report
+from tests.faults.oracle import Ledger, Measured, RunSeen, Seen, Violation, judge, judge_measures, judge_stored, report
 
 EMITTED = {f"e{run}{number}": f"run{run}" for run in range(3) for number in range(4)}
 LEDGER = Ledger(emitted=EMITTED, acknowledged=frozenset(EMITTED), runs=frozenset(EMITTED.values()))
@@ -116,6 +116,14 @@ def test_what_was_not_acknowledged_may_be_visible_all_the_same() -> None:
 )
 def test_time_and_memory_have_their_letters(measured: Measured, expected: set[str]) -> None:
     assert letters(judge_measures(measured, fresh_within_s=30, rss_cap=RSS_CAP)) == expected
+
+
+def test_a_table_with_a_row_too_many_is_told_and_one_without_is_not() -> None:
+    found = judge_stored({"event_rows": (13, 12), "run_rows": (3, 3)})
+
+    assert [(each.letter, each.subject, each.what) for each in found] == [
+        ("D", "event_rows", "holds 13 rows of 12 keys")
+    ]
 
 
 def test_the_report_says_which_and_where_it_was_last_seen() -> None:

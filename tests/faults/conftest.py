@@ -1,0 +1,92 @@
+"""What the fault tests share: a seed that is always told, figures that are printed at the end, broker and engine."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from causeline.stack.endpoints import Endpoints
+from causeline.stack.local import down, up
+from causeline.stack.services import Ports, clickhouse_service, kafka_service
+from causeline.stack.settings import StackSettings
+from causeline.stack.supervisor import Service
+from tests.faults.site import Site
+
+LONG_SEEDS = 3
+_SEEDS = pytest.StashKey[list[int]]()
+_FIGURES = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long`: three seeds instead of one, and the soak."""
+    parser.addoption("--long", action="store_true", help="three seeds for each fault, and the soak")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the seeds of this session, or take the one that is asked for."""
+    asked = os.environ.get("CAUSELINE_FAULTS_SEED")
+    count = LONG_SEEDS if config.getoption("--long") else 1
+    seeds: list[int] = [int(asked)] if asked else [secrets.randbelow(1_000_000) for _ in range(count)]
+    config.stash[_SEEDS] = seeds
+    config.stash[_FIGURES] = []
+    config.addinivalue_line("markers", "soak: takes half an hour, and runs with --long only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the soak out unless it is asked for."""
+    if not config.getoption("--long"):
+        left_out = [item for item in items if item.get_closest_marker("soak")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """The seeds, whatever is captured later."""
+    seeds = ", ".join(map(str, config.stash[_SEEDS]))
+    return f"faults: seeds {seeds}; CAUSELINE_FAULTS_SEED=<n> repeats one"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `seed` runs once for each."""
+    if "seed" in metafunc.fixturenames:
+        seeds = metafunc.config.stash[_SEEDS]
+        metafunc.parametrize("seed", seeds, ids=[f"seed={seed}" for seed in seeds])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The figures that the tests told, in their order."""
+    if config.stash[_FIGURES]:
+        terminalreporter.section("figures")
+        for line in config.stash[_FIGURES]:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Keeps a sentence for the end of the session, under the name of the test."""
+
+    def keep(line: str) -> None:
+        record_property("figure", line)
+        request.config.stash[_FIGURES].append(f"{request.node.name}: {line}")
+
+    return keep
+
+
+@pytest.fixture(scope="session")
+def infra() -> Iterator[Endpoints]:
+    """Broker and engine, and nothing of ours."""
+
+    def only_infra(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> tuple[Service, ...]:
+        return kafka_service(settings, endpoints, ports), clickhouse_service(endpoints, ports)
+
+    endpoints = up(StackSettings(ephemeral=True), services_of=only_infra)
+    yield endpoints
+    down(endpoints.state_dir)
+
+
+@pytest.fixture
+def site(infra: Endpoints, tmp_path: Path, seed: int) -> Site:
+    """Topics, tables and processes of a test's own."""
+    return Site(infra, tmp_path, seed)

@@ -1,0 +1,203 @@
+"""A scenario's own topics, tables and processes, on a broker and an engine that it shares with others."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from typer.testing import CliRunner
+
+from causeline.cli.app import app
+from causeline.producers.settings import EmitterSettings
+from causeline.producers.tracer import Tracer
+from causeline.schemas.errors import CauselineError
+from causeline.sinks.clickhouse import clickhouse_client
+from causeline.stack.endpoints import Endpoints
+from causeline.stack.waiting import wait_until
+from tests.faults import evidence
+from tests.faults.oracle import Ledger, Violation, judge, judge_stored, report
+from tests.faults.recorder import RecordingEmitter
+
+PROJECT = "planted"
+PARTITIONS = 2
+STORED = ("event_rows", "run_rows")
+QUIET_S = 5.0
+"""So long nothing may have changed, with all read to its end at the broker, before the oracle is asked."""
+STUCK_S = 45.0
+"""So long nothing may have changed at all."""
+
+
+class Keeper:
+    """A command that is started again whenever it has died; its process is a child of the keeper's."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log_file: Path) -> None:
+        self._keeper = psutil.Process(process.pid)
+        self.process = process
+        self.log_file = log_file
+
+    @property
+    def pid(self) -> int:
+        """The command's process as of now; waits until there is one."""
+        return int(
+            wait_until(lambda: [each.pid for each in self._children()], timeout_s=20, what="the command does not run")[
+                0
+            ]
+        )
+
+    def _children(self) -> list[psutil.Process]:
+        return [each for each in self._keeper.children() if each.status() != psutil.STATUS_ZOMBIE]
+
+    def kill(self) -> int:
+        """End the command as a crash would; gives the process that died."""
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    @property
+    def log(self) -> str:
+        """What it has said so far, in all its lives."""
+        return self.log_file.read_text("utf-8", errors="replace")
+
+
+class Site:
+    """See the module. `kafka` and `clickhouse` may lead through a proxy; evidence is always taken directly."""
+
+    def __init__(self, infra: Endpoints, folder: Path, seed: int) -> None:
+        prefix = f"t{uuid.uuid4().hex[:10]}"
+        url = infra.clickhouse_url.rpartition("/")[0] + f"/{prefix}"
+        self.endpoints = infra.model_copy(update={"topic_prefix": prefix, "clickhouse_url": url})
+        self.folder = folder
+        self.seed = seed
+        self.mark = folder / "died"
+        self.environment = {
+            **os.environ,
+            **self.endpoints.environment(),
+            "CAUSELINE_LOADER_LINGER_S": "0.3",
+            "CAUSELINE_LOADER_SESSION_TIMEOUT_S": "6",
+            "CAUSELINE_WORKER_SESSION_TIMEOUT_S": "6",
+            "CAUSELINE_TEST_MARK": str(self.mark),
+        }
+        for words in (["topics", "apply", "--partitions", str(PARTITIONS)], ["migrate"]):
+            done = CliRunner().invoke(app, words, env=dict(self.environment))
+            assert done.exit_code == 0, done.output
+
+    @contextmanager
+    def running(self, command: str, bug: str = "none", **environment: str) -> Iterator[Keeper]:
+        """The command, started again whenever it has died, until the block ends."""
+        words = [sys.executable, "-m", "tests.faults.bugged", bug, *command.split()]
+        keeper = [sys.executable, "-m", "tests.faults.keeper", *words]
+        log_file = self.folder / f"{command.split(maxsplit=1)[0]}-{uuid.uuid4().hex[:4]}.log"
+        with log_file.open("ab") as log:
+            process = subprocess.Popen(keeper, env={**self.environment, **environment}, stdout=log, stderr=log)
+        try:
+            yield Keeper(process, log_file)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+    def emitter(self, **settings: object) -> RecordingEmitter:
+        """One that notes what was acknowledged."""
+        return RecordingEmitter(self.endpoints, **settings)
+
+    def publish(self, runs: int = 60, *, late_reviews: bool = False, **settings: object) -> Ledger:
+        """Runs of a few steps each, of sizes that the seed chooses; perhaps a review of each, after it."""
+        emitter = self.emitter(**settings)
+        with Tracer(PROJECT, emitter=emitter, enabled=True) as tracer:
+            made = emit_runs(tracer, runs, random.Random(self.seed))
+            assert not tracer.flush(60)
+            if late_reviews:
+                wait_until(lambda: self.visible() >= runs or None, timeout_s=60, what="the runs are not there")
+                for run_id, started_at in made:
+                    assert tracer.record_review(run_id, "w", "approved", run_started_at=started_at)
+                assert not tracer.flush(60)
+        return emitter.ledger()
+
+    def visible(self) -> int:
+        """Distinct runs in the view."""
+        return evidence.count_views(self.endpoints, PROJECT)["runs"][1]
+
+    def command(self, *sql: str) -> None:
+        """Have the engine do something to this scenario's tables."""
+        with clickhouse_client(self.endpoints.clickhouse()) as client:
+            for each in sql:
+                client.command(each)
+
+    def hold_merges(self) -> None:
+        """From here on rows stay as they were inserted, however alike they are."""
+        self.command(*(f"SYSTEM STOP MERGES {table}" for table in STORED))
+
+    def died_at(self) -> str:
+        """Where the process was when it died by our hand, by the name of the bug; empty when it did not."""
+        return self.mark.read_text("utf-8") if self.mark.exists() else ""
+
+    def stored(self) -> list[Violation]:
+        """What stands in the tables more often than once, under the views; only meaningful while merges are held."""
+        with clickhouse_client(self.endpoints.clickhouse()) as client:
+            rows = client.query(
+                "SELECT 'event_rows', count(), uniqExact(event_id) FROM event_rows WHERE project = {p:String}"
+                " UNION ALL"
+                " SELECT 'run_rows', count(), uniqExact(run_id, revision) FROM run_rows WHERE project = {p:String}",
+                parameters={"p": PROJECT},
+            ).result_rows
+        return judge_stored({str(name): (int(count), int(distinct)) for name, count, distinct in rows})
+
+    def violations(self, ledger: Ledger, *, died_at: str = "", timeout_s: float = 240.0) -> list[Violation]:
+        """What the oracle says once it is content, or nothing moves any more; only after the death that was meant."""
+        if died_at:
+            wait_until(lambda: self.died_at() == died_at, timeout_s=60, what=f"nothing died at {died_at}")
+        last: object = None
+        still_since = evidence.now_s()
+        found: list[Violation] = []
+
+        def settled() -> bool:
+            nonlocal last, still_since, found
+            try:
+                seen = evidence.read_views(self.endpoints, PROJECT)
+                behind = evidence.behind(self.endpoints)
+            except CauselineError:
+                return False  # the engine is on its way back
+            found = judge(ledger, seen)
+            now = (sorted(seen.event_ids), sorted((run.run_id, run.events, run.verdict) for run in seen.runs), behind)
+            if now != last:
+                last, still_since = now, evidence.now_s()
+            still_s = evidence.now_s() - still_since
+            return (not behind and (not found or still_s >= QUIET_S)) or still_s >= STUCK_S
+
+        wait_until(settled, timeout_s=timeout_s, what="the views never settle", interval_s=0.5)
+        return found
+
+    def explain(self, found: list[Violation]) -> str:
+        """The seed, and the violations with where their subjects were last seen."""
+        seen = evidence.read_views(self.endpoints, PROJECT)
+        told = evidence.whereabouts(self.endpoints, [each.subject for each in found], seen)
+        return f"seed {self.seed}\n{report(found, told)}"
+
+
+def emit_runs(tracer: Tracer, count: int, dice: random.Random) -> list[tuple[str, int]]:
+    """Runs one after the other; the id and the start of each."""
+    made = []
+    for _ in range(count):
+        with tracer.run("w") as run:
+            for number in range(dice.randint(1, 5)):
+                with run.step("tool", f"s{number}"):
+                    pass
+        made.append((run.run_id, run.started_at))
+    return made
+
+
+def letters(found: list[Violation]) -> set[str]:
+    """The letters of what was found."""
+    return {each.letter for each in found}
+
+
+def spooling(folder: Path, **more: object) -> dict[str, object]:
+    """Settings of an emitter that goes to the disk soon after the broker is gone."""
+    chosen: dict[str, object] = {"spool": folder, "spool_after_s": 1.0, "delivery_timeout_s": 4.0, **more}
+    assert chosen.keys() <= EmitterSettings.model_fields.keys()
+    return chosen
