@@ -44,14 +44,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_header(config: pytest.Config) -> str:
     """The seeds, whatever is captured later."""
-    seeds = ", ".join(map(str, config.stash[_SEEDS]))
-    return f"faults: seeds {seeds}; CAUSELINE_FAULTS_SEED=<n> repeats one"
+    seeds: list[int] = config.stash[_SEEDS]
+    return f"faults: seeds {', '.join(map(str, seeds))}; CAUSELINE_FAULTS_SEED=<n> repeats one"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `seed` runs once for each."""
     if "seed" in metafunc.fixturenames:
-        seeds = metafunc.config.stash[_SEEDS]
+        is_soak = any(mark.name == "soak" for mark in metafunc.definition.iter_markers())
+        seeds = metafunc.config.stash[_SEEDS][: 1 if is_soak else None]
         metafunc.parametrize("seed", seeds, ids=[f"seed={seed}" for seed in seeds])
 
 
