@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from tests.faults.compact import CompactLedger, CompactSeen, judge_compact
 from tests.faults.oracle import Ledger, Measured, RunSeen, Seen, Violation, judge, judge_measures, judge_stored, report
 
 EMITTED = {f"e{run}{number}": f"run{run}" for run in range(3) for number in range(4)}
@@ -133,3 +135,46 @@ def test_the_report_says_which_and_where_it_was_last_seen() -> None:
     assert "e00" in said
     assert "run0" in said
     assert "causeline.events/2@17" in said
+
+
+def compact(ledger: Ledger, seen: Seen) -> list[Violation]:
+    """The same outcome put to the oracle of numbers."""
+    names = {name: place for place, name in enumerate([*EMITTED, *sorted(LEDGER.runs), "stranger"])}
+
+    def numbers(ids: object) -> np.typing.NDArray[np.uint64]:
+        assert isinstance(ids, list)
+        return np.array([names[each] for each in ids], np.uint64)
+
+    return judge_compact(
+        CompactLedger(
+            numbers(list(ledger.emitted)), numbers(list(ledger.emitted.values())), numbers(sorted(ledger.acknowledged))
+        ),
+        CompactSeen(
+            numbers(list(seen.event_ids)),
+            numbers([run.run_id for run in seen.runs]),
+            np.array([run.events for run in seen.runs], np.uint64),
+            np.array([run.verdict == "complete" and not run.events_lost for run in seen.runs], np.bool_),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda seen: seen,
+        without_an_event,
+        with_a_stranger,
+        with_an_event_twice,
+        with_a_run_twice,
+        with_a_strange_run,
+        without_a_run,
+        with_a_partial_run,
+        with_a_miscounted_run,
+        with_a_hole_in_a_run,
+    ],
+)
+@pytest.mark.parametrize("unacknowledged", [set(), {"e00"}])
+def test_the_oracle_of_numbers_says_the_same(plant: Callable[[Seen], Seen], unacknowledged: set[str]) -> None:
+    ledger = replace(LEDGER, acknowledged=LEDGER.acknowledged - unacknowledged)
+    seen = plant(FAULTLESS)
+    assert letters(compact(ledger, seen)) == letters(judge(ledger, seen))
