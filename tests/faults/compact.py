@@ -20,7 +20,8 @@ from tests.faults.oracle import Violation
 Numbers = npt.NDArray[np.uint64]
 _NUMBER_OF = "reinterpretAsUInt64(reverse(unhex(right({column}, 16))))"
 _SHOWN = 20
-_PARTS = 16
+_PARTS = 8
+_PATIENCE_S = 300.0
 
 
 def number_of(identity: str) -> int:
@@ -80,7 +81,7 @@ class CountingEmitter(Emitter):
 def read_compact(endpoints: Endpoints, project: str) -> CompactSeen:
     """The views of `project`, as numbers."""
     mine = {"p": project}
-    with clickhouse_client(endpoints.clickhouse()) as client:
+    with clickhouse_client(endpoints.clickhouse(), timeout_s=_PATIENCE_S) as client:
         events = []
         for part in range(_PARTS):
             asked = f"SELECT {_NUMBER_OF.format(column='event_id')} FROM events WHERE project = {{p:String}}"
