@@ -89,7 +89,7 @@ def offsets(
             if found:
                 committed[group] = found
     except KafkaException as error:
-        raise unreachable(error) from error
+        raise unreachable(error, admin) from error
     return ends, committed
 
 

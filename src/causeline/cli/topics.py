@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from causeline.cli import connections, output
 from causeline.cli.options import Json, KafkaServers, StateDir, TopicPrefix, examples
 from causeline.schemas.connections import KafkaConnection
-from causeline.schemas.errors import CheckFailed, Unreachable, UsageError
+from causeline.schemas.errors import CauselineError, CheckFailed, EnvironmentFault, Unreachable, UsageError
+from causeline.schemas.kafka_faults import Complaints
 from causeline.schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX, TOPICS, Topic
 
 if TYPE_CHECKING:
@@ -118,21 +119,33 @@ def read(admin: "AdminClient", prefix: str) -> dict[str, Found]:
             for resource, answer in answers.items()
         }
     except KafkaException as error:
-        raise unreachable(error) from error
+        raise unreachable(error, admin) from error
 
 
-def unreachable(error: Exception) -> Unreachable:
-    """What librdkafka says, as a sentence."""
-    return Unreachable(
-        f"Kafka does not answer: {error.args[0].str() if error.args else error}.", hint="causeline status"
-    )
+def unreachable(error: Exception, admin: "AdminClient | None" = None) -> CauselineError:
+    """What librdkafka says, as a sentence; of an `admin_client` also what it complained of in between."""
+    told = error.args[0] if error.args else None
+    if told is not None and told.name().endswith("_AUTHORIZATION_FAILED"):
+        return EnvironmentFault(
+            f"Kafka does not allow this user to do that ({told.name()}).",
+            hint="Use a user with the right to, or grant it: deploy/kafka/acls.sh has the rights.",
+        )
+    complaints: Complaints | None = getattr(admin, "complaints", None)
+    if admin is not None and complaints is not None:
+        admin.poll(0)
+        return complaints.unreachable()
+    return Unreachable(f"Kafka does not answer: {told.str() if told else error}.", hint="causeline status")
 
 
 def admin_client(connection: KafkaConnection) -> "AdminClient":
     """An admin client that keeps librdkafka's own words to itself; what fails is raised."""
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415 - slow to load
 
-    return AdminClient({**connection.client_config(), "log_level": "0", "socket.timeout.ms": "10000"})
+    complaints = Complaints(connection)
+    own: dict[str, Any] = {"log_level": "0", "socket.timeout.ms": "10000", "error_cb": complaints.hear}
+    admin = AdminClient({**connection.client_config(), **own})
+    admin.complaints = complaints  # type: ignore[attr-defined] # goes with the client to where it fails
+    return admin
 
 
 def _create(missing: Sequence[Difference], admin: "AdminClient", replication: int) -> None:
@@ -161,7 +174,7 @@ def _create(missing: Sequence[Difference], admin: "AdminClient", replication: in
                 raise UsageError(
                     f"The broker refuses topic {name}: {error.args[0].str()}.", hint="See --replication and --prefix."
                 ) from error
-            raise unreachable(error) from error
+            raise unreachable(error, admin) from error
 
 
 def _configure(different: Sequence[Difference], admin: "AdminClient") -> None:
@@ -189,7 +202,7 @@ def _configure(different: Sequence[Difference], admin: "AdminClient") -> None:
         for answer in admin.incremental_alter_configs(resources, request_timeout=_TIMEOUT_S).values():
             answer.result(_TIMEOUT_S)
     except KafkaException as error:
-        raise unreachable(error) from error
+        raise unreachable(error, admin) from error
 
 
 # --- the commands

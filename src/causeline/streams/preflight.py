@@ -1,13 +1,15 @@
 """Before a worker joins its group: is Kafka there, and are its topics?"""
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, TopicMetadata  # type: ignore[attr-defined]
 
 from causeline.schemas.connections import KafkaConnection
-from causeline.schemas.errors import EnvironmentFault, Unreachable
+from causeline.schemas.errors import EnvironmentFault
+from causeline.schemas.kafka_faults import Complaints, not_allowed
 from causeline.schemas.topics import DEAD, EVENTS, GAPS, LATE, RUNS
 
 _TIMEOUT_S = 10.0
+_ATTEMPTS = 5
 _NEEDED = (EVENTS, RUNS, GAPS, LATE, DEAD)
 
 
@@ -16,17 +18,15 @@ def check_topics(connection: KafkaConnection, prefix: str) -> int:
 
     What is joined from partition N is written to partition N, so every topic needs as many as events has.
     """
-    admin = AdminClient({**connection.client_config(), "log_level": 0})
-    try:
-        found = admin.list_topics(timeout=_TIMEOUT_S).topics
-    except KafkaException as error:
-        raise Unreachable(
-            f"Kafka does not answer at {connection.bootstrap_servers}.",
-            hint="Is it running? Check CAUSELINE_KAFKA_BOOTSTRAP_SERVERS.",
-        ) from error
+    complaints = Complaints(connection)
+    # The types of the client know of no callbacks here.
+    admin = AdminClient({**connection.client_config(), "log_level": 0, "error_cb": complaints.hear})  # type: ignore[dict-item]
+    found = _topics(admin, complaints)
     counts = {topic: len(found[name].partitions) for topic in _NEEDED if (name := topic.full_name(prefix)) in found}
     for topic in _NEEDED:
         if counts.get(topic, 0) == 0:
+            if _is_hidden(admin, topic.full_name(prefix)):
+                raise not_allowed(connection, topic.full_name(prefix))
             raise EnvironmentFault(
                 f"There is no topic {topic.full_name(prefix)}.", hint="Make the topics: causeline topics apply."
             )
@@ -37,3 +37,24 @@ def check_topics(connection: KafkaConnection, prefix: str) -> int:
                 hint="Give it as many: causeline topics apply.",
             )
     return counts[EVENTS]
+
+
+def _topics(admin: AdminClient, complaints: Complaints) -> dict[str, TopicMetadata]:
+    """All topics that may be seen; a refusal that no waiting mends ends the waiting."""
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            return admin.list_topics(timeout=_TIMEOUT_S / _ATTEMPTS).topics
+        except KafkaException as error:
+            admin.poll(0)  # what the client complained of is told here
+            if not left or complaints.are_final:
+                raise complaints.unreachable() from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _is_hidden(admin: AdminClient, name: str) -> bool:
+    """Whether the broker says, when asked by name, that this client may not see the topic."""
+    try:
+        told = admin.list_topics(name, timeout=_TIMEOUT_S).topics.get(name)
+    except KafkaException:
+        return False
+    return told is not None and told.error is not None and told.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import NotFound
 from causeline.schemas.health_port import Pulse, health_port
+from causeline.schemas.kafka_faults import way_out
 from causeline.schemas.registry import Schemas, from_registry
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
 from causeline.sinks.clickhouse import clickhouse_client, translated
@@ -90,7 +92,7 @@ def consumer_config(settings: LoaderSettings) -> dict[str, object]:
         # Its own lines on stderr; what goes wrong is told by the callbacks.
         "log_level": 0,
         "on_commit": _on_commit,
-        "error_cb": _Complaints().hear,
+        "error_cb": _Complaints(settings.kafka).hear,
     }
 
 
@@ -109,7 +111,8 @@ def _on_commit(error: KafkaError | None, places: list[TopicPartition]) -> None:
 class _Complaints:
     """Tells what librdkafka complains of: each new kind at once, the same again only now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, connection: KafkaConnection) -> None:
+        self._connection = connection
         self._told: dict[str, float] = {}
 
     def hear(self, error: KafkaError) -> None:
@@ -117,7 +120,7 @@ class _Complaints:
         now = time.monotonic()
         if now - self._told.get(error.name(), -_SAME_COMPLAINT_S) >= _SAME_COMPLAINT_S:
             self._told[error.name()] = now
-            _log.warning("Kafka: %s", error.str())
+            _log.warning("Kafka: %s", way_out(self._connection, error.name()) or error.str())
 
 
 def _require_tables(settings: LoaderSettings, client: Client, found: Mapping[str, Route]) -> None:

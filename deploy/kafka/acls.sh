@@ -1,0 +1,30 @@
+#!/bin/sh
+# The least rights of each part on the broker. KAFKA_ACLS is the tool with its connection, for example
+#   KAFKA_ACLS="kafka-acls.sh --bootstrap-server broker:9093 --command-config admin.properties" sh deploy/kafka/acls.sh
+# Users: emitter (every traced application, and the receiver), worker, loader, amender, operator (topics apply).
+set -eu
+acls() { ${KAFKA_ACLS:-kafka-acls.sh} --add "$@"; }
+
+acls --allow-principal User:emitter --operation Write --operation Describe --topic causeline.events
+
+acls --allow-principal User:worker --operation Read --operation Describe --topic causeline.events
+acls --allow-principal User:worker --operation Read --operation Write --operation Describe --topic causeline.runs
+acls --allow-principal User:worker --operation Write --operation Describe --topic causeline.late
+acls --allow-principal User:worker --operation Write --operation Describe --topic causeline.gaps
+acls --allow-principal User:worker --operation Write --operation Describe --topic causeline.reviews
+acls --allow-principal User:worker --operation Write --operation Describe --topic causeline.policies
+acls --allow-principal User:worker --operation Write --operation Describe --topic causeline.dead
+acls --allow-principal User:worker --operation Read --operation Describe --group causeline.worker
+
+acls --allow-principal User:loader --operation Read --operation Describe --topic causeline. --resource-pattern-type prefixed
+acls --allow-principal User:loader --operation Write --operation Describe --topic causeline.dead
+acls --allow-principal User:loader --operation Read --operation Describe --group causeline.loader
+
+acls --allow-principal User:amender --operation Describe --topic causeline. --resource-pattern-type prefixed
+acls --allow-principal User:amender --operation Read --topic causeline.late
+acls --allow-principal User:amender --operation Write --topic causeline.runs
+acls --allow-principal User:amender --operation Write --topic causeline.reviews
+acls --allow-principal User:amender --operation Write --topic causeline.dead
+acls --allow-principal User:amender --operation Read --operation Describe --group causeline.amender
+
+acls --allow-principal User:operator --operation Create --operation Alter --operation AlterConfigs --operation Describe --operation DescribeConfigs --topic causeline. --resource-pattern-type prefixed
