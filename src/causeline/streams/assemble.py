@@ -10,7 +10,7 @@ import polars as pl
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.vocabulary import CloseReason, Status
 from causeline.streams import steps as step_rows
-from causeline.streams.distinct import RUN, identities, repeats
+from causeline.streams.distinct import RUN, Repeats, all_distinct, identities, repeats
 from causeline.streams.fallbacks import fallbacks
 from causeline.streams.findings import findings
 from causeline.streams.shapes import no_runs, run_columns
@@ -52,23 +52,25 @@ def assemble(
         return Assembled(no_runs(), 0, 0)
     if RUN not in events.columns:
         events = events.with_columns(pl.col("run_id").rank("dense").cast(pl.UInt32).alias(RUN))
-    found = repeats(identities(events))
-    kept = events.filter(found.is_new) if found.duplicates else events
-    kept = kept[_order(kept)].with_columns(pl.col(RUN).set_sorted())
+    found = Repeats.none(events.height) if all_distinct(events) else repeats(identities(events))
+    kept = _ordered(events.filter(found.is_new) if found.duplicates else events)
     runs = _joined(kept, policy)
     runs = _judged(runs, reasons, closed_at_us=closed_at_us, amended=amended)
     runs = runs.with_columns(pl.lit(policy.content_hash).alias("policy_hash"))
     return Assembled(_shaped(runs), found.duplicates, found.conflicting)
 
 
-def _order(events: pl.DataFrame) -> pl.Series:
-    return (
+def _ordered(events: pl.DataFrame) -> pl.DataFrame:
+    """By run, and in canonical order within it; what stands so already, as most that comes does, is not copied."""
+    rows = (
         events.lazy()
         .select(RUN, *CANONICAL_ORDER, pl.int_range(pl.len(), dtype=pl.UInt32).alias("_row"))
         .sort(RUN, *CANONICAL_ORDER)
         .select("_row")
         .collect()["_row"]
     )
+    ordered = events if rows.is_sorted() else events[rows]
+    return ordered.with_columns(pl.col(RUN).set_sorted())
 
 
 def _joined(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
@@ -89,8 +91,10 @@ def _joined(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
         step_rows.missing_anchors(steps),
         step_rows.nested_steps(steps),
     ]
+    numbers = runs.select(RUN)
     for part in parts:
-        runs = runs.join(part, on=RUN, how="left", maintain_order="left")
+        # The numbers alone are joined: a join of `runs` itself would copy all columns gathered so far, every time.
+        runs = runs.hstack(numbers.join(part, on=RUN, how="left", maintain_order="left").drop(RUN))
     return runs
 
 

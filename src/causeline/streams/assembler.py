@@ -208,7 +208,7 @@ class Assembler:
         if not due:
             return Closed(no_runs(), no_events(), (), duplicates, conflicting)
         runs = [self._open[key] for key in due]
-        whole = [run for run in runs if run.started]
+        whole = sorted((run for run in runs if run.started), key=lambda run: run.place)
         parts = [run for run in runs if not run.started]
         joined = no_runs()
         if whole:

@@ -17,6 +17,16 @@ class Repeats:
     duplicates: int
     conflicting: int
 
+    @classmethod
+    def none(cls, height: int) -> "Repeats":
+        """Of so many rows, each is new."""
+        return cls(pl.Series([True]).new_from_index(0, height), 0, 0)
+
+
+def all_distinct(events: pl.DataFrame) -> bool:
+    """Whether no event id comes twice, whatever run it is of: then nothing needs a closer look."""
+    return events["event_id"].n_unique() == events.height
+
 
 def identities(events: pl.DataFrame) -> pl.DataFrame:
     """What tells events apart: the run's number, the event's id and a digest of all it says."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import count
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -83,20 +84,42 @@ class OpenRun:
         chunk.live += len(rows)
         chunk.holders.add(self)
 
+    @property
+    def place(self) -> tuple[bool, int]:
+        """Whether it stands in more than one chunk, and the first of them: runs in this order are gathered fastest."""
+        first = self.pieces[0][0]
+        return any(chunk is not first for chunk, _ in self.pieces), first.serial
+
+
+_Wanted: TypeAlias = dict[Chunk, tuple[list[Rows], list[int]]]
+"""By chunk the rows that are wanted, and whose they are."""
+
 
 def gather(runs: Sequence[OpenRun]) -> pl.DataFrame:
-    """The events of `runs` in order of arrival within each, with `_run`, their place in `runs`."""
-    wanted: dict[Chunk, tuple[list[Rows], list[int]]] = {}
+    """The events of `runs` in order of arrival within each, with `_run`, their place in `runs`.
+
+    Where `runs` are ordered by `place`, the events come run by run, and need not be moved again.
+    """
+    alone: _Wanted = {}
+    scattered: _Wanted = {}
     for number, run in enumerate(runs):
+        wanted = scattered if run.place[0] else alone
         for chunk, rows in run.pieces:
             parts, numbers = wanted.setdefault(chunk, ([], []))
             parts.append(rows)
             numbers.append(number)
+    frames = _taken(alone)
+    if scattered:
+        frames.append(pl.concat(_taken(scattered)).sort(RUN, maintain_order=True))
+    return pl.concat(frames)
+
+
+def _taken(wanted: _Wanted) -> list[pl.DataFrame]:
     frames = []
     for chunk, (parts, numbers) in sorted(wanted.items(), key=lambda item: item[0].serial):
         owners = np.repeat(np.array(numbers, dtype=np.uint32), [len(part) for part in parts])
         frames.append(chunk.frame[np.concatenate(parts)].with_columns(pl.Series(RUN, owners)))
-    return pl.concat(frames)
+    return frames
 
 
 def let_go(runs: Sequence[OpenRun]) -> None:

@@ -1,9 +1,9 @@
 """What the worker writes: runs, late events, gaps and dead letters as Kafka values."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 import polars as pl
 
@@ -22,6 +22,9 @@ _BATCH_BYTES = 768 * 1024
 """Batches are made about so large; one record may be larger."""
 _LARGEST_VALUE = MAX_MESSAGE_BYTES - 64 * 1024
 """What a broker takes, less its own framing."""
+_BLOCK_RUNS = 32
+Blocks: TypeAlias = Sequence[tuple[int, memoryview]]
+"""Counts and bytes."""
 _TRUNCATED = "truncated"
 _NO_INT = 2**31
 """The first id that an Avro int cannot hold; it is no id of ours, and the letter keeps its bytes."""
@@ -48,25 +51,51 @@ class RunBatch:
 
 def run_batches(runs: pl.DataFrame, source_partition: int, schemas: Schemas) -> Iterator[RunBatch]:
     """`runs`, all of one partition, as values no larger than a broker takes; no record is touched on the way."""
+    at = 0
+    for blocks in _together(_blocks(runs)):
+        count = sum(each for each, _ in blocks)
+        some = runs[at : at + count]
+        at += count
+        value = _run_batch(blocks, source_partition, schemas)
+        if len(value) <= _LARGEST_VALUE:
+            yield RunBatch(value, tuple(some["run_id"]))
+            continue
+        for place in range(count):  # a block is large only where its runs are: each by itself, cut where it must be
+            run = some[place : place + 1]
+            value = _run_batch(_blocks(run), source_partition, schemas)
+            if len(value) > _LARGEST_VALUE:
+                value = _truncated(run, source_partition, schemas)
+            yield RunBatch(value, tuple(run["run_id"]))
+
+
+def _blocks(runs: pl.DataFrame) -> Blocks:
+    """The runs as Avro, written in one go, a block for each `_BLOCK_RUNS` of them."""
     if runs.is_empty():
-        return
-    value = _run_batch(runs, source_partition, schemas)
-    if len(value) > _BATCH_BYTES and runs.height > 1:
-        middle = runs.height // 2
-        yield from run_batches(runs[:middle], source_partition, schemas)
-        yield from run_batches(runs[middle:], source_partition, schemas)
-        return
-    if len(value) > _LARGEST_VALUE:
-        value = _truncated(runs, source_partition, schemas)
-    yield RunBatch(value, tuple(runs["run_id"]))
-
-
-def _run_batch(runs: pl.DataFrame, source_partition: int, schemas: Schemas) -> bytes:
+        return []
+    whole = runs.rechunk()
+    # polars' Avro writer makes a block of each chunk, and wants the same chunks in every column
+    pieces = [whole[at : at + _BLOCK_RUNS] for at in range(0, whole.height, _BLOCK_RUNS)]
     container = io.BytesIO()
-    # polars' Avro writer wants the same chunks in every column, and one is simplest
-    runs.rechunk().write_avro(container, compression="uncompressed")
-    header = wire.encode_long(source_partition)
-    return wire.batch_of_blocks(schemas.write_id(RUNS.subject), header, wire.container_blocks(container.getvalue()))
+    pl.concat(pieces, rechunk=False).write_avro(container, compression="uncompressed")
+    return wire.container_blocks(container.getvalue())
+
+
+def _together(blocks: Blocks) -> Iterator[Blocks]:
+    """Neighbours, as many as make a batch of `_BATCH_BYTES`, at least one."""
+    some: list[tuple[int, memoryview]] = []
+    size = 0
+    for count, data in blocks:
+        if some and size + len(data) > _BATCH_BYTES:
+            yield some
+            some, size = [], 0
+        some.append((count, data))
+        size += len(data)
+    if some:
+        yield some
+
+
+def _run_batch(blocks: Blocks, source_partition: int, schemas: Schemas) -> bytes:
+    return wire.batch_of_blocks(schemas.write_id(RUNS.subject), wire.encode_long(source_partition), blocks)
 
 
 def _truncated(run: pl.DataFrame, source_partition: int, schemas: Schemas) -> bytes:
@@ -78,7 +107,7 @@ def _truncated(run: pl.DataFrame, source_partition: int, schemas: Schemas) -> by
         cut = run.with_columns(pl.col(_LONG_LISTS).list.head(longest)).with_columns(
             tag.alias("missing"), pl.lit(Verdict.PARTIAL.value).alias("verdict")
         )
-        value = _run_batch(cut, source_partition, schemas)
+        value = _run_batch(_blocks(cut), source_partition, schemas)
         if len(value) <= _LARGEST_VALUE or longest == 0:
             return value
 
