@@ -32,7 +32,7 @@ GROUPS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("OTLP receiver", "CAUSELINE_RECEIVE_", ReceiverSettings),
     ("Worker", "CAUSELINE_WORKER_", WorkerSettings),
     ("Loader", "CAUSELINE_LOADER_", LoaderSettings),
-    ("Health and metrics of the loader", "CAUSELINE_HEALTH_", HealthSettings),
+    ("Health and metrics of worker, loader and receiver", "CAUSELINE_HEALTH_", HealthSettings),
     ("Exporter", "CAUSELINE_EXPORT_", ExporterSettings),
     ("Amender", "CAUSELINE_AMENDER_", AmenderSettings),
     ("Console service", "CAUSELINE_SERVE_", ServeSettings),

@@ -122,7 +122,8 @@ def health(state_dir: StateDir = None, json_output: Json = False) -> None:
     """Tell whether the services that this environment names answer; ends with 1 where one does not.
 
     Kafka and ClickHouse where their variables, or a local stack, name them, the console where CAUSELINE_SERVE_PORT
-    does, and the receiver where CAUSELINE_RECEIVE_PORT does: what a container's health check asks.
+    does, the receiver where CAUSELINE_RECEIVE_PORT does, and whether a worker, loader or receiver gets on where
+    CAUSELINE_HEALTH_PORT does: what a container's health check asks.
     """
     from causeline.console.health import Health, console_probe, probes_from_environment  # noqa: PLC0415
 
@@ -132,6 +133,8 @@ def health(state_dir: StateDir = None, json_output: Json = False) -> None:
         probes["console"] = console_probe(int(port))
     if port := os.environ.get("CAUSELINE_RECEIVE_PORT"):
         probes["receiver"] = console_probe(int(port))
+    if (port := os.environ.get("CAUSELINE_HEALTH_PORT")) and port != "0":
+        probes["this part"] = console_probe(int(port))
     answers = asyncio.run(Health(probes).reachable())
     if json_output:
         output.print_json(answers)

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class HealthSettings(BaseModel):
-    """Where a worker or loader tells how it is. Variables: `CAUSELINE_HEALTH_…`."""
+    """Where a worker, loader or receiver tells how it is. Variables: `CAUSELINE_HEALTH_…`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

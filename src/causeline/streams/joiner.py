@@ -109,6 +109,12 @@ class Counters:
     duplicates: int = 0
     conflicting: int = 0
     acknowledged: int = 0
+    gaps_by_kind: dict[str, int] = field(default_factory=dict)
+    dead_by_reason: dict[str, int] = field(default_factory=dict)
+
+    def sums(self) -> dict[str, int]:
+        """The counters that are plain numbers, by name."""
+        return {name: value for name in self.__slots__ if isinstance(value := getattr(self, name), int)}
 
 
 class Joiner:
@@ -288,6 +294,8 @@ class Joiner:
         for row in found.with_columns(pl.col(pl.Datetime).to_physical()).iter_rows(named=True):
             entry = self.partitions[row[PARTITION]].acks.entry(row[OFFSET])
             entry.holds += 1
+            kinds = self.counters.gaps_by_kind
+            kinds[str(row["kind"])] = kinds.get(str(row["kind"]), 0) + 1
             value = gap_value(row, now_us, self._schemas, policy_hash=self.policy.content_hash)
             self._send(row[PARTITION], GAPS, value, [entry], key=str(row["run_id"]).encode())
         self.counters.gaps += found.height
@@ -305,6 +313,8 @@ class Joiner:
         )
         self._send(source.partition, DEAD, value, [entry])
         self.counters.dead_letters += 1
+        reasons = self.counters.dead_by_reason
+        reasons[unreadable.reason.value] = reasons.get(unreadable.reason.value, 0) + 1
 
     def _send(
         self,

@@ -10,11 +10,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import UsageError
+from causeline.schemas.health_port import HealthSettings
 from causeline.schemas.topics import DEFAULT_PREFIX
 
 _PREFIX_VARIABLE = "CAUSELINE_TOPIC_PREFIX"
 _VARIABLES = "CAUSELINE_WORKER_"
-_ELSEWHERE = frozenset({"kafka", "topic_prefix", "registry_url", "policy"})
+_ELSEWHERE = frozenset({"kafka", "health", "topic_prefix", "registry_url", "policy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class WorkerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_VARIABLES, extra="forbid", frozen=True, populate_by_name=True)
 
     kafka: KafkaConnection = Field(default_factory=KafkaConnection.from_environment)
+    health: HealthSettings = Field(default_factory=HealthSettings.from_environment)
     topic_prefix: str = Field(default=DEFAULT_PREFIX, validation_alias=_PREFIX_VARIABLE)
     registry_url: str | None = Field(default=None, validation_alias="CAUSELINE_REGISTRY_URL")
     policy: Path | None = Field(

@@ -21,6 +21,7 @@ from faust import Stream
 from faust.types import StreamT
 
 from causeline.schemas.errors import CauselineError
+from causeline.schemas.health_port import health_port
 from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas, from_registry
 from causeline.schemas.topics import EVENTS, RUNS, TOPICS
@@ -28,13 +29,14 @@ from causeline.streams.acknowledge import OffsetJump
 from causeline.streams.clock import steady_clock
 from causeline.streams.consumer import build_app, require_compiled_streams
 from causeline.streams.joiner import Incoming, Joiner
+from causeline.streams.metrics import Standing, WorkerMetrics
 from causeline.streams.outbox import Outbox
 from causeline.streams.policies import PolicyFile
 from causeline.streams.preflight import check_topics
 from causeline.streams.quiet import quieten
 from causeline.streams.rebuild import RunsReader
 from causeline.streams.settings import WorkerSettings
-from causeline.streams.watchdog import Vitals, Watchdog
+from causeline.streams.watchdog import Vitals, Watchdog, verdict
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +107,7 @@ class Worker:
         now = time.monotonic()
         self._vitals = Vitals(beat_at=now, moved_at=now)
         self._longest_open_s = 0.0
+        self._standing = Standing()
         self._outbox: Outbox
         self._joiner: Joiner
 
@@ -131,13 +134,15 @@ class Worker:
             policy=self._policy_file.policy,
         )
         log.info("judging by policy %s", self._policy_file.policy.content_hash)
+        metrics = WorkerMetrics(self._joiner.counters, lambda: self._standing)
         self._wire_faust()
         self._allow_holds(self._policy_file.policy)
         watchdog = Watchdog(self._vitals, stall_s=settings.stall_timeout_s)
         watchdog.start()
         try:
-            await self._app.start()
-            await self._turn()
+            with health_port(settings.health, metrics.registry, self._complaint):
+                await self._app.start()
+                await self._turn()
         finally:
             await self._shut_down()
             watchdog.stop()
@@ -299,24 +304,44 @@ class Worker:
     def _look_around(self, now: float) -> None:
         vitals = self._vitals
         vitals.beat_at = now
-        if not self._behind():
+        lag = self._lag()
+        if not lag:
             vitals.moved_at = now
         oldest = [entry.arrived_at_us for state in self._joiner.partitions.values() if (entry := state.acks.oldest)]
-        vitals.oldest_unacknowledged_at = now - (self._clock() - min(oldest)) / 1e6 if oldest else None
+        held_s = (self._clock() - min(oldest)) / 1e6 if oldest else None
+        vitals.oldest_unacknowledged_at = None if held_s is None else now - held_s
+        self._standing = Standing(
+            partitions=len(self._joiner.partitions),
+            lag_messages=lag,
+            oldest_held_s=held_s or 0.0,
+            watermark_s=time.time() - (held_s or 0.0),
+            open_runs=self._joiner.assembler.open_runs,
+            open_events=self._joiner.assembler.open_events,
+            in_flight_bytes=self._outbox.in_flight_bytes,
+            rebalances=self._rebalances,
+        )
 
-    def _behind(self) -> bool:
-        """Whether the broker has messages for us that were not taken in."""
+    def _lag(self) -> int:
+        """Messages that the broker has for us and that were not taken in; of an unread partition at least one."""
+        lag = 0
         consumer = self._app.consumer
         for tp in consumer.assignment():
             state = self._joiner.partitions.get(tp.partition)
             high = consumer.highwater(tp)
-            if high and (state is None or high > state.acks.next_offset):
-                return True
-        return False
+            if high:
+                lag += 1 if state is None else max(0, high - state.acks.next_offset)
+        return lag
+
+    def _complaint(self) -> str | None:
+        """Why this worker isn't well, as a sentence; asked by the thread that serves health."""
+        if not self._ready:
+            return "The worker is not consuming yet."
+        reason = verdict(self._vitals, time.monotonic(), stall_s=self._settings.health.stall_after_s)
+        return None if reason is None else f"{reason[0].upper()}{reason[1:]}."
 
     def _report(self) -> str:
         counters, assembler = self._joiner.counters, self._joiner.assembler
-        done = ", ".join(f"{getattr(counters, name)} {name.replace('_', ' ')}" for name in counters.__slots__)
+        done = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counters.sums().items())
         return f"{done}; open: {assembler.open_runs} runs, {assembler.open_events} events"
 
     async def _shut_down(self) -> None:

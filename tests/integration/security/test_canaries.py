@@ -38,7 +38,7 @@ pytestmark = pytest.mark.stack
 PROJECT = "canaries"
 BAIT = "harmless-bait-5dK81"
 """Allowed to travel: where the sweep does not find it, it would not have found a canary either."""
-WITH_METRICS = ("load-1",)
+WITH_METRICS = ("worker-1", "load-1", "receive")
 
 
 @dataclass(frozen=True)

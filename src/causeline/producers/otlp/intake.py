@@ -6,6 +6,7 @@ answered, so that a client that is told "yes" may forget its spans.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from causeline.producers.otlp.encoding import Item, encoded, kept
 from causeline.producers.otlp.keeping import Keeper
 from causeline.producers.otlp.telemetry import Received
 from causeline.producers.otlp.waiting import Awaited
+from causeline.producers.stats import Stats
 
 _LOG = logging.getLogger(__name__)
 _INLINE_BYTES = 64 * 1024
@@ -62,6 +64,17 @@ class Intake:
         self._project = project
         self._durable_timeout_s = durable_timeout_s
         self.counts = Counts()
+        self.refusing_since: float | None = None
+        """When the first of the requests was refused that were all refused since; None when the last was taken."""
+
+    def stats(self) -> Stats:
+        """How the emitter stands."""
+        return self._emitter.stats()
+
+    @property
+    def mask_failed(self) -> int:
+        """Texts that were not kept because their masking failed."""
+        return self._keeper.mask_failed
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -95,10 +108,15 @@ class Intake:
         waiter = self._awaited.expect([event_id for _, event_id, _ in items])
         try:
             if not all(self._emitter.emit(*item) for item in items):
-                self.counts.refused += 1
-                raise Busy("The buffer is full.")
+                raise self._refusal("The buffer is full.")
             if not await waiter.wait(self._durable_timeout_s):
-                self.counts.refused += 1
-                raise Busy("Kafka does not take events.")
+                raise self._refusal("Kafka does not take events.")
+            self.refusing_since = None
         finally:
             self._awaited.give_up(waiter)
+
+    def _refusal(self, why: str) -> Busy:
+        self.counts.refused += 1
+        if self.refusing_since is None:
+            self.refusing_since = time.monotonic()
+        return Busy(why)

@@ -15,8 +15,10 @@ from causeline.producers.otlp.grpc_door import create_server
 from causeline.producers.otlp.http_door import create_app
 from causeline.producers.otlp.intake import Intake
 from causeline.producers.otlp.keeping import Keeper, mask_function
+from causeline.producers.otlp.metrics import ReceiverMetrics, complaint
 from causeline.producers.otlp.settings import KeepContent, ReceiverSettings
 from causeline.schemas.errors import EnvironmentFault
+from causeline.schemas.health_port import HealthSettings, health_port
 
 _LOG = logging.getLogger(__name__)
 _STOP_GRACE_S = 5
@@ -35,7 +37,11 @@ def intake_of(settings: ReceiverSettings) -> Intake:
 
 def run_receiver(settings: ReceiverSettings) -> int:
     """Receive until SIGTERM or SIGINT; the exit code. Raises EnvironmentFault when a port cannot be had."""
-    return asyncio.run(_serve(settings, intake_of(settings)))
+    health = HealthSettings.from_environment()
+    intake = intake_of(settings)
+    metrics = ReceiverMetrics(intake)
+    with health_port(health, metrics.registry, lambda: complaint(intake, health.stall_after_s)):
+        return asyncio.run(_serve(settings, intake))
 
 
 async def _serve(settings: ReceiverSettings, intake: Intake) -> int:
