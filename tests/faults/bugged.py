@@ -81,13 +81,18 @@ def _recut_after_insert() -> None:
 
 
 def _token_made_anew() -> None:
-    """Each attempt has a token of its own; dies after its insert."""
+    """Each attempt has a token of its own."""
     send = ClickHouseSender.send
 
     def sends_anew(self: ClickHouseSender, insert: Insert) -> None:
         send(self, replace(insert, token=secrets.token_hex(16)))
 
     _replace(ClickHouseSender, "send", sends_anew)
+
+
+def _token_made_anew_after_insert() -> None:
+    """So, and it dies after its insert."""
+    _token_made_anew()
     _crash_after_insert()
 
 
@@ -161,6 +166,7 @@ BUGS: dict[str, Callable[[], None]] = {
     "crash_after_insert": _crash_after_insert,
     "recut_after_insert": _recut_after_insert,
     "token_made_anew": _token_made_anew,
+    "token_made_anew_after_insert": _token_made_anew_after_insert,
     "commit_before_insert": _commit_before_insert,
     "crash_before_publish": _crash_before_publish,
     "ack_before_publish": _ack_before_publish,

@@ -9,12 +9,15 @@ import pytest
 
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.local import down, up
+from causeline.stack.ports import free_ports
 from causeline.stack.services import Ports, clickhouse_service, kafka_service
 from causeline.stack.settings import StackSettings
 from causeline.stack.supervisor import Service
+from tests.faults.proxy import Proxy
 from tests.faults.site import Site
 
 LONG_SEEDS = 3
+ROOT = Path(__file__).parents[2]
 _SEEDS = pytest.StashKey[list[int]]()
 _FIGURES = pytest.StashKey[list[str]]()
 
@@ -76,15 +79,43 @@ def tell(request: pytest.FixtureRequest, record_property: Callable[[str, object]
 
 
 @pytest.fixture(scope="session")
-def infra() -> Iterator[Endpoints]:
+def broker_proxy() -> Iterator[Proxy]:
+    """Where clients of the broker come by that are to have trouble with it."""
+    (target,) = free_ports(1)
+    with Proxy(target) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def infra(broker_proxy: Proxy) -> Iterator[Endpoints]:
     """Broker and engine, and nothing of ours."""
 
     def only_infra(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> tuple[Service, ...]:
-        return kafka_service(settings, endpoints, ports), clickhouse_service(endpoints, ports)
+        kafka = kafka_service(settings, endpoints, ports)
+        listener = (str(broker_proxy.target), str(broker_proxy.port))
+        argv = (kafka.argv[0], "-m", "tests.faults.proxied_broker", *listener, *kafka.argv[3:])
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        return kafka.model_copy(update={"argv": argv, "env": {"PYTHONPATH": path}}), clickhouse_service(
+            endpoints, ports
+        )
 
     endpoints = up(StackSettings(ephemeral=True), services_of=only_infra)
     yield endpoints
     down(endpoints.state_dir)
+
+
+@pytest.fixture
+def clickhouse_proxy(infra: Endpoints) -> Iterator[Proxy]:
+    """Where clients of the engine come by that are to have trouble with it."""
+    with Proxy(infra.clickhouse().port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def bad_broker(broker_proxy: Proxy) -> Iterator[Proxy]:
+    """The broker's proxy, sound again afterwards."""
+    yield broker_proxy
+    broker_proxy.heal()
 
 
 @pytest.fixture

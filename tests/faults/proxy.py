@@ -34,7 +34,7 @@ class Proxy:
         self.taken = 0
         """How many connections were made."""
         self._is_gone = False
-        self._target = target
+        self.target = target
         self._hang_ups_due = 0
         self._needle = b""
         self._server = socket.create_server((LOOPBACK, port))
@@ -105,7 +105,7 @@ class Proxy:
         try:
             if self._is_gone:
                 return
-            await self._loop.sock_connect(far, (LOOPBACK, self._target))
+            await self._loop.sock_connect(far, (LOOPBACK, self.target))
             flows = [
                 self._loop.create_task(self._there(near, far, asked)),
                 self._loop.create_task(self._back(far, near, asked)),

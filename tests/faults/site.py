@@ -17,6 +17,7 @@ from causeline.cli.app import app
 from causeline.producers.settings import EmitterSettings
 from causeline.producers.tracer import Tracer
 from causeline.schemas.errors import CauselineError
+from causeline.schemas.topics import DEAD
 from causeline.sinks.clickhouse import clickhouse_client
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.waiting import wait_until
@@ -27,6 +28,8 @@ from tests.faults.recorder import RecordingEmitter
 PROJECT = "planted"
 PARTITIONS = 2
 STORED = ("event_rows", "run_rows")
+ONE_MESSAGE_AN_INSERT = {"CAUSELINE_LOADER_MAX_BLOCK_ROWS": "1"}
+"""So a loader that sends again what it read before cuts it as before."""
 QUIET_S = 5.0
 """So long nothing may have changed, with all read to its end at the broker, before the oracle is asked."""
 STUCK_S = 45.0
@@ -101,13 +104,19 @@ class Site:
             process.terminate()
             process.wait(60)
 
-    def emitter(self, **settings: object) -> RecordingEmitter:
-        """One that notes what was acknowledged."""
-        return RecordingEmitter(self.endpoints, **settings)
+    def clickhouse_by(self, port: int) -> dict[str, str]:
+        """The environment of a command that reaches the engine by another port."""
+        url = self.endpoints.clickhouse_url
+        return {"CAUSELINE_CLICKHOUSE_URL": url.replace(f":{self.endpoints.clickhouse().port}/", f":{port}/")}
+
+    def emitter(self, broker_port: int | None = None, /, **settings: object) -> RecordingEmitter:
+        """One that notes what was acknowledged; `broker_port` is the way round by a proxy."""
+        servers = f"127.0.0.1:{broker_port}" if broker_port else self.endpoints.kafka_bootstrap_servers
+        return RecordingEmitter(self.endpoints.model_copy(update={"kafka_bootstrap_servers": servers}), **settings)
 
     def publish(self, runs: int = 60, *, late_reviews: bool = False, **settings: object) -> Ledger:
         """Runs of a few steps each, of sizes that the seed chooses; perhaps a review of each, after it."""
-        emitter = self.emitter(**settings)
+        emitter = self.emitter(None, **settings)
         with Tracer(PROJECT, emitter=emitter, enabled=True) as tracer:
             made = emit_runs(tracer, runs, random.Random(self.seed))
             assert not tracer.flush(60)
@@ -121,6 +130,21 @@ class Site:
     def visible(self) -> int:
         """Distinct runs in the view."""
         return evidence.count_views(self.endpoints, PROJECT)["runs"][1]
+
+    def dead_letters(self) -> int:
+        """How many messages stand on the topic of dead letters."""
+        name = DEAD.full_name(self.endpoints.topic_prefix)
+        return sum(end for (topic, _), end in evidence.end_offsets(self.endpoints).items() if topic == name)
+
+    def figures(self, ledger: Ledger) -> str:
+        """Load, acknowledged, visible, dead, lost, twice, in words."""
+        seen = evidence.read_views(self.endpoints, PROJECT)
+        shown = set(seen.event_ids)
+        lost = len(ledger.acknowledged - shown - seen.dead)
+        return (
+            f"{len(ledger.runs)} runs, {len(ledger.emitted)} emitted, {len(ledger.acknowledged)} acknowledged,"
+            f" {len(shown)} visible, {len(seen.dead)} dead, {lost} lost, {len(seen.event_ids) - len(shown)} twice"
+        )
 
     def command(self, *sql: str) -> None:
         """Have the engine do something to this scenario's tables."""

@@ -13,15 +13,12 @@ from causeline.producers.segments import SUFFIX
 from causeline.producers.tracer import Tracer
 from causeline.sinks.clickhouse import clickhouse_client
 from tests.faults.oracle import Ledger
-from tests.faults.recorder import RecordingEmitter
-from tests.faults.site import PROJECT, STORED, Site, emit_runs, letters, spooling
+from tests.faults.site import ONE_MESSAGE_AN_INSERT, PROJECT, STORED, Site, emit_runs, letters, spooling
 
 pytestmark = pytest.mark.stack
 
-NOBODY = "127.0.0.1:1"
-"""Where no broker listens."""
-ONE_MESSAGE_AN_INSERT = {"CAUSELINE_LOADER_MAX_BLOCK_ROWS": "1"}
-"""So a loader that comes back cuts what it reads again as before."""
+NOBODY = 1
+"""The port where no broker listens."""
 
 
 @pytest.mark.parametrize("point", ["crash_before_insert", "crash_after_insert"])
@@ -38,7 +35,9 @@ def test_an_offset_committed_before_its_insert_is_seen_as_a_loss(site: Site) -> 
     assert letters(found) <= {"C", "E"}, site.explain(found)
 
 
-@pytest.mark.parametrize(("point", "expected"), [("crash_after_insert", set()), ("token_made_anew", {"D"})])
+@pytest.mark.parametrize(
+    ("point", "expected"), [("crash_after_insert", set()), ("token_made_anew_after_insert", {"D"})]
+)
 def test_the_insert_token_alone_keeps_a_repeated_insert_from_being_stored(
     site: Site, point: str, expected: set[str]
 ) -> None:
@@ -103,7 +102,7 @@ def test_a_spool_that_is_truncated_is_seen_as_a_loss(site: Site, truncated: bool
     if truncated:
         with segment.open("r+b") as file:
             file.truncate(segment.stat().st_size * 2 // 3)
-    after = site.emitter(**spooling(spool))
+    after = site.emitter(None, **spooling(spool))
     assert after.drain(30) == 0
     assert not after.close(10)
     with site.running("worker"), site.running("load"):
@@ -114,8 +113,7 @@ def test_a_spool_that_is_truncated_is_seen_as_a_loss(site: Site, truncated: bool
 
 def spool_runs(site: Site, spool: Path) -> Ledger:
     """Runs emitted while no broker answers; every event is acknowledged by the spool."""
-    nowhere = site.endpoints.model_copy(update={"kafka_bootstrap_servers": NOBODY})
-    emitter = RecordingEmitter(nowhere, **spooling(spool, batch_events=20))
+    emitter = site.emitter(NOBODY, **spooling(spool, batch_events=20))
     with Tracer(PROJECT, emitter=emitter, enabled=True) as tracer:
         emit_runs(tracer, 60, random.Random(site.seed))
     return emitter.ledger()
