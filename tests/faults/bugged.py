@@ -19,8 +19,10 @@ from causeline.sinks.loader.encoding import Insert
 from causeline.sinks.loader.loop import Loader
 from causeline.sinks.loader.sending import ClickHouseSender
 from causeline.streams.amender import amender
-from causeline.streams.joiner import Outgoing
+from causeline.streams.done_map import DoneMap
+from causeline.streams.joiner import Joiner, Outgoing
 from causeline.streams.outbox import Outbox
+from causeline.streams.rebuild import RunsReader
 
 _DIED = 9
 
@@ -152,6 +154,24 @@ def _ack_before_publish() -> None:
     _replace(Outbox, "publish", lets_go)
 
 
+def _count_reads() -> None:
+    """The real code; how many messages it takes in goes to the file that CAUSELINE_TEST_READS names."""
+    handle = Joiner.handle
+    file = os.open(os.environ["CAUSELINE_TEST_READS"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def counts(self: Joiner, incoming: Any) -> Any:
+        os.write(file, f"{len(incoming)}\n".encode())
+        return handle(self, incoming)
+
+    _replace(Joiner, "handle", counts)
+
+
+def _no_done_map() -> None:
+    """What was published before a rebalance is not looked up."""
+    _count_reads()
+    _replace(RunsReader, "done_map", lambda *_given: DoneMap())
+
+
 # --- the amender
 
 
@@ -170,6 +190,8 @@ BUGS: dict[str, Callable[[], None]] = {
     "commit_before_insert": _commit_before_insert,
     "crash_before_publish": _crash_before_publish,
     "ack_before_publish": _ack_before_publish,
+    "count_reads": _count_reads,
+    "no_done_map": _no_done_map,
     "lose_revision": _lose_revision,
 }
 

@@ -12,7 +12,7 @@ from causeline.console.store import open_store, translated
 from causeline.schemas import wire
 from causeline.schemas.errors import UnreadableMessage
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import EVENTS, TOPICS
+from causeline.schemas.topics import EVENTS, RUNS, TOPICS
 from causeline.sinks.clickhouse import clickhouse_client
 from causeline.sinks.loader.routes import routes
 from causeline.stack.endpoints import Endpoints
@@ -79,6 +79,25 @@ def behind(endpoints: Endpoints) -> dict[str, str]:
             if place[0] in names and max(committed.get(place, 0), 0) != end:
                 found[f"{group} on {place[0]}/{place[1]}"] = f"committed {committed.get(place)}, end {end}"
     return found
+
+
+def committed(endpoints: Endpoints, group: str, topic: str) -> list[int]:
+    """What a group has committed of each partition of a topic, by number; 0 where it has nothing."""
+    admin = AdminClient({**endpoints.kafka().client_config()})
+    [answer] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
+    known = {
+        each.partition: each.offset
+        for each in answer.result(_TIMEOUT_S).topic_partitions
+        if each.topic == topic and each.offset > 0
+    }
+    return [known.get(number, 0) for number in admin.list_topics(timeout=_TIMEOUT_S).topics[topic].partitions]
+
+
+def published_runs(endpoints: Endpoints) -> Iterable[tuple[str, int]]:
+    """Run id and revision of all that stands on the runs topic."""
+    for _, _, value in _messages(endpoints, RUNS.full_name(endpoints.topic_prefix)):
+        for item in wire.decode_items(wire.read_block(value, RUNS.subject, _SCHEMAS)):
+            yield str(item["run_id"]), int(str(item["revision"]))
 
 
 def end_offsets(endpoints: Endpoints) -> Mapping[Place, int]:

@@ -72,6 +72,7 @@ def test_half_the_capacity_with_a_fault_every_twenty_seconds(
         finally:
             trouble.finish()
         assert not tracer.flush(PATIENCE_S), tracer.stats()
+        wait_until(lambda: not tracer.stats().waiting, timeout_s=PATIENCE_S, what="the disk still holds events")
         stats = tracer.stats()
     ended = time.monotonic()
     ledger = emitter.ledger()
