@@ -65,11 +65,11 @@ def count_views(endpoints: Endpoints, project: str) -> dict[str, tuple[int, int]
     return counted
 
 
-def behind(endpoints: Endpoints) -> dict[str, str]:
+def behind(endpoints: Endpoints, loader_group: str | None = None) -> dict[str, str]:
     """Each partition that a group has not read to its end, with both offsets, as the broker tells them."""
     prefix = endpoints.topic_prefix
     admin = AdminClient({**endpoints.kafka().client_config()})
-    reads = {f"{prefix}.worker": [EVENTS.full_name(prefix)], f"{prefix}.loader": sorted(routes(prefix))}
+    reads = {f"{prefix}.worker": [EVENTS.full_name(prefix)], loader_group or f"{prefix}.loader": sorted(routes(prefix))}
     ends = end_offsets(endpoints)
     found = {}
     for group, names in reads.items():

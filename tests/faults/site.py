@@ -86,9 +86,22 @@ class Site:
             "CAUSELINE_WORKER_SESSION_TIMEOUT_S": "6",
             "CAUSELINE_TEST_MARK": str(self.mark),
         }
-        for words in (["topics", "apply", "--partitions", str(PARTITIONS)], ["migrate"]):
-            done = CliRunner().invoke(app, words, env=dict(self.environment))
-            assert done.exit_code == 0, done.output
+        self._causeline("topics", "apply", "--partitions", str(PARTITIONS))
+        self._causeline("migrate")
+
+    def _causeline(self, *words: str, **environment: str) -> None:
+        done = CliRunner().invoke(app, list(words), env={**self.environment, **environment})
+        assert done.exit_code == 0, done.output
+
+    def group(self) -> str:
+        """The loaders' group."""
+        return f"{self.endpoints.topic_prefix}.loader"
+
+    def anew(self) -> dict[str, str]:
+        """New tables, and a group that has read nothing: the environment of a loader that fills them."""
+        url = f"{self.endpoints.clickhouse_url}_again"
+        self._causeline("migrate", CAUSELINE_CLICKHOUSE_URL=url)
+        return {"CAUSELINE_CLICKHOUSE_URL": url, "CAUSELINE_LOADER_GROUP_ID": f"{self.group()}-again"}
 
     @contextmanager
     def running(self, command: str, bug: str = "none", **environment: str) -> Iterator[Keeper]:
