@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psutil
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from causeline.console.store import open_store, translated
@@ -91,6 +91,16 @@ def committed(endpoints: Endpoints, group: str, topic: str) -> list[int]:
         if each.topic == topic and each.offset > 0
     }
     return [known.get(number, 0) for number in admin.list_topics(timeout=_TIMEOUT_S).topics[topic].partitions]
+
+
+def shares(endpoints: Endpoints, group: str) -> list[int]:
+    """How many partitions each member of a group has, the fewest first; empty while the group is not stable."""
+    admin = AdminClient({**endpoints.kafka().client_config()})
+    [answer] = admin.describe_consumer_groups([group]).values()
+    described = answer.result(_TIMEOUT_S)
+    if described.state is not ConsumerGroupState.STABLE:
+        return []
+    return sorted(len(member.assignment.topic_partitions) for member in described.members)
 
 
 def published_runs(endpoints: Endpoints) -> Iterable[tuple[str, int]]:
