@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(
 ONE_SHOTS = ("topics", "migrate")
 LASTING = ("worker", "loader", "amender", "watch", "console", "receiver")
 REGISTRY = "CAUSELINE_REGISTRY_URL"
+HEALTH = "CAUSELINE_HEALTH_PORT"
 _DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 
 
@@ -54,6 +55,8 @@ class Site:
     kafka: KafkaConnection
     folder: Path
     translation: Mapping[str, str]
+    health_ports: dict[str, str] = field(default_factory=dict)
+    """By service: in containers all have the same, here each needs its own."""
 
     def environment(self, service: str) -> dict[str, str]:
         """That of the file, translated, without the registry: none runs here, and to have none is the default."""
@@ -69,7 +72,10 @@ class Site:
     def whole_environment(self, service: str) -> dict[str, str]:
         """With what the process needs to run at all."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("CAUSELINE_")}
-        return {**clean, "PYTHONUNBUFFERED": "1", **self.environment(service)}
+        ours = self.environment(service)
+        if HEALTH in ours:
+            ours[HEALTH] = self.health_ports.setdefault(service, str(free_ports(1)[0]))
+        return {**clean, "PYTHONUNBUFFERED": "1", **ours}
 
     def clickhouse(self) -> ClickHouseConnection:
         """As the loader reaches it."""
