@@ -9,7 +9,7 @@ from causeline.schemas import measures
 from causeline.schemas.policy_file import parse_policy
 from causeline.schemas.topics import TOPICS
 from causeline.schemas.vocabulary import StepKind
-from tests.contract import otel_tables, policy_table, settings_table
+from tests.contract import bounds_table, otel_tables, policy_table, settings_table
 
 DOCS = Path(__file__).parents[2] / "docs"
 MEASURES = sorted(value for name, value in vars(measures).items() if name.isupper())
@@ -43,6 +43,18 @@ def test_every_setting_stands_in_the_operations_page_as_the_code_has_it() -> Non
     assert settings_table.table() in (DOCS / "operations.md").read_text("utf-8"), (
         "python -m tests.contract.settings_table"
     )
+
+
+def test_every_bound_stands_in_the_operations_page_as_the_code_has_it() -> None:
+    assert bounds_table.table() in (DOCS / "operations.md").read_text("utf-8"), "python -m tests.contract.bounds_table"
+
+
+def test_no_setting_that_bounds_something_is_left_out_of_the_bounds() -> None:
+    listed = {(each.model, each.field) for each in bounds_table.BOUNDS if isinstance(each, bounds_table.Setting)}
+    for model in {model for model, _ in listed}:
+        for name in model.model_fields:
+            bounds = name.startswith("max_") or name.endswith(("_limit_bytes", "_result_rows"))
+            assert not bounds or (model, name) in listed, f"{model.__name__}.{name}"
 
 
 def test_every_attribute_stands_in_the_opentelemetry_page_as_the_mapping_has_it() -> None:
