@@ -44,10 +44,33 @@ STEP: Final[Mapping[str, Alias]] = {
     ),
     "model_policy": Alias("text", ("causeline.model_policy",)),
     "temperature": Alias(
-        "amount", ("gen_ai.request.temperature", "llm.request.temperature", "llm.invocation_parameters#temperature")
+        "amount",
+        (
+            "gen_ai.request.temperature",
+            "llm.request.temperature",
+            "llm.invocation_parameters#temperature",
+            "langfuse.observation.model.parameters#temperature",
+        ),
     ),
-    "top_p": Alias("score", ("gen_ai.request.top_p", "llm.request.top_p", "llm.invocation_parameters#top_p")),
-    "seed": Alias("whole", ("gen_ai.request.seed", "gen_ai.openai.request.seed", "llm.invocation_parameters#seed")),
+    "top_p": Alias(
+        "score",
+        (
+            "gen_ai.request.top_p",
+            "llm.request.top_p",
+            "llm.invocation_parameters#top_p",
+            "langfuse.observation.model.parameters#top_p",
+            "langfuse.observation.model.parameters#topP",
+        ),
+    ),
+    "seed": Alias(
+        "whole",
+        (
+            "gen_ai.request.seed",
+            "gen_ai.openai.request.seed",
+            "llm.invocation_parameters#seed",
+            "langfuse.observation.model.parameters#seed",
+        ),
+    ),
     "system_fingerprint": Alias(
         "text",
         (
@@ -66,6 +89,9 @@ STEP: Final[Mapping[str, Alias]] = {
             "llm.usage.prompt_tokens",
             "ai.usage.inputTokens",
             "ai.usage.promptTokens",
+            "langfuse.observation.usage_details#input",
+            "langfuse.observation.usage_details#input_tokens",
+            "langfuse.observation.usage_details#prompt_tokens",
         ),
     ),
     "output_tokens": Alias(
@@ -77,6 +103,9 @@ STEP: Final[Mapping[str, Alias]] = {
             "llm.usage.completion_tokens",
             "ai.usage.outputTokens",
             "ai.usage.completionTokens",
+            "langfuse.observation.usage_details#output",
+            "langfuse.observation.usage_details#output_tokens",
+            "langfuse.observation.usage_details#completion_tokens",
         ),
     ),
     "cost_usd": Alias("amount", ("causeline.cost_usd", "llm.cost.total", "gen_ai.usage.cost")),
