@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import ssl
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
@@ -78,12 +79,13 @@ def clickhouse_probe(connection: ClickHouseConnection) -> Probe:
     """Whether ClickHouse answers /ping."""
     scheme = "https" if connection.secure else "http"
     host = f"[{connection.host}]" if ":" in connection.host else connection.host
-    return _http_probe(f"{scheme}://{host}:{connection.port}/ping")
+    return _http_probe(f"{scheme}://{host}:{connection.port}/ping", connection.ca_cert)
 
 
-def _http_probe(url: str) -> Probe:
+def _http_probe(url: str, ca_cert: str | None = None) -> Probe:
     def ping() -> bool:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http(s), as validated
+        trusted = ssl.create_default_context(cafile=ca_cert) if url.startswith("https:") else None
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S, context=trusted) as answer:  # noqa: S310 - http(s), as validated
             return bool(answer.status == 200)
 
     async def probe() -> bool:

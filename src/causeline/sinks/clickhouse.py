@@ -1,6 +1,7 @@
 """The one place that opens a ClickHouse client, and that puts what the server says into our words."""
 
 import contextlib
+import ssl
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -71,10 +72,7 @@ def in_our_words(error: Exception, connection: ClickHouseConnection) -> Causelin
     where = f"{connection.host}:{connection.port}"
     code, name = code_and_name(error)
     if code is None:
-        return Unreachable(
-            f"ClickHouse at {where} does not answer.",
-            hint="Check CAUSELINE_CLICKHOUSE_URL; `causeline status` shows it.",
-        )
+        return _no_answer(error, connection, where)
     if code in _REFUSED_LOGIN:
         return Unreachable(
             f"ClickHouse at {where} does not let {connection.user!r} in.",
@@ -90,6 +88,27 @@ def in_our_words(error: Exception, connection: ClickHouseConnection) -> Causelin
     if code in _NO_SPACE:
         return EnvironmentFault(f"ClickHouse at {where} has no disk space left.", hint="Free some, then try again.")
     return CheckFailed(f"ClickHouse refuses the statement: {name} (code {code}).")
+
+
+def _no_answer(error: Exception, connection: ClickHouseConnection, where: str) -> Unreachable:
+    if connection.secure and _speaks_of_tls(error):
+        return Unreachable(
+            f"ClickHouse at {where} and this client do not agree on TLS.",
+            hint="Does CAUSELINE_CLICKHOUSE_CA_CERT name the authority of its certificate?",
+        )
+    return Unreachable(
+        f"ClickHouse at {where} does not answer.",
+        hint="Check CAUSELINE_CLICKHOUSE_URL; `causeline status` shows it.",
+    )
+
+
+def _speaks_of_tls(error: BaseException | None) -> bool:
+    """Whether an SSL error, or a file of certificates that cannot be read, is among the causes."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError | FileNotFoundError) or "SSL" in type(error).__name__ or "[SSL" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def code_and_name(error: Exception) -> tuple[int | None, str]:
