@@ -249,3 +249,30 @@ def test_holes_and_told_losses_are_not_added() -> None:
 def test_the_reference_counts_told_losses_alike(said: list[str], ended: bool) -> None:
     events = [*whole_run(1)[: 5 if ended else 4], *(loss(n, said=text) for n, text in enumerate(said))]
     assert without_coordinates(assembled(events)) == without_coordinates(reference_runs(events))
+
+
+def test_a_step_that_is_its_own_parent_is_a_leaf_and_counted_once() -> None:
+    step = event("step_finished", seq=1, step_id="1" * 16, parent_step_id="1" * 16, cost_usd=0.5)
+    run = one_run(event("run_started"), step)
+    assert (run["cost_usd"], run["slowest_step"]) == (0.5, "custom:s")
+
+
+def test_ten_thousand_steps_within_each_other_are_joined() -> None:
+    steps = [
+        event("step_finished", seq=n, step_id=f"{n:016x}", parent_step_id=f"{n - 1:016x}" if n > 1 else None)
+        for n in range(1, 10_001)
+    ]
+    run = one_run(event("run_started"), *steps)
+    assert (run["events"], len(run["steps"])) == (10_001, 10_000)
+
+
+def test_of_two_ends_the_first_is_believed_and_neither_is_lost() -> None:
+    first = event("run_finished", seq=1, final_state="failed", status="error")
+    run = one_run(event("run_started"), first, event("run_finished", seq=2, final_state="answered"))
+    assert (run["final_state"], run["events"], run["events_lost"]) == ("failed", 3, 0)
+
+
+def test_an_end_before_its_start_lasts_no_time() -> None:
+    early = event("run_finished", seq=1, occurred_at=5)
+    run = one_run(event("run_started", run_started_at=1000, occurred_at=1000), early)
+    assert (run["duration_us"], run["verdict"]) == (0, "complete")

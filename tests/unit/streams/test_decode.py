@@ -35,6 +35,16 @@ def raw(*items: bytes, count: int | None = None, tail: bytes = b"\x00") -> bytes
 
 ITEM = wire.encode_item(SCHEMA, event("run_started"))
 LONG = wire.encode_long(2**40)
+FIRST_UNION = ITEM.index(b"\x00" * 5)
+"""Where the branches of the nullable fields begin."""
+LABELLED = wire.encode_item(SCHEMA, event("run_started", labels=[{"key": "k", "value": "v"}]))
+
+
+def branch(number: int) -> bytes:
+    """An item whose first nullable field has this branch."""
+    return ITEM[:FIRST_UNION] + wire.encode_long(number) + ITEM[FIRST_UNION + 1 :]
+
+
 HOSTILE = {
     "tombstone": (None, "empty"),
     "empty value": (b"", "empty"),
@@ -50,6 +60,15 @@ HOSTILE = {
     "count of 2^40": (raw(ITEM, count=2**40), "oversized"),
     "byte too many": (raw(ITEM, b"\x00"), "corrupt"),
     "no end": (raw(ITEM, tail=b""), "corrupt"),
+    "branch -1 of a union": (raw(branch(-1)), "corrupt"),
+    "branch 2 of a union of two": (raw(branch(2)), "corrupt"),
+    "branch 2^40 of a union": (raw(branch(2**40)), "corrupt"),
+    "3e7 labels in a few bytes": (
+        raw(LABELLED.replace(b"\x02\x02k\x02v\x00", wire.encode_long(30_000_000))),
+        "corrupt",
+    ),
+    "-3e7 labels, sized": (raw(LABELLED.replace(b"\x02\x02k", wire.encode_long(-30_000_000) + b"\x02k")), "corrupt"),
+    "lone surrogate": (raw(ITEM.replace(b"\x02p\x02w", b"\x06\xed\xa0\x80\x02w")), "corrupt"),
 }
 
 
@@ -73,6 +92,11 @@ INVALID: dict[str, tuple[str, dict[str, Any]]] = {
     "run id of another alphabet": ("run_started", {"run_id": "x" * 32}),
     "run id in upper case": ("run_started", {"run_id": "A" * 32}),
     "run id with a line's end": ("run_started", {"run_id": "a" * 32 + "\n"}),
+    "run id of SQL": ("run_started", {"run_id": "' OR 1=1--"}),
+    "run id with NUL": ("run_started", {"run_id": "a" * 31 + "\0"}),
+    "run id of 100 kB": ("run_started", {"run_id": "a" * 100_000}),
+    "empty run id": ("run_started", {"run_id": ""}),
+    "first moment of 64 bits": ("run_started", {"occurred_at": -(2**63)}),
     "run id of zeros": ("run_started", {"run_id": "0" * 32}),
     "run id of a path": ("run_started", {"run_id": "../../etc/passwd"}),
     "empty event id": ("run_started", {"event_id": ""}),
@@ -90,6 +114,7 @@ INVALID: dict[str, tuple[str, dict[str, Any]]] = {
     "step without a kind": ("step_finished", {"step_kind": None}),
     "review without an outcome": ("review_recorded", {"review_outcome": None}),
     "too many labels": ("run_started", {"labels": [{"key": str(n), "value": ""} for n in range(33)]}),
+    "10,000 labels": ("run_started", {"labels": [{"key": str(n), "value": ""} for n in range(10_000)]}),
 }
 
 
