@@ -139,12 +139,13 @@ def encode_batch(schema_id: int, header: bytes, items: Sequence[bytes]) -> bytes
 
 
 def batch_of_blocks(schema_id: int, header: bytes, blocks: Iterable[tuple[int, memoryview]]) -> bytes:
-    """A framed batch whose items come as blocks of (count, bytes), as a container has them; without an item decoded."""
-    parts: list[bytes | memoryview] = [frame(schema_id, header)]
-    for count, data in blocks:
-        if count:
-            parts += (encode_long(count), data)
-    return b"".join((*parts, b"\x00"))
+    """A framed batch whose items come as blocks of (count, bytes), as a container has them; without an item decoded.
+
+    They become one block of the array, since a block that does not tell its size can only be read as the last one.
+    """
+    filled = [(count, data) for count, data in blocks if count]
+    counted = [encode_long(sum(count for count, _ in filled))] if filled else []
+    return b"".join((frame(schema_id, header), *counted, *(data for _, data in filled), b"\x00"))
 
 
 def read_block(value: bytes | None, subject: str, schemas: Schemas) -> Block:

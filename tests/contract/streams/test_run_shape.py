@@ -6,6 +6,7 @@ from typing import Any
 
 import fastavro
 import polars as pl
+import pytest
 
 from causeline.schemas import catalogue, wire
 from causeline.schemas.catalogue import SchemaVersion
@@ -75,6 +76,17 @@ def test_many_runs_are_split_into_messages_that_a_broker_takes() -> None:
     assert len(batches) > 1
     assert sum(len(batch.run_ids) for batch in batches) == 4000
     assert max(len(batch.value) for batch in batches) < MAX_MESSAGE_BYTES
+
+
+@pytest.mark.parametrize("count", [1, 32, 33, 100])
+def test_every_run_of_a_message_is_read_back(count: int) -> None:
+    runs = pl.concat([rich_run()] * count)
+    found = [
+        run
+        for batch in run_batches(runs, 0, SCHEMAS)
+        for run in wire.decode_items(wire.read_block(batch.value, "run-batch", SCHEMAS))
+    ]
+    assert found == runs.to_dicts()
 
 
 def test_a_run_larger_than_a_message_is_cut_and_says_so() -> None:
