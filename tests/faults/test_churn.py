@@ -74,9 +74,7 @@ def churn(site: Site, stack: ExitStack, reads: Path, bug: str) -> list[str]:
     for _ in range(ROUNDS):
         idle.wait(EVERY_S)
         members = 3 if done.count("come or go") % 2 else 2
-        wait_until(
-            lambda members=members: len(shares(site)) == members, timeout_s=JOIN_S, what="a worker does not join"
-        )
+        wait_for_members(site, members)
         what = dice.choice(["kill", "come or go"])
         done.append(what)
         if what == "kill":
