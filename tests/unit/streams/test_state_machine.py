@@ -114,7 +114,11 @@ class WorkerMachine(RuleBasedStateMachine):
     # --- what holds at every moment, and at the end
 
     @invariant()
-    def what_is_published_is_what_the_reference_makes_of_its_events(self) -> None:
+    def all_is_well(self) -> None:
+        self._what_is_published_is_what_the_reference_makes_of_its_events()
+        self._what_is_acknowledged_is_safe_elsewhere()
+
+    def _what_is_published_is_what_the_reference_makes_of_its_events(self) -> None:
         new, self.seen = self.log.published[self.seen :], len(self.log.published)
         for each in new:
             if each.topic.name == "runs":
@@ -136,8 +140,7 @@ class WorkerMachine(RuleBasedStateMachine):
         for name, value in expected.items():
             assert name in BY_TIMING or run[name] == value, f"{name} of run {run['run_id']}: {run[name]}, not {value}"
 
-    @invariant()
-    def what_is_acknowledged_is_safe_elsewhere(self) -> None:
+    def _what_is_acknowledged_is_safe_elsewhere(self) -> None:
         for offset in range(self.checked, self.log.committed):
             good = self.events[offset]
             assert good or offset in self.buried, f"message {offset} is acknowledged and nowhere"
@@ -161,8 +164,7 @@ class WorkerMachine(RuleBasedStateMachine):
             self.log.now_us += 400 * SECOND
         self.log.turn()
         assert self.log.committed == len(self.log.values), "a message is held for good"
-        self.what_is_published_is_what_the_reference_makes_of_its_events()
-        self.what_is_acknowledged_is_safe_elsewhere()
+        self.all_is_well()
 
 
 TestWorkerMachine = WorkerMachine.TestCase
