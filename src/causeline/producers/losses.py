@@ -7,7 +7,7 @@ from causeline.schemas import catalogue, ids, wire
 from causeline.schemas.clock import system_clock
 from causeline.schemas.encode import RunWriter
 from causeline.schemas.errors import CauselineError
-from causeline.schemas.measures import LOSS_ERROR, LOSS_STEP, LOST_EVENTS
+from causeline.schemas.losses import LOSS_ERROR, LOSS_STEP, LOST_EVENTS
 from causeline.schemas.topics import EVENTS
 from causeline.schemas.vocabulary import EventType, Status, StepKind
 

@@ -20,6 +20,9 @@ class Alias(NamedTuple):
     keys: tuple[str, ...]
 
 
+SCOPE_LABEL: Final = "otel.scope"
+"""The label of a run that came from another's instrumentation: the scope of its root span."""
+
 STEP: Final[Mapping[str, Alias]] = {
     "model_provider": Alias(
         "text",

@@ -3,7 +3,7 @@
 import polars as pl
 
 from causeline.schemas.events import UNNUMBERED_EMITTER
-from causeline.schemas.measures import LOSS_ERROR, LOSS_STEP, LOST_EVENTS
+from causeline.schemas.losses import LOSS_ERROR, LOSS_STEP, LOST_EVENTS
 from causeline.schemas.vocabulary import CloseReason, EventType, Verdict
 from causeline.streams.distinct import RUN
 

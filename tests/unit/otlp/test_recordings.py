@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from causeline.console.diagnosis.diagnose import diagnose
 from interop.fake_openai import ANSWER, FINGERPRINT, MODEL
 from interop.recorder import read_recording
 from interop.run_clients import RECORDINGS, names
@@ -68,6 +69,21 @@ def test_a_real_clients_requests_become_a_run(tmp_path: Path, name: str) -> None
     assert (call.raw_output_ref is not None) is gives.content
     assert ANSWER.encode() not in sent
     assert b"How long is the notice" not in sent
+
+
+def test_why_names_the_attribute_to_set(tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    try:
+        for request in read_recording(RECORDINGS / "openai_v2"):
+            door.post(request.body, json=request.json, path=f"/v1/{request.signal}")
+        [run] = door.runs.values()
+    finally:
+        door.close()
+    unknown = [sentence for answer in diagnose(run).answers for sentence in answer.unknown]
+    assert "prompt_version was never recorded: set gen_ai.prompt.version on the model_call span." in unknown
+    for attribute in ("causeline.route.name", "causeline.evidence.field", "causeline.validation.schema_version"):
+        assert any(attribute in sentence for sentence in unknown)
+    assert not [sentence for sentence in unknown if "run." in sentence and "tracer." not in sentence]
 
 
 def test_the_docs_name_every_client() -> None:

@@ -27,7 +27,7 @@ from causeline.schemas import catalogue, wire
 from causeline.schemas.encode import RunWriter
 from causeline.schemas.errors import EnvironmentFault
 from causeline.schemas.ids import new_run_id
-from causeline.schemas.measures import LOSS_STEP, LOST_EVENTS
+from causeline.schemas.losses import LOSS_STEP, LOST_EVENTS
 from causeline.schemas.vocabulary import EventType
 from causeline.stack.waiting import wait_until
 from tests.unit.producers.recording import QUICK, RecordingTransport

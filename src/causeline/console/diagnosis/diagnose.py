@@ -6,6 +6,7 @@ from causeline.console.diagnosis import review, route, shape, source, support
 from causeline.console.diagnosis.causes import causes
 from causeline.console.diagnosis.model import Answer, Diagnosis, DriftAlert, Fact, Finding, Health, Question
 from causeline.console.diagnosis.record import Record
+from causeline.console.diagnosis.recording import anchor_unrecorded, steps_unrecorded
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.run import Run
 from causeline.schemas.vocabulary import StepKind, Verdict
@@ -77,15 +78,10 @@ def _unknown(record: Record, question: Question) -> Iterator[str]:
     for anchor in run.missing_anchors:
         kind, _, field = anchor.partition(".")
         if anchor.startswith(_ANCHORS.get(question, ())) and _ANCHORS.get(question):
-            yield f"{field} was never recorded: run.{kind}(…, {field}=…)."
-    if question is Question.SOURCE and not record.steps(*_SPEAKS_FOR[question]):
-        yield "no parse, mask or retrieve step was recorded: run.parse(…), run.mask(…), run.retrieve(…)."
-    if question is Question.ROUTE and not record.steps(*_SPEAKS_FOR[question]):
-        yield "no route was recorded: run.route(…, route=…, route_reason=…, route_confidence=…)."
-    if question is Question.SHAPE and not record.steps(*_SPEAKS_FOR[question]):
-        yield "no validation was recorded: run.validate(…, schema_version=…, validation_errors=…)."
-    if question is Question.SUPPORT and not run.evidence:
-        yield "no evidence was recorded: run.evidence(field, refs=…, score=…)."
+            yield anchor_unrecorded(run, kind, field)
+    unsaid = not run.evidence if question is Question.SUPPORT else not record.steps(*_SPEAKS_FOR.get(question, ()))
+    if unsaid and question in (Question.SOURCE, Question.ROUTE, Question.SHAPE, Question.SUPPORT):
+        yield steps_unrecorded(run, question)
     if question is Question.REVIEW and not run.reviews and (record.open_gaps or not run.evidence):
         yield "no review was recorded: tracer.record_review(run_id, workflow, outcome, run_started_at=…)."
 

@@ -201,7 +201,7 @@ def _run(span: Span, step: dict[str, Any], found: Sorted, draft: Draft, end_us: 
 def _origin_labels(span: Span) -> dict[str, str]:
     said = {
         "service.name": _service_of(span.origin),
-        "otel.scope": span.origin.scope[:_NAME],
+        aliases.SCOPE_LABEL: span.origin.scope[:_NAME],
         "conversation.id": READERS["text"](find(span.attributes, aliases.CONVERSATION)),
     }
     return {key: text for key, text in said.items() if text}
