@@ -160,8 +160,11 @@ class Assembler:
     def _take_new(self, doubtful: list[tuple[OpenRun, Share, Rows]], chunk: Chunk) -> None:
         """Of shares whose sequence numbers are held already, take in the events that are not."""
         runs = list({run.key: run for run, _, _ in doubtful}.values())
+        holding = [run for run in runs if run.pieces]
+        # Those that hold something first: `gather` numbers by place, and what holds nothing has none to gather.
+        runs = [*holding, *(run for run in runs if not run.pieces)]
         numbers = {run.key: number for number, run in enumerate(runs)}
-        held = identities(gather(runs)) if any(run.pieces for run in runs) else None
+        held = identities(gather(holding)) if holding else None
         coming = pl.concat(
             chunk.frame[rows].with_columns(pl.lit(numbers[run.key], dtype=pl.UInt32).alias(RUN))
             for run, _, rows in doubtful

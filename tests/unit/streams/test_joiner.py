@@ -313,3 +313,15 @@ def test_crashes_lose_nothing_and_commits_reach_the_end(data: st.DataObject) -> 
     assert {run["run_id"] for run in log.runs()} == {run_id(number) for number in numbers}
     assert {run["verdict"] for run in log.runs()} == {"complete"}
     assert log.late_ids() == []
+
+
+def test_a_repeat_of_an_open_run_may_come_with_a_new_run_that_repeats_itself() -> None:
+    old, new = event("run_started"), event("run_started", run=2)
+    log = log_of([old], [new, new, old])
+    log.start(Limits())
+    log.read(1)
+    log.turn()
+    log.now_us = 61 * SECOND
+    log.turn()
+    assert [(run["run_id"], run["events"]) for run in log.runs()] == [(run_id(1), 1), (run_id(2), 1)]
+    assert log.committed == 2
