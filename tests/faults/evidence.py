@@ -2,10 +2,19 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
-from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 
 from causeline.console.store import open_store, translated
@@ -19,11 +28,21 @@ from causeline.stack.endpoints import Endpoints
 from causeline.stack.local import status
 from tests.faults.oracle import RunSeen, Seen
 
+T = TypeVar("T")
 Place = tuple[str, int]
 """Topic and partition."""
 
 _TIMEOUT_S = 10.0
 _SCHEMAS = Schemas()
+_COORDINATOR_COMING = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.GROUP_ID_NOT_FOUND,
+    }
+)
+"""A group's coordinator is not there yet: ask again."""
 now_s = time.monotonic
 """The clock that waiting is measured by, seconds."""
 
@@ -74,7 +93,11 @@ def behind(endpoints: Endpoints, loader_group: str | None = None) -> dict[str, s
     found = {}
     for group, names in reads.items():
         [answer] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
-        committed = {(each.topic, each.partition): each.offset for each in answer.result(_TIMEOUT_S).topic_partitions}
+        offsets = _unless_coming(answer)
+        if offsets is None:
+            found[group] = "its coordinator is not there yet"
+            continue
+        committed = {(each.topic, each.partition): each.offset for each in offsets.topic_partitions}
         for place, end in sorted(ends.items()):
             if place[0] in names and max(committed.get(place, 0), 0) != end:
                 found[f"{group} on {place[0]}/{place[1]}"] = f"committed {committed.get(place)}, end {end}"
@@ -85,11 +108,9 @@ def committed(endpoints: Endpoints, group: str, topic: str) -> list[int]:
     """What a group has committed of each partition of a topic, by number; 0 where it has nothing."""
     admin = AdminClient({**endpoints.kafka().client_config()})
     [answer] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
-    known = {
-        each.partition: each.offset
-        for each in answer.result(_TIMEOUT_S).topic_partitions
-        if each.topic == topic and each.offset > 0
-    }
+    offsets = _unless_coming(answer)
+    places = [] if offsets is None else offsets.topic_partitions
+    known = {each.partition: each.offset for each in places if each.topic == topic and each.offset > 0}
     return [known.get(number, 0) for number in admin.list_topics(timeout=_TIMEOUT_S).topics[topic].partitions]
 
 
@@ -97,10 +118,20 @@ def shares(endpoints: Endpoints, group: str) -> list[int]:
     """How many partitions each member of a group has, the fewest first; empty while the group is not stable."""
     admin = AdminClient({**endpoints.kafka().client_config()})
     [answer] = admin.describe_consumer_groups([group]).values()
-    described = answer.result(_TIMEOUT_S)
-    if described.state is not ConsumerGroupState.STABLE:
+    described = _unless_coming(answer)
+    if described is None or described.state is not ConsumerGroupState.STABLE:
         return []
     return sorted(len(member.assignment.topic_partitions) for member in described.members)
+
+
+def _unless_coming(answer: "Future[T]") -> T | None:
+    """What a group's coordinator says; None while there is none, as after the broker's start."""
+    try:
+        return answer.result(_TIMEOUT_S)
+    except KafkaException as error:
+        if error.args[0].code() in _COORDINATOR_COMING:
+            return None
+        raise
 
 
 def published_runs(endpoints: Endpoints) -> Iterable[tuple[str, int]]:
