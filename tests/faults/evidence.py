@@ -21,7 +21,7 @@ from causeline.console.store import open_store, translated
 from causeline.schemas import wire
 from causeline.schemas.errors import UnreadableMessage
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import EVENTS, RUNS, TOPICS
+from causeline.schemas.topics import EVENTS, LATE, RUNS, TOPICS
 from causeline.sinks.clickhouse import clickhouse_client
 from causeline.sinks.loader.routes import routes
 from causeline.stack.endpoints import Endpoints
@@ -84,11 +84,16 @@ def count_views(endpoints: Endpoints, project: str) -> dict[str, tuple[int, int]
     return counted
 
 
-def behind(endpoints: Endpoints, loader_group: str | None = None) -> dict[str, str]:
-    """Each partition that a group has not read to its end, with both offsets, as the broker tells them."""
+def behind(endpoints: Endpoints, loader_group: str | None = None, *, amended: bool = False) -> dict[str, str]:
+    """Each partition that a group has not read to its end, with both offsets, as the broker tells them.
+
+    `amended`: an amender is at work, and late events wait for it.
+    """
     prefix = endpoints.topic_prefix
     admin = AdminClient({**endpoints.kafka().client_config()})
     reads = {f"{prefix}.worker": [EVENTS.full_name(prefix)], loader_group or f"{prefix}.loader": sorted(routes(prefix))}
+    if amended:
+        reads[f"{prefix}.amender"] = [LATE.full_name(prefix)]
     ends = end_offsets(endpoints)
     found = {}
     for group, names in reads.items():

@@ -184,7 +184,9 @@ class Site:
             ).result_rows
         return judge_stored({str(name): (int(count), int(distinct)) for name, count, distinct in rows})
 
-    def violations(self, ledger: Ledger, *, died_at: str = "", timeout_s: float = 240.0) -> list[Violation]:
+    def violations(
+        self, ledger: Ledger, *, died_at: str = "", timeout_s: float = 240.0, amended: bool = False
+    ) -> list[Violation]:
         """What the oracle says once it is content, or nothing moves any more; only after the death that was meant."""
         if died_at:
             wait_until(lambda: self.died_at() == died_at, timeout_s=60, what=f"nothing died at {died_at}")
@@ -196,7 +198,7 @@ class Site:
             nonlocal last, still_since, found
             try:
                 seen = evidence.read_views(self.endpoints, PROJECT)
-                behind = evidence.behind(self.endpoints)
+                behind = evidence.behind(self.endpoints, amended=amended)
             except CauselineError:
                 return False  # the engine is on its way back
             found = judge(ledger, seen)

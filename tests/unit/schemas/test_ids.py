@@ -66,7 +66,7 @@ def test_a_forked_child_draws_step_ids_of_its_own() -> None:
         from causeline.schemas import ids
         ids.new_step_id()
         child = os.fork()
-        print(ids.new_step_id(), flush=True)
+        os.write(1, f"{ids.new_step_id()}\\n".encode())  # in one piece, beside the other process
         if child:
             os.waitpid(child, 0)
         """
