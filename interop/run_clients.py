@@ -1,8 +1,8 @@
 """Real clients, unmodified, and the runs that they become: `python -m interop.run_clients [NAME …] [--cache FOLDER]`.
 
 Each folder of interop/clients/ is a client in an environment of its own (Python by uv, JavaScript by npm), pinned. It
-talks to a recorder that plays the model too; its requests are stored in interop/recordings/, which the tests replay,
-and the runs that they become are printed with the first lines of `why`.
+talks to a recorder that plays the model too; the runs that its requests become are printed with the verdicts of `why`.
+With `--record` they are stored in interop/recordings/, which the tests replay.
 """
 
 import argparse
@@ -133,6 +133,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m interop.run_clients", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())}; by default all")
     parser.add_argument("--cache", type=Path, help="where environments are kept; by default they are not")
+    parser.add_argument("--record", action="store_true", help="put what came in place of the recordings")
     options = parser.parse_args(arguments)
     failed = []
     with tempfile.TemporaryDirectory(prefix="causeline-interop-") as scratch:
@@ -141,8 +142,9 @@ def main(arguments: list[str]) -> int:
             sys.stdout.write(f"{name}\n")
             try:
                 recorder = record(name, install(name, cache), cache / name)
-                write_recording(RECORDINGS / name, recorder.requests)
                 runs = replayed(recorder.requests, Path(scratch) / f"{name}.artifacts")
+                if options.record and runs:
+                    write_recording(RECORDINGS / name, recorder.requests)
             except (RuntimeError, subprocess.SubprocessError, OSError) as error:
                 failed.append(name)
                 sys.stdout.write(f"  failed: {error}\n")

@@ -256,6 +256,7 @@ EXCEPTION_TYPE: Final = "exception.type"
 
 NEVER_LABELS: Final = (
     ".message", ".stacktrace", ".text", ".content", ".body", ".value", ".query", ".email", ".full_name", ".explanation",
+    ".prompt", ".completion", ".response", ".answer", ".question", ".instructions",
     "password", "secret", "api_key", "api-key", "apikey", "authorization", "cookie", "credential", "credentials",
     "-token", "_token", ".token", "private_key", "certificate", "url.full", "http.url", "http.target",
     "enduser.id", "user.name", "db.statement",
