@@ -32,8 +32,8 @@ ONE_MESSAGE_AN_INSERT = {"CAUSELINE_LOADER_MAX_BLOCK_ROWS": "1"}
 """So a loader that sends again what it read before cuts it as before."""
 QUIET_S = 5.0
 """So long nothing may have changed, with all read to its end at the broker, before the oracle is asked."""
-STUCK_S = 45.0
-"""So long nothing may have changed at all."""
+STUCK_S = 120.0
+"""So long nothing may have changed at all: a watchdog may first have to end a worker whose broker was killed."""
 
 
 class Keeper:
@@ -185,7 +185,7 @@ class Site:
         return judge_stored({str(name): (int(count), int(distinct)) for name, count, distinct in rows})
 
     def violations(
-        self, ledger: Ledger, *, died_at: str = "", timeout_s: float = 240.0, amended: bool = False
+        self, ledger: Ledger, *, died_at: str = "", timeout_s: float = 400.0, amended: bool = False
     ) -> list[Violation]:
         """What the oracle says once it is content, or nothing moves any more; only after the death that was meant."""
         if died_at:
