@@ -7,12 +7,11 @@ from causeline.console.answers import Record
 from causeline.console.compare_versions import BAD, Mean, Measured, Share, Versions, measured, share
 from causeline.console.run_filter import NOT_OF_A_GATE
 from causeline.console.store import Store
+from causeline.schemas.vocabulary import RELEASE_LABEL
 
-RELEASE = "release"
-"""By release: the label of this name, as `Tracer(release=…)` sets it."""
 ANCHORS = (
     "prompt_version", "prompt_id", "model_name", "model_provider", "system_fingerprint", "model_policy",
-    "parser_version", "schema_version", "route_policy_version", RELEASE,
+    "parser_version", "schema_version", "route_policy_version", RELEASE_LABEL,
 )  # fmt: skip
 _SAYS: Mapping[str, str] = {
     "answered": "final_state = 'answered'",
@@ -34,7 +33,7 @@ _OTHER_ROUTES = 20
 
 def versions_of(store: Store, workflow: str, by: str, left: str, right: str, *, since_us: int) -> Versions:
     """The two versions, as far as runs since `since_us` tell, those of eval gates aside; `by` is one of ANCHORS."""
-    version = f"labels['{RELEASE}']" if by == RELEASE else by
+    version = f"labels['{RELEASE_LABEL}']" if by == RELEASE_LABEL else by
     where = (
         f"WHERE workflow = {{workflow:String}} AND {version} IN ({{left:String}}, {{right:String}})"
         " AND started_at >= fromUnixTimestamp64Micro({since:Int64})"

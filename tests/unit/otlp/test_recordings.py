@@ -8,7 +8,7 @@ import pytest
 from causeline.console.diagnosis.diagnose import diagnose
 from interop.fake_openai import ANSWER, FINGERPRINT, MODEL
 from interop.recorder import read_recording
-from interop.run_clients import RECORDINGS, names
+from interop.run_clients import RECORDINGS, names, replayed
 from tests.unit.otlp.door import Door
 
 
@@ -72,13 +72,7 @@ def test_a_real_clients_requests_become_a_run(tmp_path: Path, name: str) -> None
 
 
 def test_why_names_the_attribute_to_set(tmp_path: Path) -> None:
-    door = Door(tmp_path)
-    try:
-        for request in read_recording(RECORDINGS / "openai_v2"):
-            door.post(request.body, json=request.json, path=f"/v1/{request.signal}")
-        [run] = door.runs.values()
-    finally:
-        door.close()
+    [run] = replayed(read_recording(RECORDINGS / "openai_v2"), tmp_path)
     unknown = [sentence for answer in diagnose(run).answers for sentence in answer.unknown]
     assert "prompt_version was never recorded: set gen_ai.prompt.version on the model_call span." in unknown
     for attribute in ("causeline.route.name", "causeline.evidence.field", "causeline.validation.schema_version"):
