@@ -212,10 +212,15 @@ class Site:
         return found
 
     def explain(self, found: list[Violation]) -> str:
-        """The seed, and the violations with where their subjects were last seen."""
+        """The seed, the violations with where their subjects were last seen, and the last that the processes said."""
         seen = evidence.read_views(self.endpoints, PROJECT)
         told = evidence.whereabouts(self.endpoints, [each.subject for each in found], seen)
-        return f"seed {self.seed}\n{report(found, told)}"
+        logs = "\n".join(f"--- {log.name}\n{_end_of(log)}" for log in sorted(self.folder.glob("*.log")))
+        return f"seed {self.seed}\n{report(found, told)}\n{logs}"
+
+
+def _end_of(log: Path, lines: int = 40) -> str:
+    return "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-lines:])
 
 
 def emit_runs(tracer: Tracer, count: int, dice: random.Random) -> list[tuple[str, int]]:

@@ -136,6 +136,20 @@ def test_a_broker_killed_under_load_comes_back_with_all_of_it(site: Site, tell: 
     tell(f"{site.figures(emitter.ledger())}; delivering again {again_s:.1f} s after the kill")
 
 
+def test_a_worker_that_was_given_nothing_asks_again(site: Site) -> None:
+    """As after a broker's restart, when the group's leader may see no topic yet: here the topic is gone for a while."""
+    with site.running("worker") as worker, site.running("load"):
+        wait_until(lambda: "ready: 2 partitions" in worker.log, timeout_s=60, what="the worker is not ready")
+        admin = AdminClient({**site.endpoints.kafka().client_config()})
+        name = EVENTS.full_name(site.endpoints.topic_prefix)
+        admin.delete_topics([name])[name].result(30)
+        wait_until(lambda: "assigned: 0 partitions" in worker.log, timeout_s=60, what="the worker keeps the topic")
+        assert CliRunner().invoke(app, ["topics", "apply", "--partitions", "2"], env=site.environment).exit_code == 0
+        wait_until(lambda: "assigned: 2 partitions" in worker.log, timeout_s=40, what="the worker asks no more")
+        found = site.violations(site.publish(20))
+    assert found == [], site.explain(found)
+
+
 def test_events_that_come_five_times_and_shuffled_are_shown_once(site: Site, tell: Callable[[str], None]) -> None:
     dice = random.Random(site.seed)
     made: list[tuple[str, str, bytes]] = []

@@ -15,6 +15,9 @@ from causeline.schemas.errors import EnvironmentFault
 from causeline.streams.settings import WorkerSettings
 
 HEARTBEAT_S = 2.0
+METADATA_MAX_AGE_S = 5.0
+"""A broker that has just come back may know of no topic yet, and the group's leader then gives nobody anything: it asks
+again so often, and gives anew when there is more to give. aiokafka's own five minutes are an outage."""
 
 
 def require_compiled_streams() -> None:
@@ -46,6 +49,7 @@ def build_app(settings: WorkerSettings, *, data_folder: str) -> faust.App:
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=HEARTBEAT_S,
         broker_rebalance_timeout=max(15.0, 1.5 * settings.session_timeout_s),
+        consumer_metadata_max_age_ms=round(METADATA_MAX_AGE_S * 1000),
         consumer_group_instance_id=settings.instance,
         table_standby_replicas=0,  # else Faust's own assignor comes in, which spreads partitions unevenly
         stream_buffer_maxsize=64,  # Faust fetches on however much is unacknowledged

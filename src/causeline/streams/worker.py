@@ -179,9 +179,9 @@ class Worker:
             self._drop_all()
 
         async def assigned(*told: object, **_: object) -> None:
-            if not self._ready:
-                self._ready = True
-                log.info("ready: %s partitions", len(cast("set[object]", told[-1])))
+            word = "assigned" if self._ready else "ready"
+            self._ready = True
+            log.info("%s: %d partitions", word, len(cast("set[object]", told[-1])))
 
         app.on_partitions_revoked.connect(revoked, weak=False)
         app.on_partitions_assigned.connect(assigned, weak=False)
