@@ -1,229 +1,50 @@
-"""What it costs to join events into runs: ours on a real broker, the textbook Faust table, and bare decoding.
+"""What it costs to join events into runs: ours on a real broker, the textbooks of other engines, and bare decoding.
 
-The same runs of ten events with the wide set of fields go to both, ours as the batches that our emitter sends, the
-textbook's as a message an event, which is what its producers would send. CPU is that of the whole worker process,
-psutil's, less what the process takes to come up on an empty topic. What both join is held equal first: events, route,
-cost and final state of every run. The bare limit is `polars.read_avro` of the same blocks, in a process of its own.
-Quix Streams and Bytewax are not measured here yet: null.
+The same runs of ten events with the wide set of fields go to all, ours as the batches that our emitter sends, the
+peers' as a message an event, which is what their producers would send. CPU is that of the whole worker process,
+psutil's, less what the process takes to come up and join twenty runs. What all join is held equal first: events,
+route, cost, final state and steps of every run; the peers publish the whole steps too, as ours does.
+
+- `vs_faust_table`: an agent with a table. `vs_quix`: a stateful data frame of Quix Streams, state in RocksDB with
+  changelogs. `vs_bytewax`: a stateful map of Bytewax, state in memory alone. Each is tuned as its own guides have it,
+  see `benchmarks/peers`. The last two need environments of their own: `--peers` makes them, else a peer that is not
+  there is null.
+- `vs_bare_decode`: `polars.read_avro` of the same blocks.
+- `us_at_…_open` is what an event costs while so many runs are open, `rss_mb_1m_open_events` the peak of a worker that
+  holds a million open events.
 """
 
 import argparse
 import io
-import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-import psutil
-from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
-from benchmarks.harness import Report, main, spread
-from causeline.schemas import catalogue, wire
+from benchmarks.harness import Report, Spread, main, spread
+from benchmarks.joining.broker import Bench, Joined
+from benchmarks.joining.contenders import Took, bytewax, faust_table, ours, quix
+from benchmarks.joining.open_runs import beside_open_runs, open_events
+from benchmarks.joining.runs import EVENTS_A_RUN, SCHEMA, batches, events_of
+from benchmarks.peers.environments import python_of
+from causeline.schemas import wire
 from causeline.schemas.events import Record
-from causeline.schemas.ids import new_run_id
-from causeline.schemas.partition import partition_of
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import MAX_MESSAGE_BYTES, TOPICS
 from causeline.stack.kafka import running_broker
 
-PARTITIONS = 4
-STEPS = 8
-EVENTS_A_RUN = STEPS + 2
-_BATCH = 1000
-_SCHEMA = catalogue.latest("trace-batch")
-_PATIENCE_S = 240.0
-_REF = "artifact:sha256/ab/" + "c" * 62
-Joined = dict[str, tuple[int, str | None, float, str | None]]
-
-
-def events_of(number: int) -> Iterator[Record]:
-    """One run's events, as wide as the demo's."""
-    run_id, start = new_run_id(), 1_780_000_000_000_000 + number * 1000
-    base = {"run_id": run_id, "project": "bench", "workflow": "invoice", "emitter_id": "e", "run_started_at": start}
-    yield base | {"event_id": f"{number:024x}{0:08x}", "seq": 0, "event_type": "run_started", "occurred_at": start}
-    for step in range(1, STEPS + 1):
-        said: Record = {
-            **base, "event_id": f"{number:024x}{step:08x}", "seq": step, "event_type": "step_finished",
-            "occurred_at": start + step * 100, "started_at": start + step * 100 - 50,
-            "step_id": f"{number * 16 + step:016x}",
-            "step_kind": "model_call", "step_name": f"step {step}", "status": "ok", "retry_count": 0,
-            "cost_usd": 0.25, "input_tokens": 1834, "output_tokens": 212, "prompt_id": "extract", "prompt_version": "7",
-            "model_provider": "acme", "model_name": "acme-large-2", "model_policy": "default", "temperature": 0.0,
-            "top_p": 1.0, "seed": 42, "system_fingerprint": "fp_a17", "confidence": 0.91, "refusal": False,
-            "input_ref": _REF, "context_refs": [_REF], "raw_output_ref": _REF,
-            "labels": [{"key": "model.finish_reason", "value": "stop"}],
-        }  # fmt: skip
-        yield said | ({"route": f"r{number % 5}"} if step == 2 else {})
-    yield base | {
-        "event_id": f"{number:024x}{STEPS + 1:08x}", "seq": STEPS + 1, "event_type": "run_finished",
-        "occurred_at": start + 2000, "final_state": "answered", "status": "ok", "expected_events": EVENTS_A_RUN,
-        "expected_steps": [f"model_call:step {step}" for step in range(1, STEPS + 1)],
-    }  # fmt: skip
-
-
-def batches(runs: Sequence[list[Record]]) -> Iterator[tuple[int, bytes]]:
-    """Batches of about a thousand events, each run's in one partition, runs interleaved as a server's are."""
-    waiting: dict[int, list[bytes]] = {number: [] for number in range(PARTITIONS)}
-    for lot in range(0, len(runs), 20):
-        together = runs[lot : lot + 20]
-        for place in range(EVENTS_A_RUN):
-            for run in together:
-                partition = partition_of(str(run[0]["run_id"]), PARTITIONS)
-                waiting[partition].append(wire.encode_item(_SCHEMA, run[place]))
-        for partition, items in waiting.items():
-            while len(items) >= _BATCH:
-                yield partition, wire.encode_batch(_SCHEMA.schema_id, wire.encode_string("e"), items[:_BATCH])
-                del items[:_BATCH]
-    for partition, items in waiting.items():
-        if items:
-            yield partition, wire.encode_batch(_SCHEMA.schema_id, wire.encode_string("e"), items)
-
-
-class Bench:
-    """A broker with topics of its own for each round."""
-
-    def __init__(self, servers: str) -> None:
-        self.servers = servers
-        self.admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-
-    def topics(self, prefix: str, names: Sequence[str]) -> None:
-        config = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
-        made = self.admin.create_topics([NewTopic(f"{prefix}.{name}", PARTITIONS, 1, config=config) for name in names])
-        for each in made.values():
-            each.result(timeout=30)
-
-    def producer(self) -> Producer:
-        return Producer(
-            {
-                "bootstrap.servers": self.servers,
-                "enable.idempotence": True,
-                "linger.ms": 20,
-                "compression.type": "zstd",
-                "message.max.bytes": MAX_MESSAGE_BYTES,
-                "log_level": 0,
-            }
-        )
-
-    @contextmanager
-    def consumer(self, topic: str) -> Iterator[Consumer]:
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.servers,
-                "group.id": f"read-{time.time_ns()}",
-                "auto.offset.reset": "earliest",
-                "log_level": 0,
-            }
-        )
-        consumer.subscribe([topic])
-        try:
-            yield consumer
-        finally:
-            consumer.close()
-
-
-def measured(
-    command: Sequence[str], environment: dict[str, str], collect: Any, expected: int
-) -> tuple[Joined, float, float, float]:
-    """What a worker process joined, its CPU seconds beyond its coming up, wall seconds, and its resident MB."""
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            joined, began, ended = collect(expected)
-            known = psutil.Process(process.pid)
-            times = known.cpu_times()
-            rss = known.memory_info().rss / 2**20
-            return joined, times.user + times.system, ended - began, rss
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def ours(bench: Bench, runs: Sequence[list[Record]], round_: int) -> tuple[Joined, float, float, float]:
-    """Our worker on our batches."""
-    prefix = f"ours{round_}x{len(runs)}"
-    bench.topics(prefix, [topic.name for topic in TOPICS])
-    producer = bench.producer()
-    for partition, value in batches(runs):
-        producer.produce(f"{prefix}.events", value, partition=partition)
-        producer.poll(0)
-    producer.flush(60)
-    environment = {**os.environ, "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS": bench.servers, "CAUSELINE_TOPIC_PREFIX": prefix}
-    environment.pop("CAUSELINE_POLICY", None)
-
-    def collect(expected: int) -> tuple[Joined, float, float]:
-        return _collect(bench, f"{prefix}.runs", expected, _our_runs)
-
-    return measured([sys.executable, "-m", "causeline.cli", "worker"], environment, collect, len(runs))
-
-
-def _our_runs(value: bytes) -> Iterator[tuple[str, tuple[int, str | None, float, str | None]]]:
-    for run in wire.decode_items(wire.read_block(value, "run-batch", Schemas())):
-        yield (
-            str(run["run_id"]),
-            (int(str(run["events"])), run["route"], float(str(run["cost_usd"])), run["final_state"]),
-        )  # type: ignore[misc]
-
-
-def faust_table(bench: Bench, runs: Sequence[list[Record]], round_: int) -> tuple[Joined, float, float, float]:
-    """The textbook on a message an event."""
-    prefix = f"faust{round_}x{len(runs)}"
-    bench.topics(prefix, ["events", "runs"])
-    producer = bench.producer()
-    for lot in range(0, len(runs), 20):
-        for place in range(EVENTS_A_RUN):
-            for run in runs[lot : lot + 20]:
-                key = str(run[0]["run_id"])
-                producer.produce(
-                    f"{prefix}.events", json.dumps(run[place]).encode(), key=key.encode(),
-                    partition=partition_of(key, PARTITIONS),
-                )  # fmt: skip
-                producer.poll(0)
-    producer.flush(60)
-
-    def collect(expected: int) -> tuple[Joined, float, float]:
-        return _collect(bench, f"{prefix}.runs", expected, _their_runs)
-
-    with tempfile.TemporaryDirectory(prefix="causeline-faust-") as folder:
-        words = ["-m", "benchmarks.peers.faust_table", bench.servers, f"{prefix}.events", f"{prefix}.runs", prefix]
-        command = [sys.executable, *words, "--datadir", folder, "worker", "-l", "error"]
-        return measured(command, dict(os.environ), collect, len(runs))
-
-
-def _their_runs(value: bytes) -> Iterator[tuple[str, tuple[int, str | None, float, str | None]]]:
-    run = json.loads(value)
-    yield run["run_id"], (run["events"], run["route"], run["cost_usd"], run["final_state"])
-
-
-def _collect(bench: Bench, topic: str, expected: int, read: Any) -> tuple[Joined, float, float]:
-    joined: Joined = {}
-    began = ended = time.monotonic()
-    with bench.consumer(topic) as consumer:
-        while len(joined) < expected and time.monotonic() - ended < _PATIENCE_S:
-            for message in consumer.consume(500, 0.2):
-                if message.error() is None:
-                    if not joined:
-                        began = time.monotonic()
-                    joined.update(read(message.value()))
-                    ended = time.monotonic()
-    if len(joined) < expected:
-        raise RuntimeError(f"{expected - len(joined)} of {expected} runs were not joined into {topic}")
-    return joined, began, ended
+Contender = Callable[[Bench, Sequence[list[Record]], int], Took]
+_UP = 20
+"""Runs that a process joins to come up."""
+_OPEN = {"10k": 10_000, "100k": 100_000, "1m": 1_000_000}
 
 
 def bare_decode(runs: Sequence[list[Record]]) -> float:
     """CPU seconds of polars reading the same blocks, one container for each batch."""
-    schema_text = wire.item_schema_text(_SCHEMA)
+    schema_text = wire.item_schema_text(SCHEMA)
     containers = []
     for _, value in batches(runs):
         block = wire.read_block(value, "trace-batch", Schemas())
@@ -237,41 +58,86 @@ def bare_decode(runs: Sequence[list[Record]]) -> float:
 
 
 def measure(options: argparse.Namespace) -> Report:
-    """Rounds of ours, the textbook and the limit, one after the other."""
+    """Rounds of ours, the peers and the limit, one after the other; then beside many open runs."""
     rounds = options.rounds or (2 if options.quick else 5)
     many = [list(events_of(number)) for number in range(1, 5_001 if options.quick else 30_001)]
-    few = many[: 300 if options.quick else 1_500]
-    ours_us, theirs_us, bare_us, rss = [], [], [], []
+    shares = {"faust_table": 300 if options.quick else 1_500, "quix": 1_000 if options.quick else 3_000}
+    peers = _peers(make=options.peers)
+    spent: dict[str, list[float]] = {name: [] for name in ("ours", *peers, "bare")}
+    rss = []
+    report = Report("join")
     with tempfile.TemporaryDirectory(prefix="causeline-join-") as folder, running_broker(Path(folder)) as broker:
         bench = Bench(broker.connection.bootstrap_servers)
         for round_ in range(rounds):
-            _, up_s, _, _ = ours(bench, many[:20], round_)
-            joined, cpu_s, _, mb = ours(bench, many, round_)
-            _, their_up_s, _, _ = faust_table(bench, many[:20], round_)
-            theirs, their_cpu_s, _, _ = faust_table(bench, few, round_)
-            if any(theirs[run_id] != joined[run_id] for run_id in theirs):
-                raise RuntimeError("ours and the textbook do not join the same runs")
-            ours_us.append((cpu_s - up_s) * 1e6 / ((len(many) - 20) * EVENTS_A_RUN))
-            theirs_us.append((their_cpu_s - their_up_s) * 1e6 / ((len(few) - 20) * EVENTS_A_RUN))
-            bare_us.append(bare_decode(many) * 1e6 / (len(many) * EVENTS_A_RUN))
+            joined, us, mb = _taken(ours, bench, many, round_)
+            spent["ours"].append(us)
             rss.append(mb)
-            print(
-                f"round {round_ + 1}, us an event: ours {ours_us[-1]:.2f}, Faust table {theirs_us[-1]:.0f},"
-                f" bare {bare_us[-1]:.2f}",
-                file=sys.stderr,
-                flush=True,
-            )
-    report = Report("join")
-    report.rows["us_per_event"] = spread(ours_us)
-    report.rows["events_per_s"] = spread([1e6 / each for each in ours_us])
-    report.rows["vs_faust_table"] = spread([theirs / mine for theirs, mine in zip(theirs_us, ours_us, strict=True)])
-    report.rows["vs_quix"] = None
-    report.rows["vs_bytewax"] = None
-    report.rows["vs_bare_decode"] = spread([mine / bare for mine, bare in zip(ours_us, bare_us, strict=True)])
+            for name, peer in peers.items():
+                theirs, us, _ = _taken(peer, bench, many[: shares.get(name, len(many))], round_)
+                if any(theirs[run_id] != joined[run_id] for run_id in theirs):
+                    raise RuntimeError(f"ours and {name} do not join the same runs")
+                spent[name].append(us)
+            spent["bare"].append(bare_decode(many) * 1e6 / (len(many) * EVENTS_A_RUN))
+            told = ", ".join(f"{name} {each[-1]:.2f}" for name, each in spent.items())
+            print(f"round {round_ + 1}, us an event: {told}", file=sys.stderr, flush=True)
+        grown = _beside_open(bench, quick=options.quick)
+    mine = spent["ours"]
+    report.rows["us_per_event"] = spread(mine)
+    report.rows["events_per_s"] = spread([1e6 / each for each in mine])
+    for name in ("faust_table", "quix", "bytewax"):
+        report.rows[f"vs_{name}"] = (
+            spread([b / a for a, b in zip(mine, spent[name], strict=True)]) if name in peers else None
+        )
+        if name not in peers:
+            report.notes.append(f"{name} is not installed here and not measured; --peers installs it.")
+    report.rows["vs_bare_decode"] = spread([a / b for a, b in zip(mine, spent["bare"], strict=True)])
     report.rows["rss_mb"] = spread(rss)
-    report.notes.append("events_per_s is of one core; Quix Streams and Bytewax are not measured")
+    report.rows |= grown
+    report.extra["us_per_event_of"] = {name: spread(each).median for name, each in spent.items()}
+    report.notes.append("events_per_s is of one core.")
     return report
 
 
+def _peers(*, make: bool) -> Mapping[str, Contender]:
+    found: dict[str, Contender] = {"faust_table": faust_table}
+    in_own: dict[str, Callable[[Path, Bench, Sequence[list[Record]], int], Took]] = {"quix": quix, "bytewax": bytewax}
+    for name, contender in in_own.items():
+        python = python_of(name, make=make)
+        if python is not None:
+            found[name] = partial(contender, python)
+    return found
+
+
+def _taken(
+    contender: Contender, bench: Bench, runs: Sequence[list[Record]], round_: int
+) -> tuple[Joined, float, float]:
+    """What was joined, CPU microseconds an event beyond coming up, and resident MB."""
+    _, up_s, _, _ = contender(bench, runs[:_UP], round_)
+    joined, cpu_s, _, mb = contender(bench, runs, round_)
+    return joined, (cpu_s - up_s) * 1e6 / ((len(runs) - _UP) * EVENTS_A_RUN), mb
+
+
+def _beside_open(bench: Bench, *, quick: bool) -> dict[str, Spread | float | str | None]:
+    lots_of, size = (3, 2_000) if quick else (5, 5_000)
+    scale = 10 if quick else 1
+    rows: dict[str, Spread | float | str | None] = {}
+    spent: dict[str, list[float]] = {}
+    for name, open_runs in _OPEN.items():
+        lots = [[list(events_of(number)) for number in range(1, size + 1)] for _ in range(lots_of + 1)]
+        held = beside_open_runs(bench, f"open{name}", open_runs // scale, lots)
+        spent[name] = held.us_per_event[1:]  # the first lot warms
+        rows[f"us_at_{name}_open"] = spread(spent[name])
+        print(f"{open_runs // scale} open: {rows[f'us_at_{name}_open']}", file=sys.stderr, flush=True)
+        rows[f"rss_mb_{name}_open"] = held.rss_mb
+    rows["growth_open_10k_to_1m"] = spread([b / a for a, b in zip(spent["10k"], spent["1m"], strict=True)])
+    held = open_events(bench, "openevents", 1_000_000 // scale, [[list(events_of(1))]])
+    rows["rss_mb_1m_open_events"] = held.rss_mb
+    return rows
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--peers", action="store_true", help="make the environments of Quix Streams and Bytewax first")
+
+
 if __name__ == "__main__":
-    sys.exit(main("join", measure))
+    sys.exit(main("join", measure, _options))

@@ -46,6 +46,7 @@ def main() -> None:
                 "route": routes[-1] if routes else None,
                 "cost_usd": sum(costs),
                 "final_state": event["final_state"],
+                "steps": [each for each in known if each["event_type"] == "step_finished"],
             }
             await runs.send(key=run_id, value=joined)
 
