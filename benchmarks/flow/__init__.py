@@ -1,0 +1,1 @@
+"""The parts of the pipeline benchmark: the processes of ours, and the textbook of the same packages."""
