@@ -72,13 +72,23 @@ def count_runs(store: Store, wanted: RunFilter) -> int:
 def run_by_id(store: Store, text: str) -> Run:
     """The run whose id is `text`, or begins with it; raises MalformedId, or NotFound naming what there is instead."""
     wanted = id_text(text)
-    if len(wanted) == 32:
-        rows = store.ask("SELECT * FROM runs WHERE run_id = {run_id:String}", {"run_id": wanted})
-    else:
-        rows = _by_prefix(store, wanted)
+    rows = _by_id(store, wanted) if len(wanted) == 32 else _by_prefix(store, wanted)
     if not rows:
         raise _not_there(store, wanted)
     return Run.from_record(rows[0])
+
+
+def _by_id(store: Store, run_id: str) -> Sequence[Record]:
+    # The value is taken only where it is of the revision that stands: a run that was erased, or stored before there
+    # were values, must be told as the view tells it.
+    rows = store.ask(
+        "SELECT run FROM run_documents WHERE run_id = {run_id:String}"
+        " AND revision = (SELECT max(revision) FROM runs WHERE run_id = {run_id:String})",
+        {"run_id": run_id},
+    )
+    if rows:
+        return [cast("Record", row["run"]) for row in rows]
+    return store.ask("SELECT * FROM runs WHERE run_id = {run_id:String}", {"run_id": run_id})
 
 
 def runs_by_id(store: Store, run_ids: Sequence[str]) -> dict[str, Run]:
@@ -105,7 +115,7 @@ def _by_prefix(store: Store, prefix: str) -> Sequence[Record]:
         )
     if not candidates:
         return []
-    return store.ask("SELECT * FROM runs WHERE run_id = {run_id:String}", {"run_id": candidates[0]})
+    return _by_id(store, candidates[0])
 
 
 def _not_there(store: Store, text: str) -> NotFound:

@@ -84,6 +84,7 @@ STEPS_VIEW = "steps"
 VIEWS: tuple[str, ...] = (
     "events",
     "runs",
+    "run_documents",
     STEPS_VIEW,
     "gaps",
     "reviews",
@@ -123,6 +124,10 @@ OWN_TABLES: tuple[str, ...] = (
     REPLAYS_TABLE,
 )
 """The tables that no topic fills."""
+
+
+DERIVED: tuple[str, ...] = ("run_document_rows", "run_documents_filler")
+"""Filled inside the server from other tables: nobody is given the right to write them."""
 
 
 def table_of(subject: str) -> Table:

@@ -46,11 +46,24 @@ def test_every_field_of_the_newest_schema_is_a_column_with_its_doc(migrated: Cli
         assert columns_of(migrated, table.view) == expected
 
 
+def test_the_value_of_a_run_has_every_column_in_its_order(migrated: Client) -> None:
+    [[of_run]] = migrated.query("SELECT toTypeName(any(run)) FROM run_documents").result_rows
+    columns = [
+        (name, re.sub(r"LowCardinality\((\w+|Nullable\(\w+\))\)", r"\1", type_name))
+        for name, type_name in migrated.query(
+            "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = 'run_rows'"
+            " ORDER BY position"
+        ).result_rows
+    ]
+    on_one_line = re.sub(r"\( ", "(", re.sub(r"\s+", " ", of_run))
+    assert on_one_line == f"Tuple({', '.join(f'{name} {type_name}' for name, type_name in columns)})"
+
+
 def test_every_view_and_column_is_described(migrated: Client) -> None:
     rows = migrated.query(
         "SELECT table, countIf(comment = '') FROM system.columns WHERE database = currentDatabase() GROUP BY table"
     ).result_rows
-    relations = [*tables.VIEWS, *(table.rows for table in tables.TABLES), *tables.OWN_TABLES]
+    relations = [*tables.VIEWS, *(table.rows for table in tables.TABLES), *tables.OWN_TABLES, *tables.DERIVED]
     assert sorted(tuple(row) for row in rows) == sorted((name, 0) for name in relations)
     undescribed = migrated.query(
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = ''"

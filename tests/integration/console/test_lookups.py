@@ -7,9 +7,12 @@ import pytest
 from causeline.console import lookups
 from causeline.console.answers import Counts
 from causeline.console.run_filter import Order, RunFilter
-from causeline.console.store import ClickHouseStore
+from causeline.console.store import ClickHouseStore, open_store
+from causeline.schemas.connections import ClickHouseConnection
 from causeline.schemas.errors import MalformedId, NotFound
 from causeline.schemas.run import Run
+from causeline.sinks.clickhouse import clickhouse_client
+from tests.integration.console.conftest import insert_runs
 from tests.unit.console.samples import START, clean_run, failed_run
 
 _START_US = int(START.timestamp() * 1_000_000)
@@ -77,6 +80,38 @@ def test_every_order_is_one_the_engine_knows(store: ClickHouseStore, order: Orde
 def test_a_run_comes_back_as_it_was_stored(store: ClickHouseStore) -> None:
     assert lookups.run_by_id(store, FAILED.run_id) == FAILED
     assert lookups.run_by_id(store, CLEAN.run_id.upper()) == CLEAN
+
+
+def test_the_value_of_a_run_is_what_the_view_of_runs_shows(store: ClickHouseStore) -> None:
+    one = {"run_id": FAILED.run_id}
+    [shown] = store.ask("SELECT * FROM runs WHERE run_id = {run_id:String}", one)
+    [value] = store.ask("SELECT run FROM run_documents WHERE run_id = {run_id:String}", one)
+    assert value["run"] == shown
+
+
+def test_a_run_is_told_as_it_stands_whatever_became_of_its_value(connection: ClickHouseConnection) -> None:
+    old, erased, revised = (clean_run(number, workflow="passing", project="passing") for number in (901, 902, 903))
+    with open_store(connection) as store, clickhouse_client(connection) as client:
+        insert_runs(connection, old, erased, revised)
+        assert lookups.run_by_id(store, revised.run_id) == revised
+        newest = replace(revised, revision=9, workflow="again")
+        insert_runs(connection, newest)
+        insert_runs(connection, replace(revised, revision=8, workflow="late"))
+        assert lookups.run_by_id(store, revised.run_id) == newest
+
+        wait = {"mutations_sync": 2}
+        client.command(f"ALTER TABLE run_document_rows DELETE WHERE run_id = '{old.run_id}'", settings=wait)
+        assert lookups.run_by_id(store, old.run_id) == old, "as one that was stored before there were values"
+        client.command("ALTER TABLE run_document_rows DELETE WHERE revision = 9", settings=wait)
+        assert lookups.run_by_id(store, revised.run_id) == newest
+        client.command(f"ALTER TABLE run_rows DELETE WHERE run_id = '{erased.run_id}'", settings=wait)
+        with pytest.raises(NotFound):
+            lookups.run_by_id(store, erased.run_id)
+        for table in ("run_rows", "run_document_rows"):
+            ids_made = [old.run_id, erased.run_id, revised.run_id]
+            client.command(
+                f"ALTER TABLE {table} DELETE WHERE run_id IN {{ids:Array(String)}}", {"ids": ids_made}, settings=wait
+            )
 
 
 def test_a_run_is_found_by_how_its_id_begins(store: ClickHouseStore) -> None:

@@ -8,7 +8,7 @@ from causeline.schemas.errors import UsageError
 from causeline.sinks.migrate import migrations, statements
 
 IDEMPOTENT = re.compile(
-    r"(CREATE (TABLE|VIEW) IF NOT EXISTS|CREATE OR REPLACE VIEW|DROP (TABLE|VIEW) IF EXISTS"
+    r"(CREATE (TABLE|VIEW|MATERIALIZED VIEW) IF NOT EXISTS|CREATE OR REPLACE VIEW|DROP (TABLE|VIEW) IF EXISTS"
     r"|ALTER TABLE \w+\s+((ADD (COLUMN|INDEX) IF NOT EXISTS)|(DROP (COLUMN|INDEX) IF EXISTS)|MODIFY |COMMENT ))"
 )
 

@@ -16,6 +16,8 @@ INSERT_SETTINGS = {
     # Broken clocks may say many months at once; the partition key bounds how many.
     "max_partitions_per_insert_block": 0,
     "input_format_null_as_default": 1,
+    # An insert that died between a table and what is derived from it is done again for both.
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
 }
 
 
