@@ -54,6 +54,15 @@ class Door:
 
         return asyncio.run(send())
 
+    def ask(self, method: str, path: str) -> httpx.Response:
+        """A request without a body."""
+
+        async def send() -> httpx.Response:
+            async with self.client() as client:
+                return await client.request(method, path)
+
+        return asyncio.run(send())
+
     def close(self) -> None:
         self.intake.close()
 

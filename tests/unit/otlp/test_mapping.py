@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from opentelemetry.trace import Status, StatusCode
 
 from tests.unit.otlp.door import Door
 from tests.unit.otlp.requests import Recorded, answer_a_question, as_json
@@ -169,6 +170,32 @@ def test_a_mask_sees_labels_too(tmp_path: Path) -> None:
         assert {"shop.note", "shop.till"} <= door.intake.dropped.keys()
     finally:
         door.close()
+
+
+@pytest.mark.parametrize("gives", ["***", "", None])
+def test_a_mask_sees_names_and_reasons(tmp_path: Path, gives: str | None) -> None:
+    canary = "greta.garbo@example.org"
+    door = Door(tmp_path, mask=lambda _, text: gives and text.replace(canary, gives))
+    try:
+        app = Recorded()
+        named = {"gen_ai__workflow__name": f"answer {canary}", "causeline__validation__errors": [f"not {canary}"]}
+        with app.span(f"answer {canary}", **named) as root:
+            root.set_status(Status(StatusCode.ERROR))
+            with app.span(f"why {canary}", causeline__route__name="a", causeline__route__reason=f"asked by {canary}"):
+                pass
+            with app.span(f"judge {canary}", openinference__span__kind="EVALUATOR", eval__label="pass"):
+                pass
+            root.add_event(
+                "causeline.fallback", {"causeline.fallback.kind": "stop", "causeline.fallback.reason": canary}
+            )
+        assert door.post(app.body()).status_code == 200
+        wire = b"".join(value for _, value in door.transport.sent)
+        [run] = door.runs.values()
+    finally:
+        door.close()
+    assert canary.encode() not in wire
+    assert len(run.steps) == 3
+    assert run.workflow == ("answer ***" if gives else "masked")
 
 
 def test_a_mask_that_fails_keeps_nothing(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ResourceMetrics, ScopeMetrics
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
@@ -148,6 +148,85 @@ def test_odd_attributes_cost_no_span(door: Door, attributes: list[KeyValue]) -> 
     assert steps(door) == ["span 1"]
 
 
+def _nested(depth: int) -> AnyValue:
+    value = AnyValue(string_value="core")
+    for _ in range(depth):
+        value = AnyValue(array_value=ArrayValue(values=[value]))
+    return value
+
+
+def test_values_nested_as_deep_as_protobuf_reads_cost_no_span(door: Door) -> None:
+    assert partial(door.post(request(span(attributes=[KeyValue(key="deep", value=_nested(40))])))) == (0, "")
+    assert steps(door) == ["span 1"]
+
+
+def test_protobuf_nested_a_thousand_deep_costs_its_own_span_only(door: Door) -> None:
+    value = b"\x0a\x04core"
+    for _ in range(1000):
+        array = b"\x0a" + _sized(value)
+        value = b"\x2a" + _sized(array)
+    pair = b"\x0a\x04deep" + b"\x12" + _sized(value)
+    deep = span(2).SerializeToString() + b"\x4a" + _sized(pair)
+    scoped = ScopeSpans(spans=[span(1)]).SerializeToString() + b"\x12" + _sized(deep)
+    body = b"\x0a" + _sized(b"\x12" + _sized(scoped))
+    rejected, message = partial(door.post(body))
+    assert (rejected, steps(door)) == (1, ["span 1"])
+    assert "cannot be read" in message
+
+
+def _sized(content: bytes) -> bytes:
+    size, out = len(content), bytearray()
+    while size > 0x7F:
+        out.append((size & 0x7F) | 0x80)
+        size >>= 7
+    return bytes((*out, size)) + content
+
+
+@pytest.mark.parametrize(("depth", "status"), [(60, 200), (1000, 400)])
+def test_json_nested_deep_is_answered(door: Door, depth: int, status: int) -> None:
+    value = '{"arrayValue":{"values":[' * depth + '{"stringValue":"core"}' + "]}}" * depth
+    said = f'{{"traceId":"{TRACE.hex()}","spanId":"b7ad6b7169203331","name":"deep","startTimeUnixNano":{NOW_NS}'
+    said += f',"attributes":[{{"key":"deep","value":{value}}},{{"key":"gen_ai.input.messages","value":{value}}}]}}'
+    body = f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{said}]}}]}}]}}'.encode()
+    assert door.post(body, json=True).status_code == status
+    assert steps(door) == (["deep"] if status == 200 else [])
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        pytest.param(0, 0, id="none"),
+        pytest.param(2**63, 2**64 - 1, id="further than a 64-bit integer"),
+        pytest.param(NOW_NS, 2**64 - 1, id="an end after the year 2500"),
+        pytest.param(NOW_NS + 10**18, NOW_NS + 10**18, id="30 years from now"),
+    ],
+)
+def test_times_of_another_world_cost_no_other_span(door: Door, start: int, end: int) -> None:
+    odd = span(2, start_time_unix_nano=start, end_time_unix_nano=end)
+    partial(door.post(request(span(1), odd)))
+    assert "span 1" in steps(door)
+    assert set(door.runs) == {TRACE.hex()}
+
+
+def test_a_request_of_a_gigabyte_is_given_up_at_the_bound(door: Door) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 2**30:
+            sent += 2**20
+            yield bytes(2**20)
+
+    async def send() -> httpx.Response:
+        async with door.client() as client:
+            return await client.post(
+                "/v1/traces", content=endless(), headers={"content-type": "application/x-protobuf"}
+            )
+
+    assert asyncio.run(send()).status_code == 413
+    assert sent <= door.settings.max_body_bytes + 2 * 2**20
+
+
 def test_duplicates_and_circles_of_parents_are_one_run(door: Door) -> None:
     circle = [span(1, parent_span_id=(2).to_bytes(8, "big")), span(2, parent_span_id=(1).to_bytes(8, "big"))]
     door.post(request(*circle, *circle, span(3)))
@@ -193,6 +272,39 @@ def test_what_cannot_be_taken_is_answered_with_a_status(
 def test_json_that_is_no_request_is_refused(door: Door, body: bytes) -> None:
     response = door.post(body, json=True)
     assert (response.status_code, response.json()["code"]) == (400, 3)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"resourceSpans": "text"},
+        {"resourceSpans": {"scopeSpans": []}},
+        {"resourceSpans": [7]},
+        {"resourceSpans": [{"scopeSpans": "text"}]},
+        {"resourceSpans": [{"scopeSpans": [{"spans": {"traceId": "0af7651916cd43dd8448eb211c80319c"}}]}]},
+        {"resource_spans": [{"scope_spans": [{"spans": [[]]}]}]},
+    ],
+)
+def test_json_of_another_shape_is_refused_with_a_status(door: Door, body: dict[str, object]) -> None:
+    response = door.post(json.dumps(body).encode(), json=True)
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/json"
+    told = response.json()
+    assert (set(told), told["code"]) == ({"code", "message"}, 3)
+    assert told["message"].startswith("The body is not an OTLP request: it has ")
+
+
+def test_json_logs_of_another_shape_are_refused(door: Door) -> None:
+    assert door.post(b'{"resourceLogs": "text"}', json=True, path="/v1/logs").status_code == 400
+
+
+def test_good_spans_are_kept_beside_what_has_another_shape(door: Door) -> None:
+    good = {"traceId": TRACE.hex(), "spanId": "b7ad6b7169203331", "name": "good", "startTimeUnixNano": NOW_NS}
+    groups = [{"scopeSpans": "text"}, {"scopeSpans": [{"spans": [good, 7]}, {"spans": None}]}]
+    told = door.post(json.dumps({"resourceSpans": groups}).encode(), json=True).json()["partialSuccess"]
+    assert told["rejectedSpans"] == "2"
+    assert "scopeSpans that is not a list" in told["errorMessage"]
+    assert steps(door) == ["good"]
 
 
 def test_other_signals_on_the_traces_path_are_told_where_to_go(door: Door) -> None:
@@ -269,7 +381,7 @@ def test_json_is_read_liberally(door: Door) -> None:
     }
     document = {"resourceSpans": [{"scopeSpans": [{"spans": [said, {"name": "no ids"}, "bogus"]}]}]}
     body = json.dumps(document).replace("\\\\ud83d", "\\ud83d").encode()
-    assert door.post(body, json=True).json()["partialSuccess"]["rejectedSpans"] == "1"
+    assert door.post(body, json=True).json()["partialSuccess"]["rejectedSpans"] == "2"
     [run] = door.runs.values()
     assert run.run_id == "0af7651916cd43dd8448eb211c80319c"
     assert (run.status, run.steps[0].temperature, run.steps[0].input_tokens) == ("error", None, None)

@@ -36,10 +36,11 @@ def traces(body: bytes) -> Received:
     document = _document(body)
     if "resourceSpans" not in document and ("resourceLogs" in document or "resourceMetrics" in document):
         raise WrongSignal("This is no traces request.", hint="Logs go to /v1/logs; metrics are not taken.")
-    received = Received()
-    for origin, items in _scoped(document, "Spans", "spans"):
+    received, shape = Received(), _Shape()
+    for origin, items in _scoped(document, "Spans", "spans", shape):
         for item in items:
             _take(item, origin, received)
+    shape.tell(received, taken=len(received.spans))
     return received
 
 
@@ -48,10 +49,11 @@ def logs(body: bytes) -> Received:
     document = _document(body)
     if "resourceLogs" not in document and "resourceSpans" in document:
         raise WrongSignal("This is no logs request.", hint="Spans go to /v1/traces.")
-    received = Received()
-    for origin, items in _scoped(document, "Logs", "logRecords"):
+    received, shape = Received(), _Shape()
+    for origin, items in _scoped(document, "Logs", "logRecords", shape):
         for item in items:
             _take_log(item, origin, received)
+    shape.tell(received, taken=len(received.logs))
     return received
 
 
@@ -70,12 +72,40 @@ def _document(body: bytes) -> dict[str, Json]:
     return document
 
 
-def _scoped(document: dict[str, Json], signal: str, items: str) -> Iterator[tuple[Origin, list[dict[str, Json]]]]:
-    for group in _objects(_get(document, f"resource{signal}")):
+class _Shape:
+    """Reads the lists that a request is made of, and remembers where there was something else."""
+
+    def __init__(self) -> None:
+        self._wrong: list[str] = []
+
+    def items(self, holder: dict[str, Json], *names: str) -> list[dict[str, Json]]:
+        """The objects of the first of these lists that is there; none where none is, or is null."""
+        for name in names:
+            found = _get(holder, name)
+            if isinstance(found, list):
+                objects = _objects(found)
+                self._wrong += [f"an item of {name} that is not an object"] * (len(found) - len(objects))
+                return objects
+            if found is not None:
+                self._wrong.append(f"{name} that is not a list")
+        return []
+
+    def tell(self, received: Received, taken: int) -> None:
+        """Count what was wrong; raises Malformed where the request holds nothing besides."""
+        if self._wrong and not taken:
+            raise Malformed(f"The body is not an OTLP request: it has {self._wrong[0]}.")
+        for reason in self._wrong:
+            received.reject(reason)
+
+
+def _scoped(
+    document: dict[str, Json], signal: str, items: str, shape: _Shape
+) -> Iterator[tuple[Origin, list[dict[str, Json]]]]:
+    for group in shape.items(document, f"resource{signal}"):
         resource = _attributes(_get(_object(_get(group, "resource")), "attributes"))
-        for scoped in _objects(_get(group, f"scope{signal}") or _get(group, "instrumentationLibrarySpans")):
+        for scoped in shape.items(group, f"scope{signal}", "instrumentationLibrarySpans"):
             name = _text(_get(_object(_get(scoped, "scope")), "name"))
-            yield Origin(resource, name), _objects(_get(scoped, items))
+            yield Origin(resource, name), shape.items(scoped, items)
 
 
 def _take(item: dict[str, Json], origin: Origin, received: Received) -> None:

@@ -15,6 +15,11 @@ from causeline.schemas.events import MAX_LABEL_CHARS
 MaskText = Callable[[str, str], str | None]
 """Given an attribute's key and its text; gives the text to keep, or None for nothing."""
 _MOST_KEYS: Final = 1000
+_NEEDED: Final = frozenset({"step_name", "eval_case_id", "field_path"})
+"""Fields that an event cannot do without: where the masking function gives nothing, `_MASKED` stands."""
+_SAID: Final = _NEEDED | {"route_reason", "fallback_reason", "validation_errors", "error_type"}
+"""Fields that are whatever an application wrote."""
+_MASKED: Final = "masked"
 
 
 class Keeper:
@@ -32,8 +37,11 @@ class Keeper:
         wanted: dict[Content, bytes | None] = {}
         for draft in drafts:
             self._count(draft.dropped)
+            if self._mask is not None:
+                draft.workflow = self._masked_words("workflow", draft.workflow) or _MASKED
             for event in draft.events:
                 self._mask_labels(event.fields)
+                self._mask_words(event.fields)
                 for name, value in event.fields.items():
                     found = [value] if isinstance(value, Content) else _contents(value)
                     if found:
@@ -88,6 +96,25 @@ class Keeper:
             else:
                 kept[key] = masked
         fields["labels"] = kept
+
+    def _mask_words(self, fields: dict[str, Any]) -> None:
+        """It sees names and reasons as well: a span's name may hold what a customer asked."""
+        if self._mask is None:
+            return
+        for name in _SAID & fields.keys():
+            said = fields[name]
+            if isinstance(said, str):
+                fields[name] = self._masked_words(name, said) or (_MASKED if name in _NEEDED else None)
+            elif isinstance(said, tuple):
+                masked = [self._masked_words(name, each) for each in said]
+                fields[name] = tuple(each for each in masked if each) or None
+
+    def _masked_words(self, name: str, text: str) -> str | None:
+        masked = self._mask_text(name, text)
+        if not masked:
+            self._count([name])
+            return None
+        return masked[: max(len(text), MAX_LABEL_CHARS)]  # a name or a phrase: it may not outgrow what it was
 
     def _count(self, keys: Iterable[str]) -> None:
         for key in keys:
