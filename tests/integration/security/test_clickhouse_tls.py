@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -18,43 +19,75 @@ from tests.integration.security.certificates import Certificates, make_certifica
 pytestmark = pytest.mark.stack
 
 
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while piece := await reader.read(1 << 16):
+class Ending:
+    """Speaks TLS and hands on to `target`; each task owns its sockets, so none is open once it has ended."""
+
+    def __init__(self, target: int, certificates: Certificates) -> None:
+        self._target = target
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context.load_cert_chain(certificates.certificate, certificates.key)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(self, server: socket.socket) -> None:
+        """Serve until cancelled."""
+        server.setblocking(False)
+        try:
+            while True:
+                near, _ = await asyncio.get_running_loop().sock_accept(server)
+                task = asyncio.create_task(self._serve(near))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, near: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        with near, socket.socket() as far, contextlib.suppress(OSError):
+            far.setblocking(False)
+            await loop.sock_connect(far, ("127.0.0.1", self._target))
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, near, ssl=self._context)
+            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+            back = asyncio.create_task(self._back(far, writer))
+            try:
+                while piece := await reader.read(1 << 16):
+                    await loop.sock_sendall(far, piece)
+            finally:
+                back.cancel()
+                await asyncio.gather(back, return_exceptions=True)
+                transport.abort()
+
+    @staticmethod
+    async def _back(far: socket.socket, writer: asyncio.StreamWriter) -> None:
+        while piece := await asyncio.get_running_loop().sock_recv(far, 1 << 16):
             writer.write(piece)
             await writer.drain()
-    writer.close()
+        writer.close()
 
 
 @contextlib.contextmanager
 def tls_in_front_of(port: int, certificates: Certificates) -> Iterator[int]:
     """A port that speaks TLS and hands on to `port`."""
-    loop = asyncio.new_event_loop()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificates.certificate, certificates.key)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        loop = asyncio.new_event_loop()
+        accepting = loop.create_task(Ending(port, certificates).accept(server))
 
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pump(reader, to_writer), pump(to_reader, writer))
+        def run() -> None:
+            with contextlib.suppress(asyncio.CancelledError):
+                loop.run_until_complete(accepting)
 
-    server = loop.run_until_complete(asyncio.start_server(connect, "127.0.0.1", 0, ssl=context))
-    thread = threading.Thread(target=loop.run_forever, name="tls")
-    thread.start()
-    try:
-        yield int(server.sockets[0].getsockname()[1])
-    finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(_cancel_all, loop)
-        thread.join(10)
-        loop.close()
-
-
-def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    ended = asyncio.gather(*tasks, return_exceptions=True)
-    ended.add_done_callback(lambda _: loop.stop())
+        thread = threading.Thread(target=run, name="tls")
+        thread.start()
+        try:
+            yield int(server.getsockname()[1])
+        finally:
+            loop.call_soon_threadsafe(accepting.cancel)
+            thread.join(10)
+            assert not thread.is_alive()
+            loop.close()
 
 
 @pytest.fixture
