@@ -23,6 +23,7 @@ from causeline.streams.done_map import DoneMap
 from causeline.streams.joiner import Joiner, Outgoing
 from causeline.streams.outbox import Outbox
 from causeline.streams.rebuild import RunsReader
+from tests.faults.faust_bugs import FAUST_BUGS
 
 _DIED = 9
 
@@ -193,6 +194,7 @@ BUGS: dict[str, Callable[[], None]] = {
     "count_reads": _count_reads,
     "no_done_map": _no_done_map,
     "lose_revision": _lose_revision,
+    **FAUST_BUGS,
 }
 
 

@@ -1,7 +1,8 @@
 """What the oracle is told, read where it stands: the views, the broker's offsets, the topic itself, the processes."""
 
+import functools
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -10,15 +11,16 @@ import psutil
 from confluent_kafka import (
     Consumer,
     ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
 
+from causeline.cli.group_offsets import committed_offsets
 from causeline.console.store import open_store, translated
 from causeline.schemas import wire
+from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import UnreadableMessage
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import EVENTS, LATE, RUNS, TOPICS
@@ -40,6 +42,8 @@ _COORDINATOR_COMING = frozenset(
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
         KafkaError.GROUP_ID_NOT_FOUND,
+        KafkaError._TIMED_OUT,
+        KafkaError._WAIT_COORD,
     }
 )
 """A group's coordinator is not there yet: ask again."""
@@ -90,43 +94,57 @@ def behind(endpoints: Endpoints, loader_group: str | None = None, *, amended: bo
     `amended`: an amender is at work, and late events wait for it.
     """
     prefix = endpoints.topic_prefix
-    admin = AdminClient({**endpoints.kafka().client_config()})
     reads = {f"{prefix}.worker": [EVENTS.full_name(prefix)], loader_group or f"{prefix}.loader": sorted(routes(prefix))}
     if amended:
         reads[f"{prefix}.amender"] = [LATE.full_name(prefix)]
     ends = end_offsets(endpoints)
     found = {}
     for group, names in reads.items():
-        [answer] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
-        offsets = _unless_coming(answer)
+        places = sorted(place for place in ends if place[0] in names)
+        offsets = _offsets(endpoints, group, places)
         if offsets is None:
             found[group] = "its coordinator is not there yet"
             continue
-        committed = {(each.topic, each.partition): each.offset for each in offsets.topic_partitions}
-        for place, end in sorted(ends.items()):
-            if place[0] in names and max(committed.get(place, 0), 0) != end:
-                found[f"{group} on {place[0]}/{place[1]}"] = f"committed {committed.get(place)}, end {end}"
+        for place in places:
+            if offsets.get(place, 0) != ends[place]:
+                found[f"{group} on {place[0]}/{place[1]}"] = f"committed {offsets.get(place)}, end {ends[place]}"
     return found
 
 
 def committed(endpoints: Endpoints, group: str, topic: str) -> list[int]:
     """What a group has committed of each partition of a topic, by number; 0 where it has nothing."""
-    admin = AdminClient({**endpoints.kafka().client_config()})
-    [answer] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
-    offsets = _unless_coming(answer)
-    places = [] if offsets is None else offsets.topic_partitions
-    known = {each.partition: each.offset for each in places if each.topic == topic and each.offset > 0}
-    return [known.get(number, 0) for number in admin.list_topics(timeout=_TIMEOUT_S).topics[topic].partitions]
+    places = [
+        (topic, number)
+        for number in _admin(endpoints.kafka_bootstrap_servers).list_topics(timeout=_TIMEOUT_S).topics[topic].partitions
+    ]
+    known = _offsets(endpoints, group, places) or {}
+    return [known.get(place, 0) for place in places]
+
+
+def _offsets(endpoints: Endpoints, group: str, places: Sequence[Place]) -> Mapping[Place, int] | None:
+    """What a group has committed; None while its coordinator is not there."""
+    try:
+        return committed_offsets(endpoints.kafka(), group, places, timeout_s=_TIMEOUT_S)
+    except KafkaException as error:
+        if error.args[0].code() in _COORDINATOR_COMING:
+            return None
+        raise
 
 
 def shares(endpoints: Endpoints, group: str) -> list[int]:
     """How many partitions each member of a group has, the fewest first; empty while the group is not stable."""
-    admin = AdminClient({**endpoints.kafka().client_config()})
+    admin = _admin(endpoints.kafka_bootstrap_servers)
     [answer] = admin.describe_consumer_groups([group]).values()
     described = _unless_coming(answer)
     if described is None or described.state is not ConsumerGroupState.STABLE:
         return []
     return sorted(len(member.assignment.topic_partitions) for member in described.members)
+
+
+@functools.cache
+def _admin(bootstrap_servers: str) -> AdminClient:
+    """One for as long as the process lives: answers come on a thread of its own, which must not be its last owner."""
+    return AdminClient({**KafkaConnection(bootstrap_servers=bootstrap_servers).client_config()})
 
 
 def _unless_coming(answer: "Future[T]") -> T | None:

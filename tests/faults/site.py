@@ -62,6 +62,20 @@ class Keeper:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def stop(self, within_s: float) -> float | None:
+        """Ask the command to stop; how long it took, seconds, or None when it had to be killed."""
+        began = evidence.now_s()
+        children = self._children()
+        self.process.terminate()
+        try:
+            self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            for child in children:
+                child.kill()
+            self.process.wait(10)
+            return None
+        return evidence.now_s() - began
+
     @property
     def log(self) -> str:
         """What it has said so far, in all its lives."""
@@ -71,7 +85,9 @@ class Keeper:
 class Site:
     """See the module. `kafka` and `clickhouse` may lead through a proxy; evidence is always taken directly."""
 
-    def __init__(self, infra: Endpoints, folder: Path, seed: int) -> None:
+    def __init__(
+        self, infra: Endpoints, folder: Path, seed: int, *, partitions: int = PARTITIONS, has_tables: bool = True
+    ) -> None:
         prefix = f"t{uuid.uuid4().hex[:10]}"
         url = infra.clickhouse_url.rpartition("/")[0] + f"/{prefix}"
         self.endpoints = infra.model_copy(update={"topic_prefix": prefix, "clickhouse_url": url})
@@ -86,8 +102,9 @@ class Site:
             "CAUSELINE_WORKER_SESSION_TIMEOUT_S": "6",
             "CAUSELINE_TEST_MARK": str(self.mark),
         }
-        self._causeline("topics", "apply", "--partitions", str(PARTITIONS))
-        self._causeline("migrate")
+        self._causeline("topics", "apply", "--partitions", str(partitions))
+        if has_tables:
+            self._causeline("migrate")
 
     def _causeline(self, *words: str, **environment: str) -> None:
         done = CliRunner().invoke(app, list(words), env={**self.environment, **environment})
@@ -107,15 +124,16 @@ class Site:
     def running(self, command: str, bug: str = "none", **environment: str) -> Iterator[Keeper]:
         """The command, started again whenever it has died, until the block ends."""
         words = [sys.executable, "-m", "tests.faults.bugged", bug, *command.split()]
-        keeper = [sys.executable, "-m", "tests.faults.keeper", *words]
+        kept = [sys.executable, "-m", "tests.faults.keeper", *words]
         log_file = self.folder / f"{command.split(maxsplit=1)[0]}-{uuid.uuid4().hex[:4]}.log"
         with log_file.open("ab") as log:
-            process = subprocess.Popen(keeper, env={**self.environment, **environment}, stdout=log, stderr=log)
+            process = subprocess.Popen(kept, env={**self.environment, **environment}, stdout=log, stderr=log)
+        keeper = Keeper(process, log_file)
         try:
-            yield Keeper(process, log_file)
+            yield keeper
         finally:
-            process.terminate()
-            process.wait(60)
+            stopped = process.poll() is not None or keeper.stop(60) is not None
+        assert stopped, f"{command} did not stop when told to"
 
     def clickhouse_by(self, port: int) -> dict[str, str]:
         """The environment of a command that reaches the engine by another port."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from causeline.cli import connections, output
+from causeline.cli.group_offsets import committed_offsets
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, StateDir, TopicPrefix, examples
 from causeline.cli.topics import LOOK_UP_TIMEOUT_S, admin_client, unreachable
 from causeline.schemas.connections import KafkaConnection
@@ -67,9 +68,9 @@ def read_lags(connection: KafkaConnection, prefix: str) -> list[Lag]:
 
 def offsets(
     connection: KafkaConnection, prefix: str
-) -> tuple[dict[tuple[str, int], tuple[int, int]], dict[str, dict[tuple[str, int], int]]]:
+) -> tuple[dict[tuple[str, int], tuple[int, int]], dict[str, Mapping[tuple[str, int], int]]]:
     """First and end offsets by topic and partition, and what each group has committed; raises Unreachable."""
-    from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException  # noqa: PLC0415 - slow to load
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - slow to load
 
     ours = {topic.full_name(prefix) for topic in TOPICS}
     admin = admin_client(connection)
@@ -78,14 +79,9 @@ def offsets(
         places = [(name, number) for name in sorted(ours & known.keys()) for number in known[name].partitions]
         ends = _ends(admin, places)
         groups = [each.group_id for each in admin.list_consumer_groups(request_timeout=_TIMEOUT_S).result().valid]
-        committed = {}
+        committed: dict[str, Mapping[tuple[str, int], int]] = {}
         for group in sorted(groups):
-            [answer] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
-            found = {
-                (each.topic, each.partition): each.offset
-                for each in answer.result(_TIMEOUT_S).topic_partitions
-                if each.topic in ours
-            }
+            found = committed_offsets(connection, group, places, timeout_s=_TIMEOUT_S)
             if found:
                 committed[group] = found
     except KafkaException as error:

@@ -10,9 +10,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from causeline.cli.group_offsets import committed_offsets
 from causeline.console.answers import Record
 from causeline.console.store import open_store
 from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
@@ -113,10 +114,8 @@ class Site:
         name = topic.full_name(self.prefix)
 
         def is_there() -> bool:
-            [answer] = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
-            places = answer.result(10).topic_partitions
-            committed = sum(max(0, int(place.offset)) for place in places if place.topic == name)
-            return committed == self.end(topic)
+            places = [(name, number) for number in range(PARTITIONS)]
+            return sum(committed_offsets(self.kafka, group, places, timeout_s=10).values()) == self.end(topic)
 
         logs = [log.read_text("utf-8")[-800:] for log in self.folder.glob("*.log")]
         wait_until(is_there, timeout_s=60, interval_s=0.2, what=f"{group} to commit all of {name}: {logs}")

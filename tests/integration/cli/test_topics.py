@@ -10,6 +10,7 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from typer.testing import CliRunner, Result
 
 from causeline.cli.app import app
+from causeline.cli.group_offsets import committed_offsets
 from causeline.cli.status import read_lags
 from causeline.cli.topics import admin_client, read
 from causeline.schemas.connections import KafkaConnection
@@ -87,3 +88,10 @@ def test_lag_is_measured_at_the_broker(kafka: KafkaConnection, prefix: str) -> N
         consumer.close()
     [found] = [each for each in read_lags(kafka, prefix) if each.group == prefix]
     assert (found.topic, found.end, found.committed, found.lag) == (topic, 10, 4, 6)
+
+
+def test_a_group_that_was_never_there_has_committed_nothing(kafka: KafkaConnection, prefix: str) -> None:
+    """Asked of the admin client, the first such question to a new broker ends the process."""
+    run(kafka, prefix, "apply", "--partitions", "1")
+    place = (EVENTS.full_name(prefix), 0)
+    assert committed_offsets(kafka, f"{prefix}.nobody", [place], timeout_s=20) == {}
