@@ -4,6 +4,8 @@ from enum import StrEnum
 
 RELEASE_LABEL = "release"
 """The label of a run that names the release of the application it ran in."""
+SKEW_LABEL = "clock.skew_s"
+"""The label of a run whose events were told by clocks that disagree: by how many seconds, below zero for one behind."""
 EVAL_CASE_LABEL = "eval.case"
 """The label of a run that an eval gate asked for: the case it answers. Such runs are not what people asked."""
 

@@ -14,10 +14,11 @@ from causeline.streams.distinct import RUN, Repeats, all_distinct, identities, r
 from causeline.streams.fallbacks import fallbacks
 from causeline.streams.findings import findings
 from causeline.streams.shapes import no_runs, run_columns
+from causeline.streams.skew import tell_skew
 from causeline.streams.totals import evidence_refs, run_labels, totals
 from causeline.streams.verdict import losses, missing, verdict
 
-ASSEMBLER_VERSION = "3"
+ASSEMBLER_VERSION = "4"
 """Raised with every change of what the same events give."""
 
 CANONICAL_ORDER = ("occurred_at", "emitter_id", "seq", "event_id")
@@ -54,7 +55,7 @@ def assemble(
         events = events.with_columns(pl.col("run_id").rank("dense").cast(pl.UInt32).alias(RUN))
     found = Repeats.none(events.height) if all_distinct(events) else repeats(identities(events))
     kept = _ordered(events.filter(found.is_new) if found.duplicates else events)
-    runs = _joined(kept, policy)
+    runs = tell_skew(_joined(kept, policy))
     runs = _judged(runs, reasons, closed_at_us=closed_at_us, amended=amended)
     runs = runs.with_columns(pl.lit(policy.content_hash).alias("policy_hash"))
     return Assembled(_shaped(runs), found.duplicates, found.conflicting)

@@ -5,6 +5,7 @@ import polars as pl
 from causeline.schemas.vocabulary import EventType, StepKind
 from causeline.streams.distinct import RUN
 from causeline.streams.shapes import OFFSET, PARTITION
+from causeline.streams.skew import live_times
 
 _GROUPS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("route",), ("route", "route_reason", "route_confidence", "route_policy_version")),
@@ -88,6 +89,7 @@ def _times() -> list[pl.Expr]:
     return [
         pl.coalesce(start.filter("_is_start").first(), start.min()).alias("started_at"),
         pl.coalesce(moment.filter("_is_end").first(), moment.filter(live).max(), moment.max()).alias("finished_at"),
+        *live_times(live, moment),
     ]
 
 

@@ -71,7 +71,7 @@ def _run(events: list[Event], closed_at: int, policy: Policy) -> Run:
         "amended": False,
         "closed_at": closed_at,
         "final_state": end.get("final_state"),
-        "labels": _labels(starts + ends),
+        "labels": _labels(starts + ends, _skew_s(events, run)),
         "steps": [{name: step[name] for name in nested_columns("steps")} for step in steps],
         "missing_anchors": _missing_anchors(steps),
         "assembler_version": ASSEMBLER_VERSION,
@@ -119,9 +119,18 @@ def _last_words(events: Sequence[Event]) -> Run:
     return words
 
 
-def _labels(events: Sequence[Event]) -> list[dict[str, str]]:
+def _skew_s(events: Sequence[Event], run: Run) -> int:
+    live = [e["occurred_at"] for e in events if e["event_type"] not in AFTERTHOUGHTS]
+    behind, ahead = min(live, default=run["started_at"]), max(live, default=run["finished_at"])
+    by = max(ahead - run["finished_at"], min(0, behind - run["started_at"]), key=abs)
+    return int(by / 1e6)
+
+
+def _labels(events: Sequence[Event], skew_s: int) -> list[dict[str, str]]:
     ordered = sorted(events, key=lambda e: e["event_type"] == "run_finished")
     pairs = {pair["key"]: pair["value"] for e in ordered for pair in e["labels"]}
+    if abs(skew_s) >= 600:
+        pairs["clock.skew_s"] = str(skew_s)
     return [{"key": key, "value": pairs[key]} for key in sorted(pairs, key=lambda key: key.encode())]
 
 

@@ -67,6 +67,43 @@ def test_order_of_arrival_changes_nothing(events: list[Record], random: Any) -> 
     assert assembled(shuffled) == assembled(events)
 
 
+HOUR_US = 3_600_000_000
+
+
+def later(event: Record, by_us: int) -> Record:
+    """The event as another clock tells it."""
+    return {**event, "occurred_at": max(0, int(str(event["occurred_at"])) + by_us)}
+
+
+@given(mixed_events(), st.lists(st.integers(-30, 30), min_size=1, max_size=9))
+@settings(max_examples=60, deadline=None)
+def test_clocks_that_disagree_give_what_the_reference_joiner_gives(events: list[Record], hours: list[int]) -> None:
+    """Each event is told by one of several clocks."""
+    shifted = [later(each, HOUR_US * hours[place % len(hours)]) for place, each in enumerate(events)]
+    assert without_coordinates(assembled(shifted)) == without_coordinates(reference_runs(shifted))
+
+
+@pytest.mark.parametrize(
+    ("by_us", "says"),
+    [(24 * HOUR_US, "86399"), (-24 * HOUR_US, "-86399"), (599_000_000, None), (-600_100_000, "-600")],
+)
+def test_a_clock_that_is_off_is_told_on_the_run_and_costs_it_nothing(by_us: int, says: str | None) -> None:
+    events = whole_run(1)
+    events[2] = later(events[2], by_us)
+    run = one_run(*events)
+    told = {pair["key"]: pair["value"] for pair in run["labels"]}.get("clock.skew_s")
+    assert (run["verdict"], run["events"]) == ("complete", 5)
+    assert told == says or (says is not None and told is not None and abs(int(told) - int(says)) <= 1)
+
+
+def test_a_label_of_a_skew_from_outside_gives_way_to_what_is_seen() -> None:
+    start, *others, end = whole_run(1)
+    start = {**start, "labels": [{"key": "clock.skew_s", "value": "7"}, {"key": "a", "value": "b"}]}
+    late = {**others[0], "occurred_at": later(end, HOUR_US)["occurred_at"]}
+    labels = one_run(start, late, *others[1:], end)["labels"]
+    assert labels == [{"key": "a", "value": "b"}, {"key": "clock.skew_s", "value": "3600"}]
+
+
 def test_a_whole_run_is_complete() -> None:
     run = one_run(*whole_run(1))
     assert (run["verdict"], run["missing"], run["events_lost"], run["revision"]) == ("complete", [], 0, 5)
