@@ -45,6 +45,7 @@ _REPORT_EVERY_S = 60.0
 _FLUSH_S = 10.0
 _STOP_S = 15.0
 _MOST_LINGER_S = 0.1
+_MOST_PAUSE_S = 0.2
 _JUDGED_FROM = 200
 """So many messages must have come before the share of unreadable ones is judged."""
 
@@ -101,6 +102,7 @@ class Worker:
         self._inbox_bytes = 0
         self._inbox_due: asyncio.TimerHandle | None = None
         self._handling_s = 0.0
+        self._closing_s = 0.0
         self._ready = False
         self._rebalances = 0
         self._judged = (0, 0)
@@ -275,8 +277,10 @@ class Worker:
             if now >= next_report:
                 next_report = now + _REPORT_EVERY_S
                 log.info("%s", self._report())
+            # As with messages: the longer a close takes, the more runs the next one gathers.
+            pause_s = max(self._settings.close_interval_ms / 1000, min(2 * self._closing_s, _MOST_PAUSE_S))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self._settings.close_interval_ms / 1000)
+                await asyncio.wait_for(self._stop.wait(), pause_s)
 
     def _follow_policy(self, now: float) -> None:
         policy = self._policy_file.changed(now)
@@ -296,10 +300,12 @@ class Worker:
         self._vitals.hold_s = self._longest_open_s + beyond
 
     def _close_due(self) -> None:
+        began = time.monotonic()
         try:
             self._joiner.close_due()
         except Exception as error:  # noqa: BLE001 - see the module's head
             self._fail_of(error)
+        self._closing_s = time.monotonic() - began
 
     def _look_around(self, now: float) -> None:
         vitals = self._vitals
