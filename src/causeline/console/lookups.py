@@ -85,6 +85,7 @@ def _by_id(store: Store, run_id: str) -> Sequence[Record]:
         "SELECT run FROM run_documents WHERE run_id = {run_id:String}"
         " AND revision = (SELECT max(revision) FROM runs WHERE run_id = {run_id:String})",
         {"run_id": run_id},
+        is_small=True,
     )
     if rows:
         return [cast("Record", row["run"]) for row in rows]

@@ -30,8 +30,13 @@ _BUSY = frozenset({202, 203})
 class Store(Protocol):
     """Answers SQL with records."""
 
-    def ask(self, sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Record]:
-        """The rows of a SELECT, by column name; `{name:Type}` in it stands for a parameter. Raises CauselineError."""
+    def ask(
+        self, sql: str, parameters: Mapping[str, object] | None = None, *, is_small: bool = False
+    ) -> Sequence[Record]:
+        """The rows of a SELECT, by column name; `{name:Type}` in it stands for a parameter. Raises CauselineError.
+
+        `is_small` for what reads a few rows by their key: one thread does it sooner than several are put to work.
+        """
         ...
 
 
@@ -41,11 +46,16 @@ class ClickHouseStore:
     def __init__(self, client: Client, connection: ClickHouseConnection) -> None:
         self._client = client
         self._connection = connection
+        known = client.server_settings.get("max_threads")
+        self._has_fixed_settings = known is None or bool(known.readonly)
 
-    def ask(self, sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Record]:
+    def ask(
+        self, sql: str, parameters: Mapping[str, object] | None = None, *, is_small: bool = False
+    ) -> Sequence[Record]:
         """The rows of a SELECT, by column name."""
+        settings = {"max_threads": 1} if is_small and not self._has_fixed_settings else None
         with translated(self._connection):
-            answer = self._client.query(sql, parameters=dict(parameters or {}))
+            answer = self._client.query(sql, parameters=dict(parameters or {}), settings=settings)
             return [cast("Record", row) for row in answer.named_results()]
 
 
