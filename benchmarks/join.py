@@ -39,7 +39,7 @@ from causeline.stack.kafka import running_broker
 Contender = Callable[[Bench, Sequence[list[Record]], int], Took]
 _UP = 20
 """Runs that a process joins to come up."""
-_OPEN = {"10k": 10_000, "100k": 100_000, "1m": 1_000_000}
+_OPEN = {"1k": 1_000, "10k": 10_000, "100k": 100_000, "1m": 1_000_000}
 
 
 def bare_decode(runs: Sequence[list[Record]]) -> float:
@@ -117,21 +117,27 @@ def _taken(
     return joined, (cpu_s - up_s) * 1e6 / ((len(runs) - _UP) * EVENTS_A_RUN), mb
 
 
+def _open_levels(*, quick: bool) -> Mapping[str, int]:
+    """Three of them, each ten times the one before; the three small ones when it has to be quick."""
+    levels = list(_OPEN.items())
+    return dict(levels[:3] if quick else levels[1:])
+
+
 def _beside_open(bench: Bench, *, quick: bool) -> dict[str, Spread | float | str | None]:
     lots_of, size = (3, 2_000) if quick else (5, 5_000)
-    scale = 10 if quick else 1
     rows: dict[str, Spread | float | str | None] = {}
     spent: dict[str, list[float]] = {}
-    for name, open_runs in _OPEN.items():
+    for name, open_runs in _open_levels(quick=quick).items():
         lots = [[list(events_of(number)) for number in range(1, size + 1)] for _ in range(lots_of + 1)]
-        held = beside_open_runs(bench, f"open{name}", open_runs // scale, lots)
+        held = beside_open_runs(bench, f"open{name}", open_runs, lots)
         spent[name] = held.us_per_event[1:]  # the first lot warms
         rows[f"us_at_{name}_open"] = spread(spent[name])
-        print(f"{open_runs // scale} open: {rows[f'us_at_{name}_open']}", file=sys.stderr, flush=True)
+        print(f"{open_runs} open: {rows[f'us_at_{name}_open']}", file=sys.stderr, flush=True)
         rows[f"rss_mb_{name}_open"] = held.rss_mb
-    rows["growth_open_10k_to_1m"] = spread([b / a for a, b in zip(spent["10k"], spent["1m"], strict=True)])
-    held = open_events(bench, "openevents", 1_000_000 // scale, [[list(events_of(1))]])
-    rows["rss_mb_1m_open_events"] = held.rss_mb
+    least, _, most = spent
+    rows[f"growth_open_{least}_to_{most}"] = spread([b / a for a, b in zip(spent[least], spent[most], strict=True)])
+    held = open_events(bench, "openevents", _OPEN[most], [[list(events_of(1))]])
+    rows[f"rss_mb_{most}_open_events"] = held.rss_mb
     return rows
 
 

@@ -1,10 +1,12 @@
 """A broker with topics of its own for each round, and worker processes whose CPU is read while they join."""
 
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import IO, Any
 
 import psutil
 from confluent_kafka import Consumer, Producer
@@ -63,31 +65,60 @@ class Bench:
             consumer.close()
 
 
-def measured(
-    command: Sequence[str], environment: dict[str, str], collect: Any, expected: int
-) -> tuple[Joined, float, float, float]:
-    """What a worker process joined, its CPU seconds beyond its coming up, wall seconds, and its resident MB."""
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+@dataclass(frozen=True, slots=True)
+class Working:
+    """A worker process, and what it says."""
+
+    process: "subprocess.Popen[bytes]"
+    said: IO[bytes]
+
+    def check(self) -> None:
+        """Raise with the end of what it said once it has died."""
+        if self.process.poll() is not None:
+            self.said.seek(0)
+            tail = self.said.read().decode("utf-8", "replace")[-2000:]
+            raise RuntimeError(f"the worker ended with {self.process.returncode}:\n{tail}")
+
+
+@contextmanager
+def working(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Working]:
+    """The worker, until the block ends; it may take its time to stop, so that it leaves nothing behind."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
         try:
-            joined, began, ended = collect(expected)
-            known = psutil.Process(process.pid)
-            times = known.cpu_times()
-            rss = known.memory_info().rss / 2**20
-            return joined, times.user + times.system, ended - began, rss
+            yield Working(process, said)
         finally:
             process.terminate()
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait(10)
 
 
-def collected(bench: Bench, topic: str, expected: int, read: Any) -> tuple[Joined, float, float]:
-    """Runs out of `topic` until `expected` of them are in, and when the first and the last of them came."""
+def measured(
+    command: Sequence[str], environment: Mapping[str, str], topic: Callable[[Working], "Came"]
+) -> tuple[Joined, float, float, float]:
+    """What a worker process joined, its CPU seconds beyond its coming up, wall seconds, and its resident MB."""
+    with working(command, environment) as worker:
+        joined, began, ended = topic(worker)
+        known = psutil.Process(worker.process.pid)
+        times = known.cpu_times()
+        rss = known.memory_info().rss / 2**20
+        return joined, times.user + times.system, ended - began, rss
+
+
+Came = tuple[Joined, float, float]
+"""What came out, and when the first and the last of it did."""
+
+
+def collected(bench: Bench, topic: str, expected: int, read: Any, worker: Working) -> Came:
+    """Runs out of `topic` until `expected` of them are in; raises when the worker has died."""
     joined: Joined = {}
     began = ended = time.monotonic()
     with bench.consumer(topic) as consumer:
         while len(joined) < expected and time.monotonic() - ended < _PATIENCE_S:
+            worker.check()
             for message in consumer.consume(500, 0.2):
                 if message.error() is None:
                     if not joined:

@@ -48,11 +48,10 @@ def ours(bench: Bench, runs: Sequence[list[Record]], round_: int) -> Took:
     bench.topics(prefix, [topic.name for topic in TOPICS])
     publish_batches(bench, prefix, batches(runs))
 
-    def collect(expected: int) -> tuple[Joined, float, float]:
-        return collected(bench, f"{prefix}.runs", expected, our_runs)
-
     command, environment = our_worker(bench, prefix)
-    return measured(command, environment, collect, len(runs))
+    return measured(
+        command, environment, lambda worker: collected(bench, f"{prefix}.runs", len(runs), our_runs, worker)
+    )
 
 
 def _names(run: Mapping[str, Any]) -> tuple[str, ...]:
@@ -107,10 +106,10 @@ def _peer(bench: Bench, prefix: str, runs: Sequence[list[Record]], command: list
         producer.poll(0)
     producer.flush(60)
 
-    def collect(expected: int) -> tuple[Joined, float, float]:
-        return collected(bench, f"{prefix}.runs", expected, _their_runs)
-
-    return measured(command, {**os.environ, **told}, collect, len(runs))
+    environment = {**os.environ, **told}
+    return measured(
+        command, environment, lambda worker: collected(bench, f"{prefix}.runs", len(runs), _their_runs, worker)
+    )
 
 
 def _their_runs(value: bytes) -> Iterator[tuple[str, Run]]:

@@ -4,7 +4,6 @@ The worker first takes in runs that only begin; when the complete runs sent afte
 Then lots of complete runs are sent one after the other, and the CPU of the process is read around each.
 """
 
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.joining.broker import Bench, collected
+from benchmarks.joining.broker import Bench, collected, working
 from benchmarks.joining.contenders import our_runs, our_worker, publish_batches
 from benchmarks.joining.runs import EVENTS_A_RUN, PARTITIONS, SCHEMA, batches, events_of
 from causeline.schemas import wire
@@ -56,22 +55,19 @@ def _held(bench: Bench, prefix: str, first: Iterator[tuple[int, bytes]], lots: S
     marks = [list(events_of(number)) for number in range(1, _MARKS + 1)]
     publish_batches(bench, prefix, batches(marks))
     command, environment = our_worker(bench, prefix, _PATIENT)
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            known = psutil.Process(process.pid)
-            expected = _MARKS
-            collected(bench, f"{prefix}.runs", expected, our_runs)
-            spent = []
-            for lot in lots:
-                ready = list(batches(lot))
-                before = _settled(known)
-                publish_batches(bench, prefix, iter(ready))
-                expected += len(lot)
-                collected(bench, f"{prefix}.runs", expected, our_runs)
-                spent.append((_cpu_s(known) - before) * 1e6 / (len(lot) * EVENTS_A_RUN))
-            return Held(spent, _peak_mb(process.pid))
-        finally:
-            process.kill()
+    with working(command, environment) as worker:
+        known = psutil.Process(worker.process.pid)
+        expected = _MARKS
+        collected(bench, f"{prefix}.runs", expected, our_runs, worker)
+        spent = []
+        for lot in lots:
+            ready = list(batches(lot))
+            before = _settled(known)
+            publish_batches(bench, prefix, iter(ready))
+            expected += len(lot)
+            collected(bench, f"{prefix}.runs", expected, our_runs, worker)
+            spent.append((_cpu_s(known) - before) * 1e6 / (len(lot) * EVENTS_A_RUN))
+        return Held(spent, _peak_mb(worker.process.pid))
 
 
 def _settled(process: psutil.Process) -> float:
