@@ -24,6 +24,7 @@ from causeline.sinks.loader.partition import Partition, origin_of
 from causeline.sinks.loader.retrying import Cancelled
 from causeline.sinks.loader.routes import Route
 from causeline.sinks.loader.settings import LoaderSettings
+from causeline.sinks.loader.starting import starts
 from causeline.sinks.loader.units import read_unit
 
 _CONSUME_MESSAGES = 500
@@ -194,7 +195,9 @@ class Loader:
 
     # --- coming and going of partitions; called by the consumer, in the thread that reads
 
-    def _on_assign(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
+    def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        if places:
+            consumer.incremental_assign(starts(consumer, places))
         for place in places:
             partition = Partition(
                 self._routes[place.topic],
