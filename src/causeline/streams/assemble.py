@@ -10,6 +10,7 @@ import polars as pl
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.vocabulary import CloseReason, Status
 from causeline.streams import steps as step_rows
+from causeline.streams.beside import beside
 from causeline.streams.distinct import RUN, Repeats, all_distinct, identities, repeats
 from causeline.streams.fallbacks import fallbacks
 from causeline.streams.findings import findings
@@ -76,27 +77,22 @@ def _ordered(events: pl.DataFrame) -> pl.DataFrame:
 
 def _joined(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """One row a run with all that is read off its events; what a run has none of is null still."""
+    kinds = frozenset(events["event_type"].unique())
     runs = totals(events)
+    steps = step_rows.steps_of(events)
     parts = [
         losses(events),
         missing(runs, events),
         evidence_refs(events),
         run_labels(events),
-        *findings(events, policy),
-    ]
-    steps = step_rows.steps_of(events)
-    parts += [
-        fallbacks(events, steps, runs),
+        *findings(events, policy, kinds),
+        *fallbacks(events, steps, runs, kinds),
         step_rows.measures(steps),
         step_rows.notable(steps),
         step_rows.missing_anchors(steps),
         step_rows.nested_steps(steps),
     ]
-    numbers = runs.select(RUN)
-    for part in parts:
-        # The numbers alone are joined: a join of `runs` itself would copy all columns gathered so far, every time.
-        runs = runs.hstack(numbers.join(part, on=RUN, how="left", maintain_order="left").drop(RUN))
-    return runs
+    return beside(runs, parts)
 
 
 def _judged(runs: pl.DataFrame, reasons: pl.DataFrame | None, *, closed_at_us: int, amended: bool) -> pl.DataFrame:
@@ -110,7 +106,7 @@ def _judged(runs: pl.DataFrame, reasons: pl.DataFrame | None, *, closed_at_us: i
         )
         runs = runs.with_columns(reason.alias("close_reason"))
     else:
-        runs = runs.join(reasons, on=RUN, how="left", maintain_order="left")
+        runs = beside(runs, [reasons])
     failed = (pl.col("status") == Status.ERROR).fill_null(value=False) | pl.col("_step_failed").fill_null(value=False)
     return runs.with_columns(
         verdict(),
@@ -125,10 +121,21 @@ def _judged(runs: pl.DataFrame, reasons: pl.DataFrame | None, *, closed_at_us: i
 
 
 def _shaped(runs: pl.DataFrame) -> pl.DataFrame:
-    columns = []
-    for name, dtype in run_columns().items():
-        column = pl.col(name)
-        if isinstance(dtype, pl.List):
-            column = column.fill_null(pl.lit([], dtype=dtype))
-        columns.append(column.cast(dtype))
-    return runs.sort("first_offset", "run_id").select(columns)
+    """The columns of a Run, in order; a list that nobody said anything for is empty."""
+    rows = runs.select(pl.arg_sort_by("first_offset", "run_id"))["first_offset"]
+    if not rows.is_sorted():
+        runs = runs[rows]
+    given = runs.schema
+    return runs.select(_column(runs, name, dtype, given.get(name)) for name, dtype in run_columns().items())
+
+
+def _column(runs: pl.DataFrame, name: str, dtype: pl.DataType, given: pl.DataType | None) -> pl.Expr | pl.Series:
+    """The column as it is wherever it will do: to ask polars costs more than most answers are worth."""
+    is_list = isinstance(dtype, pl.List)
+    nulls = runs.height if given is None else runs[name].null_count()
+    if nulls == runs.height:
+        return pl.Series(name, [[] if is_list else None], dtype=dtype).new_from_index(0, runs.height)
+    column = runs[name]
+    if is_list and nulls:
+        return pl.col(name).fill_null(pl.lit([], dtype=dtype)).cast(dtype)
+    return column if given == dtype else pl.col(name).cast(dtype)

@@ -4,9 +4,10 @@ The models of `causeline.schemas.events` are the whole contract, checked where e
 whose breach would do harm once an event is joined and stored: ids, words, times, numbers, and what each type must say.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import polars as pl
 
@@ -21,6 +22,7 @@ from causeline.schemas.vocabulary import (
     Status,
     StepKind,
 )
+from causeline.streams.shapes import event_columns
 
 _LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 _MAX_NAME_CHARS = 256
@@ -101,6 +103,8 @@ _COLUMN_RULES = (
     _ColumnRule(("labels",), _at_most(MAX_LABELS), f"has more than {MAX_LABELS} pairs"),
 )
 
+_RULED = frozenset(name for rule in _COLUMN_RULES for name in rule.columns)
+
 _STEP = ("step_id", "step_kind", "step_name")
 _SAID_BY_TYPE = {
     EventType.STEP_STARTED: (*_STEP, "started_at"),
@@ -115,14 +119,22 @@ _SAID_BY_TYPE = {
 
 def valid(events: pl.DataFrame) -> pl.Series:
     """For each row whether it keeps the contract: a boolean series without nulls, as long as `events`."""
-    checks = [holds.alias(str(number)) for number, (_, holds) in enumerate(_checks(events))]
-    return events.select(pl.all_horizontal(checks).alias("valid"))["valid"]
+    return events.select(_all_hold(_told(events)).alias("valid"))["valid"]
+
+
+@lru_cache(maxsize=64)
+def _all_hold(told: frozenset[str]) -> pl.Expr:
+    """Whether a row keeps all rules about the columns that say anything; made once for each set of them.
+
+    A rule answers null to null, and a row is refused where a rule says false: null is true in the end.
+    """
+    return pl.all_horizontal(holds for _, holds in _checks(told)).fill_null(value=True)
 
 
 def faults(events: pl.DataFrame) -> list[str]:
     """For each row the first rule that it breaks, as a sentence that names the field and never its value."""
-    checks = list(_checks(events))
-    held = events.select(holds.alias(str(number)) for number, (_, holds) in enumerate(checks))
+    checks = list(_checks(_told(events)))
+    held = events.select(holds.fill_null(value=True).alias(str(number)) for number, (_, holds) in enumerate(checks))
     sentences = [sentence for sentence, _ in checks]
     return [
         next((sentence for sentence, ok in zip(sentences, row, strict=True) if not ok), "The event is sound.")
@@ -130,18 +142,20 @@ def faults(events: pl.DataFrame) -> list[str]:
     ]
 
 
-def _checks(events: pl.DataFrame) -> Iterator[tuple[str, pl.Expr]]:
+def _checks(told: Collection[str]) -> Iterator[tuple[str, pl.Expr]]:
     for rule in _COLUMN_RULES:
         for name in rule.columns:
-            if _says_something(events[name]):
-                yield f"{name} {rule.sentence}.", rule.holds(pl.col(name)).fill_null(value=True)
+            if name in told:
+                yield f"{name} {rule.sentence}.", rule.holds(pl.col(name))
     yield from _missing_by_type()
 
 
-def _says_something(column: pl.Series) -> bool:
-    if isinstance(column.dtype, pl.List):
-        return bool(column.list.len().sum())
-    return column.null_count() < len(column)
+def _told(events: pl.DataFrame) -> frozenset[str]:
+    """The columns of `_COLUMN_RULES` that say anything: a column of nulls, or of empty lists, is not looked at."""
+    lists = {name for name in _RULED if isinstance(event_columns()[name], pl.List)}
+    items = events.select(pl.col(sorted(lists)).list.len().sum()).row(0, named=True)
+    told = {name for name in _RULED - lists if events[name].null_count() < events.height}
+    return frozenset(told | {name for name, count in items.items() if count})
 
 
 def _missing_by_type() -> Iterator[tuple[str, pl.Expr]]:

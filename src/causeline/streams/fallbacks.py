@@ -5,6 +5,8 @@ inferred for it, and where it says that it gave less than was asked, neither is 
 that came again, and says what it rests on.
 """
 
+from collections.abc import Collection
+
 import polars as pl
 
 from causeline.schemas.vocabulary import EventType, FallbackKind, FinalState, Status, StepKind
@@ -23,18 +25,20 @@ _SEES = [StepKind.MODEL_CALL.value, StepKind.PROMPT.value]
 """Kinds of step that say what context the model saw."""
 
 
-def fallbacks(events: pl.DataFrame, steps: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
+def fallbacks(
+    events: pl.DataFrame, steps: pl.DataFrame, runs: pl.DataFrame, kinds: Collection[str]
+) -> list[pl.DataFrame]:
     """`_run` and its `fallbacks`, for the runs that have any: those that are said first, then those inferred.
 
-    `events` stand in canonical order, `steps` are those of `steps_of`, `runs` those of `totals`.
+    `events` stand in canonical order, `steps` are those of `steps_of`, `runs` those of `totals`; `kinds` are the event
+    types that occur among `events`. Nothing where no run has any.
     """
-    said = _said(events)
-    inferred = [
-        _without(_again(steps), said, _TRIED_AGAIN),
-        _without(_partial(runs), said, _GAVE_LESS),
-    ]
-    rows = pl.concat([said, *(each for each in inferred if not each.is_empty())])
-    return rows.group_by(RUN, maintain_order=True).agg(pl.struct(_columns()).alias("fallbacks"))
+    said = _said(events) if EventType.FALLBACK_TAKEN in kinds else None
+    inferred = [_without(_again(steps), said, _TRIED_AGAIN), _without(_partial(runs), said, _GAVE_LESS)]
+    found = [each for each in (said, *inferred) if each is not None and not each.is_empty()]
+    if not found:
+        return []
+    return [pl.concat(found).group_by(RUN, maintain_order=True).agg(pl.struct(_columns()).alias("fallbacks"))]
 
 
 def _columns() -> list[str]:
@@ -71,20 +75,20 @@ def _inferred(rows: pl.DataFrame, kind: FallbackKind, reason: pl.Expr) -> pl.Dat
     )
 
 
-def _without(inferred: pl.DataFrame, said: pl.DataFrame, kinds: list[str]) -> pl.DataFrame:
+def _without(inferred: pl.DataFrame | None, said: pl.DataFrame | None, kinds: list[str]) -> pl.DataFrame | None:
     """What is inferred of runs that say nothing of these kinds themselves."""
-    if inferred.is_empty() or said.is_empty():
+    if inferred is None or said is None:
         return inferred
     return inferred.join(
         said.filter(pl.col("kind").is_in(kinds)).select(RUN), on=RUN, how="anti", maintain_order="left"
     )
 
 
-def _again(steps: pl.DataFrame) -> pl.DataFrame:
+def _again(steps: pl.DataFrame) -> pl.DataFrame | None:
     """Steps that came again: narrower, of another model, or the same once more."""
     found = _candidates(steps)
     if found.is_empty():
-        return found
+        return None
     found = found.with_columns(
         pl.int_range(pl.len()).alias("_place"),
         pl.col("started_at").alias("occurred_at"),
@@ -99,13 +103,17 @@ def _again(steps: pl.DataFrame) -> pl.DataFrame:
 
 def _candidates(steps: pl.DataFrame) -> pl.DataFrame:
     """The few steps that anything can rest on: of runs with an error or a repeat, and those that count attempts."""
-    failed = steps.filter(pl.col("status") == Status.ERROR)[RUN]
-    seeing = steps.filter(pl.col("step_kind").is_in(_SEES) & (pl.col("context_refs").list.len() > 0)).select(
-        RUN, "_label"
+    failed = steps[RUN].filter(steps["status"] == Status.ERROR)
+    seeing = (
+        steps.lazy()
+        .filter(pl.col("step_kind").is_in(_SEES) & (pl.col("context_refs").list.len() > 0))
+        .select(RUN, "_label")
+        .collect()
     )
-    repeated = seeing.filter(seeing.is_duplicated())[RUN]
-    runs = pl.concat([failed, repeated]).unique()
-    return steps.filter(pl.col(RUN).is_in(runs.implode()) | (pl.col("retry_count") > 0).fill_null(value=False))
+    repeated = seeing[RUN].filter(seeing.is_duplicated())
+    runs = failed.append(repeated).unique()
+    counts = (steps["retry_count"] > 0).fill_null(value=False)
+    return steps.filter(steps[RUN].is_in(runs.implode()) | counts)
 
 
 def _narrower(steps: pl.DataFrame) -> pl.DataFrame:
@@ -142,9 +150,12 @@ def _retried(steps: pl.DataFrame) -> pl.DataFrame:
     return _inferred(again, FallbackKind.RETRY, pl.col("_label") + rests_on)
 
 
-def _partial(runs: pl.DataFrame) -> pl.DataFrame:
+def _partial(runs: pl.DataFrame) -> pl.DataFrame | None:
     """Runs that end with a part of an answer."""
-    partial = runs.filter(pl.col("final_state") == FinalState.PARTIAL).select(
+    is_partial = runs["final_state"] == FinalState.PARTIAL
+    if not is_partial.any():
+        return None
+    partial = runs.filter(is_partial).select(
         RUN,
         pl.lit(None, dtype=pl.String).alias("step_id"),
         pl.col("finished_at").alias("occurred_at"),

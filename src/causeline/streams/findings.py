@@ -1,6 +1,6 @@
 """What else a run holds: evidence, its gaps and conflicts, reviews, evals, each as a list of records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 import polars as pl
@@ -19,10 +19,15 @@ _NAMES = {
 """By array of a Run: the event type it is made of, and its fields whose column has another name."""
 
 
-def findings(events: pl.DataFrame, policy: Policy) -> list[pl.DataFrame]:
-    """Frames of `_run` and one array column each, for the runs that have any; `events` stand in canonical order."""
-    frames = [_listed(events, name) for name in _NAMES]
-    return [*frames, *_gaps(events, policy), *_conflicts(events, policy)]
+def findings(events: pl.DataFrame, policy: Policy, kinds: Collection[str]) -> list[pl.DataFrame]:
+    """Frames of `_run` and one array column each, for the runs that have any; `events` stand in canonical order.
+
+    `kinds` are the event types that occur among `events`: an array that none of them speaks of has no frame.
+    """
+    frames = [_listed(events, name) for name, (kind, _) in _NAMES.items() if kind in kinds]
+    if EventType.EVIDENCE_CHECKED in kinds:
+        frames += _gaps(events, policy)
+    return frames + _conflicts(events, policy)
 
 
 def _listed(events: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -37,13 +42,18 @@ def _listed(events: pl.DataFrame, name: str) -> pl.DataFrame:
     return said.group_by(RUN, maintain_order=True).agg(pl.struct(fields).alias(name))
 
 
+_JUDGED: dict[str, pl.DataType] = {"kind": pl.String(), "policy_step": pl.String(), "threshold": pl.Float64()}
+
+
 def judged(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """The evidence events that have a gap by `policy`, with `kind`, `policy_step` and `threshold` beside them.
 
     The judge is the one that the workflow asked, and it is asked the same: by the workflow's rules for the field, and
     with as many attempts as the event says came before.
     """
-    evidence = events.filter(pl.col("event_type") == EventType.EVIDENCE_CHECKED)
+    evidence = events.filter(events["event_type"] == EventType.EVIDENCE_CHECKED)
+    if evidence.is_empty():
+        return evidence.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in _JUDGED.items())
     asked = evidence.select(
         "workflow",
         "field_path",
@@ -55,9 +65,9 @@ def judged(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     )
     answers = [_judged(row, policy) for row in asked.iter_rows()]
     return evidence.with_columns(
-        pl.Series("kind", [answer and answer.kind.value for answer in answers], dtype=pl.String),
-        pl.Series("policy_step", [answer and answer.next_step.value for answer in answers], dtype=pl.String),
-        pl.Series("threshold", [answer and answer.threshold for answer in answers], dtype=pl.Float64),
+        pl.Series("kind", [answer and answer.kind.value for answer in answers], dtype=_JUDGED["kind"]),
+        pl.Series("policy_step", [answer and answer.next_step.value for answer in answers], dtype=_JUDGED["policy_step"]),
+        pl.Series("threshold", [answer and answer.threshold for answer in answers], dtype=_JUDGED["threshold"]),
     ).filter(pl.col("kind").is_not_null())
 
 
@@ -86,9 +96,10 @@ def _gaps(events: pl.DataFrame, policy: Policy) -> list[pl.DataFrame]:
 
 
 def _conflicts(events: pl.DataFrame, policy: Policy) -> list[pl.DataFrame]:
-    said = events.filter(pl.col("conflict_sides").list.len() > 0)
-    if said.is_empty():
-        return [pl.DataFrame(schema={RUN: events.schema[RUN], "conflict_sides": pl.List(pl.Struct(_side_columns()))})]
+    has_sides = events["conflict_sides"].list.len() > 0
+    if not has_sides.any():
+        return []
+    said = events.filter(has_sides)
     rows = [
         {RUN: run, **side, "event_id": event_id, "field_path": field, **weighed}
         for run, workflow, event_id, field, sides in said.select(

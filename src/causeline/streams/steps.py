@@ -1,5 +1,7 @@
 """The steps of runs: what was said of each at its start and its end, as one row."""
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from causeline.schemas.vocabulary import EventType, Status
@@ -22,10 +24,15 @@ def steps_of(events: pl.DataFrame) -> pl.DataFrame:
     """
     kind = pl.col("event_type")
     ended = kind == EventType.STEP_FINISHED
-    told = events.filter(ended | (kind == EventType.STEP_STARTED))
-    again = pl.struct(RUN, "step_id").is_duplicated()
-    often = told.select(again.alias("again"))["again"]
-    told = told.with_columns(ended.alias("_ended"))
+    told = (
+        events.lazy()
+        .filter(ended | (kind == EventType.STEP_STARTED))
+        .select(RUN, "step_id", *_plain_fields(), "started_at", "occurred_at", "seq", ended.alias("_ended"))
+        .collect()
+    )
+    if told["step_id"].n_unique() == told.height:  # the common case
+        return _placed(told.select(RUN, "step_id", *_once(), pl.col("seq").alias("_seq")))
+    often = told.select(pl.struct(RUN, "step_id").is_duplicated().alias("again"))["again"]
     rows = told.filter(~often).select(RUN, "step_id", *_once(), pl.col("seq").alias("_seq"))
     if often.any():  # both ends were said, or one of them more than once
         merged = (
@@ -40,21 +47,22 @@ def steps_of(events: pl.DataFrame) -> pl.DataFrame:
 
 def _placed(rows: pl.DataFrame) -> pl.DataFrame:
     """In order, with what follows from the other fields and from the other steps of the run."""
-    parents = rows.select(RUN, _PARENT).drop_nulls().unique()
-    return (
-        rows.sort(RUN, "started_at", "_seq", "step_id", nulls_last=True)
-        .join(
-            parents.with_columns(pl.lit(value=False).alias("_leaf")),
-            on=[RUN, "step_id"],
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns(
-            pl.col("_leaf").fill_null(value=True),
-            (pl.col("finished_at") - pl.col("started_at")).clip(lower_bound=0).alias("duration_us"),
-            (pl.col("step_kind") + ":" + pl.col("step_name")).alias("_label"),
-        )
+    order = rows.select(pl.arg_sort_by(RUN, "started_at", "_seq", "step_id", nulls_last=True))[RUN]
+    placed = rows if order.is_sorted() else rows[order]
+    return placed.with_columns(
+        _leaves(placed),
+        (pl.col("finished_at") - pl.col("started_at")).clip(lower_bound=0).alias("duration_us"),
+        (pl.col("step_kind") + ":" + pl.col("step_name")).alias("_label"),
     )
+
+
+def _leaves(rows: pl.DataFrame) -> pl.Series:
+    """Whether no other step of its run names it as its parent."""
+    if rows["parent_step_id"].null_count() == rows.height:
+        return pl.Series("_leaf", [True]).new_from_index(0, rows.height)
+    parents = rows.select(RUN, _PARENT).drop_nulls().unique().with_columns(pl.lit(value=False).alias("_leaf"))
+    found = rows.select(RUN, "step_id").join(parents, on=[RUN, "step_id"], how="left", maintain_order="left")
+    return found["_leaf"].fill_null(value=True)
 
 
 def _plain_fields() -> list[str]:
@@ -94,8 +102,9 @@ def measures(steps: pl.DataFrame) -> pl.DataFrame:
     field: a parent that sums up its children is not counted twice, and one whose children are silent is not lost.
     """
     counted = steps
-    for name in _MEASURES:
-        counted = _without_sums_of_parents(counted, name)
+    if not steps["_leaf"].all():
+        for name in _MEASURES:
+            counted = _without_sums_of_parents(counted, name)
     return counted.group_by(RUN, maintain_order=True).agg(
         pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).cast(_wide(name)).sum()).alias(name)
         for name in _MEASURES
@@ -108,7 +117,7 @@ def _wide(name: str) -> pl.DataType:
 
 def _without_sums_of_parents(steps: pl.DataFrame, name: str) -> pl.DataFrame:
     says = pl.col(name).is_not_null()
-    if steps.filter(says & ~pl.col("_leaf")).is_empty():
+    if not (steps[name].is_not_null() & ~steps["_leaf"]).any():
         return steps
     tree = steps.select(RUN, "step_id", "parent_step_id")
     above = steps.filter(says).select(RUN, _PARENT).drop_nulls().unique()
@@ -150,17 +159,10 @@ def notable(steps: pl.DataFrame) -> pl.DataFrame:
 
 def missing_anchors(steps: pl.DataFrame) -> pl.DataFrame:
     """Per run the version anchors that its ended steps should have said and did not, as kind.field, in causal order."""
-    ended = pl.col("status").is_not_null() & (pl.col("status") != Status.SKIPPED)
-    well = pl.col("status") == Status.OK
-    lacking = pl.sum_horizontal(
-        pl.when(
-            (well if (kind, name) in ONLY_WHEN_OK else ended) & (pl.col("step_kind") == kind) & _silent(steps, name)
-        )
-        .then(1 << place)
-        .otherwise(0)
-        for place, (kind, name) in enumerate(REQUIRED)
+    lacking = pl.Series("_lacking", _lacking(steps))
+    masks = (
+        steps.select(RUN, lacking).group_by(RUN, maintain_order=True).agg(pl.col("_lacking").bitwise_or())
     )
-    masks = steps.with_columns(lacking.alias("_lacking")).group_by(RUN).agg(pl.col("_lacking").bitwise_or())
     names = {
         mask: [f"{kind}.{name}" for place, (kind, name) in enumerate(REQUIRED) if mask >> place & 1]
         for mask in masks["_lacking"].unique().to_list()
@@ -169,7 +171,28 @@ def missing_anchors(steps: pl.DataFrame) -> pl.DataFrame:
         {"_lacking": list(names), "missing_anchors": list(names.values())},
         schema={"_lacking": masks.schema["_lacking"], "missing_anchors": pl.List(pl.String)},
     )
-    return masks.join(named, on="_lacking").select(RUN, "missing_anchors")
+    return masks.join(named, on="_lacking", maintain_order="left").select(RUN, "missing_anchors")
+
+
+def _lacking(steps: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """By step a bit for each of REQUIRED that it should have said and did not; only kinds that are there are asked."""
+    kinds = set(steps["step_kind"].unique())
+    asked = [(place, kind, name) for place, (kind, name) in enumerate(REQUIRED) if kind in kinds]
+    silent = {name: _silent(steps, name) for _, _, name in asked}
+    is_kind = {kind: pl.col("step_kind").eq_missing(pl.lit(kind)) for _, kind, _ in asked}
+    status = pl.col("status")
+    answers = steps.select(
+        status.eq_missing(pl.lit(Status.OK.value)).alias("_well"),
+        (status != Status.SKIPPED).fill_null(value=False).alias("_ended"),
+        *(said.alias(f"_silent_{name}") for name, said in silent.items()),
+        *(said.alias(f"_is_{kind}") for kind, said in is_kind.items()),
+    )
+    at = {column.name: column.to_numpy() for column in answers.get_columns()}
+    bits = np.zeros(steps.height, dtype=np.int64)
+    for place, kind, name in asked:
+        must = at["_well"] if (kind, name) in ONLY_WHEN_OK else at["_ended"]
+        bits |= (at[f"_is_{kind}"] & must & at[f"_silent_{name}"]).astype(np.int64) << place
+    return bits
 
 
 def _silent(steps: pl.DataFrame, name: str) -> pl.Expr:

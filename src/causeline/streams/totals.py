@@ -71,11 +71,10 @@ def totals(events: pl.DataFrame) -> pl.DataFrame:
         )
         .collect()
     )
-    taken = [
-        events[name].gather(runs[f"_spoke{n}"]) for n, (_, names) in enumerate(_GROUPS) for name in names
-    ]  # a null row gives null
-    lists = [events["context_refs"].gather(runs["_context"]), events["validation_errors"].gather(runs["_validation"])]
-    return runs.with_columns(taken + lists)
+    rows = {f"_spoke{n}": names for n, (_, names) in enumerate(_GROUPS)}
+    rows |= {"_context": ("context_refs",), "_validation": ("validation_errors",)}
+    taken = events.select(pl.col(names).gather(pl.lit(runs[row])) for row, names in rows.items())  # null gives null
+    return runs.hstack(taken)
 
 
 def _any_said(names: tuple[str, ...]) -> pl.Expr:

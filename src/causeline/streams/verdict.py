@@ -17,7 +17,7 @@ def losses(events: pl.DataFrame) -> pl.DataFrame:
     """
     holes = (
         events.lazy()
-        .group_by(RUN, "emitter_id")
+        .group_by(RUN, "emitter_id", maintain_order=True)
         .agg(
             pl.col("seq").max().alias("top"),
             pl.col("seq").n_unique().cast(pl.Int64).alias("distinct"),
@@ -26,12 +26,14 @@ def losses(events: pl.DataFrame) -> pl.DataFrame:
         .with_columns(
             pl.max_horizontal(pl.col("top") - pl.col("distinct") + 1, pl.col("expected") - pl.col("distinct"))
         )
-        .group_by(RUN)
+        .group_by(RUN, maintain_order=True)
         .agg(pl.col("top").clip(0, _MOST_LOST).sum().alias("events_lost"))
         .collect()
     )
+    if not (events["step_name"] == LOSS_STEP).any():
+        return holes.with_columns(pl.lit(0, dtype=pl.Int64).alias("_told_lost"))
     return (
-        holes.join(_told_lost(events), on=RUN, how="left")
+        holes.join(_told_lost(events), on=RUN, how="left", maintain_order="left")
         .with_columns(pl.col("_told_lost").fill_null(0))
         .with_columns(pl.max_horizontal("events_lost", "_told_lost"))
     )
@@ -58,34 +60,7 @@ def missing(runs: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 
     `runs` has `_run`, `_started`, `_finished`. A step named twice and seen once is missing once.
     """
-    named = (
-        events.lazy()
-        .filter(pl.col("event_type") == EventType.RUN_FINISHED)
-        .unique(RUN, keep="first", maintain_order=True)  # of two ends the first is believed
-        .select(RUN, pl.col("expected_steps").alias("label"))
-        .explode("label", empty_as_null=False)
-        .with_columns(pl.int_range(pl.len()).alias("place"))
-        .group_by(RUN, "label")
-        .agg(pl.len().cast(pl.Int64).alias("named"), pl.col("place").min())
-    )
-    seen = (
-        events.lazy()
-        .filter(pl.col("event_type") == EventType.STEP_FINISHED)
-        .group_by(RUN, (pl.col("step_kind") + ":" + pl.col("step_name")).alias("label"))
-        .agg(pl.len().cast(pl.Int64).alias("seen"))
-    )
-    absent = (
-        named.join(seen, on=[RUN, "label"], how="left")
-        .with_columns((pl.col("named") - pl.col("seen").fill_null(0)).alias("times"))
-        .filter(pl.col("times") > 0)
-        .sort("place")
-        .with_columns(pl.col("label").repeat_by("times"))
-        .explode("label")
-        .group_by(RUN, maintain_order=True)
-        .agg("label")
-        .collect()
-    )
-    absent = _with_parents(absent, events)
+    absent = _with_parents(_absent(events), events)
     no_start = pl.when(~pl.col("_started")).then(pl.lit("start"))
     no_end = pl.when(~pl.col("_finished")).then(pl.lit("end"))
     empty = pl.lit([], dtype=pl.List(pl.String))
@@ -98,11 +73,66 @@ def missing(runs: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _absent(events: pl.DataFrame) -> pl.DataFrame:
+    """Per run that lacks any, the steps that its end names and that were not seen, as `label`, in order of naming.
+
+    An emitter names its steps in the order in which they ended: a run in which they stand so lacks none, and only
+    the others are looked at step by step.
+    """
+    ends = (
+        events.lazy()
+        .filter(pl.col("event_type") == EventType.RUN_FINISHED)
+        .unique(RUN, keep="first", maintain_order=True)  # of two ends the first is believed
+        .select(RUN, pl.col("expected_steps").alias("named"))
+        .filter(pl.col("named").list.len() > 0)
+    )
+    ended = (
+        events.lazy()
+        .filter(pl.col("event_type") == EventType.STEP_FINISHED)
+        .group_by(RUN, maintain_order=True)
+        .agg((pl.col("step_kind") + ":" + pl.col("step_name")).alias("seen"))
+    )
+    unlike = (
+        ends.join(ended, on=RUN, how="left", maintain_order="left")
+        .filter(pl.col("named").ne_missing(pl.col("seen")))
+        .collect()
+    )
+    if unlike.is_empty():
+        return pl.DataFrame(schema={RUN: events.schema[RUN], "label": pl.List(pl.String)})
+    named = (
+        unlike.lazy()
+        .select(RUN, pl.col("named").alias("label"))
+        .explode("label", empty_as_null=False)
+        .with_columns(pl.int_range(pl.len()).alias("place"))
+        .group_by(RUN, "label")
+        .agg(pl.len().cast(pl.Int64).alias("named"), pl.col("place").min())
+    )
+    seen = (
+        unlike.lazy()
+        .select(RUN, pl.col("seen").alias("label"))
+        .explode("label")
+        .group_by(RUN, "label")
+        .agg(pl.len().cast(pl.Int64).alias("seen"))
+    )
+    return (
+        named.join(seen, on=[RUN, "label"], how="left")
+        .with_columns((pl.col("named") - pl.col("seen").fill_null(0)).alias("times"))
+        .filter(pl.col("times") > 0)
+        .sort("place")
+        .with_columns(pl.col("label").repeat_by("times"))
+        .explode("label")
+        .group_by(RUN, maintain_order=True)
+        .agg("label")
+        .collect()
+    )
+
+
 def _with_parents(absent: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """Of foreign traces also the spans that others name as their parent and that were not seen, as parent:id."""
-    foreign = events.filter(pl.col("emitter_id") == UNNUMBERED_EMITTER)
-    if foreign.is_empty():
+    is_foreign = events["emitter_id"] == UNNUMBERED_EMITTER
+    if not is_foreign.any():
         return absent
+    foreign = events.filter(is_foreign)
     seen = events.select(RUN, pl.col("step_id").alias("parent_step_id")).drop_nulls().unique()
     orphans = (
         foreign.select(RUN, "parent_step_id")
