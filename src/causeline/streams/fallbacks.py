@@ -89,7 +89,8 @@ def _again(steps: pl.DataFrame) -> pl.DataFrame | None:
     found = _candidates(steps)
     if found.is_empty():
         return None
-    found = found.with_columns(
+    # In one piece: `list.set_difference` of polars 2.1 panics where a row is followed by a chunk of none.
+    found = found.rechunk().with_columns(
         pl.int_range(pl.len()).alias("_place"),
         pl.col("started_at").alias("occurred_at"),
         (pl.col("status") == Status.ERROR).fill_null(value=False).alias("_failed"),
