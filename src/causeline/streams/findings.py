@@ -66,7 +66,9 @@ def judged(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     answers = [_judged(row, policy) for row in asked.iter_rows()]
     return evidence.with_columns(
         pl.Series("kind", [answer and answer.kind.value for answer in answers], dtype=_JUDGED["kind"]),
-        pl.Series("policy_step", [answer and answer.next_step.value for answer in answers], dtype=_JUDGED["policy_step"]),
+        pl.Series(
+            "policy_step", [answer and answer.next_step.value for answer in answers], dtype=_JUDGED["policy_step"]
+        ),
         pl.Series("threshold", [answer and answer.threshold for answer in answers], dtype=_JUDGED["threshold"]),
     ).filter(pl.col("kind").is_not_null())
 

@@ -28,7 +28,7 @@ from causeline.streams.assembler import Assembler, Closed
 from causeline.streams.decode import Message, Unreadable, decode
 from causeline.streams.done_map import DoneMap, Standing
 from causeline.streams.findings import judged
-from causeline.streams.outgoing import dead_letter, event_batches, gap_value, policy_use, review_value, run_batches
+from causeline.streams.outgoing import dead_letter, event_batches, gap_value, policy_use, review_value, run_batches_of
 from causeline.streams.review_items import review_items
 from causeline.streams.settings import Limits
 from causeline.streams.shapes import OFFSET, PARTITION
@@ -231,15 +231,17 @@ class Joiner:
         items: dict[str, list[Record]] = {}
         for item in review_items(closed.runs, self.policy):
             items.setdefault(str(item["run_id"]), []).append(item)
+        at_once: list[tuple[int, pl.DataFrame]] = []
         for (place,), runs in closed.runs.partition_by("source_partition", as_dict=True).items():
             partition = int(place)
             done = self.partitions[partition].done
             for run_id, last_offset in zip(runs["run_id"], runs["last_offset"], strict=True):
                 done.record(run_id, last_offset)
             asked = pl.col("run_id").is_in(list(items))
-            self._send_runs(partition, runs.filter(~asked) if items else runs)
+            at_once.append((partition, runs.filter(~asked) if items else runs))
             if items and not (reviewed := runs.filter(asked)).is_empty():
                 self._send_reviewed(partition, reviewed, [each for run in reviewed["run_id"] for each in items[run]])
+        self._send_runs(at_once)
         self.counters.runs += closed.runs.height
 
     def _send_reviewed(self, partition: int, runs: pl.DataFrame, items: Sequence[Record]) -> None:
@@ -250,17 +252,18 @@ class Joiner:
             nonlocal missing
             missing -= 1
             if missing == 0:
-                self._send_runs(partition, runs)
+                self._send_runs([(partition, runs)])
 
         for item in items:
             key = str(item["run_id"]).encode()
             self._send(partition, REVIEWS, review_value(item, self._schemas), [], key=key, then=arrived)
         self.counters.review_items += len(items)
 
-    def _send_runs(self, partition: int, runs: pl.DataFrame) -> None:
-        state = self.partitions[partition]
-        reach = str(max(state.done.reach, state.acks.next_offset - 1)).encode()
-        for batch in run_batches(runs, partition, self._schemas):
+    def _send_runs(self, parts: Sequence[tuple[int, pl.DataFrame]]) -> None:
+        """Runs by the partition they came from."""
+        for partition, batch in run_batches_of(parts, self._schemas):
+            state = self.partitions[partition]
+            reach = str(max(state.done.reach, state.acks.next_offset - 1)).encode()
             held = state.take_held(batch.run_ids)
             self._send(partition, RUNS, batch.value, held, headers=((REACH_HEADER, reach),))
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias, cast
 
 import polars as pl
@@ -22,7 +23,9 @@ _BATCH_BYTES = 768 * 1024
 """Batches are made about so large; one record may be larger."""
 _LARGEST_VALUE = MAX_MESSAGE_BYTES - 64 * 1024
 """What a broker takes, less its own framing."""
-_BLOCK_RUNS = 32
+_BLOCK_BYTES = _BATCH_BYTES // 2
+_MOST_BLOCK_RUNS = 128
+_FEW_RUNS = 32
 Blocks: TypeAlias = Sequence[tuple[int, memoryview]]
 """Counts and bytes."""
 _TRUNCATED = "truncated"
@@ -51,33 +54,57 @@ class RunBatch:
 
 def run_batches(runs: pl.DataFrame, source_partition: int, schemas: Schemas) -> Iterator[RunBatch]:
     """`runs`, all of one partition, as values no larger than a broker takes; no record is touched on the way."""
-    at = 0
-    for blocks in _together(_blocks(runs)):
-        count = sum(each for each, _ in blocks)
-        some = runs[at : at + count]
-        at += count
-        value = _run_batch(blocks, source_partition, schemas)
-        if len(value) <= _LARGEST_VALUE:
-            yield RunBatch(value, tuple(some["run_id"]))
-            continue
-        for place in range(count):  # a block is large only where its runs are: each by itself, cut where it must be
-            run = some[place : place + 1]
-            value = _run_batch(_blocks(run), source_partition, schemas)
-            if len(value) > _LARGEST_VALUE:
-                value = _truncated(run, source_partition, schemas)
-            yield RunBatch(value, tuple(run["run_id"]))
+    return (batch for _, batch in run_batches_of([(source_partition, runs)], schemas))
 
 
-def _blocks(runs: pl.DataFrame) -> Blocks:
-    """The runs as Avro, written in one go, a block for each `_BLOCK_RUNS` of them."""
-    if runs.is_empty():
-        return []
-    whole = runs.rechunk()
+def run_batches_of(parts: Sequence[tuple[int, pl.DataFrame]], schemas: Schemas) -> Iterator[tuple[int, RunBatch]]:
+    """The same of several partitions, each with its runs: all of them are written in one go."""
+    for (partition, runs), written in zip(parts, _blocks([runs for _, runs in parts]), strict=True):
+        at = 0
+        for blocks in _together(written):
+            count = sum(each for each, _ in blocks)
+            some, value = runs[at : at + count], _run_batch(blocks, partition, schemas)
+            at += count
+            yield from ((partition, batch) for batch in _fitting(some, value, partition, schemas))
+
+
+def _fitting(runs: pl.DataFrame, value: bytes, source_partition: int, schemas: Schemas) -> Iterator[RunBatch]:
+    """`value` as it is where a broker takes it, else its runs in halves; one run too large by itself is cut."""
+    if len(value) <= _LARGEST_VALUE:
+        yield RunBatch(value, tuple(runs["run_id"]))
+    elif runs.height == 1:
+        yield RunBatch(_truncated(runs, source_partition, schemas), tuple(runs["run_id"]))
+    else:
+        middle = runs.height // 2
+        for half in (runs[:middle], runs[middle:]):
+            [blocks] = _blocks([half], rows=half.height)
+            yield from _fitting(half, _run_batch(blocks, source_partition, schemas), source_partition, schemas)
+
+
+def _blocks(parts: Sequence[pl.DataFrame], *, rows: int | None = None) -> list[Blocks]:
+    """The runs of each part as Avro, in blocks of about `_BLOCK_BYTES`, or of `rows` runs."""
+    rows = rows or _rows_a_block(parts)
+    cut: list[list[pl.DataFrame]] = []
+    for runs in parts:
+        whole = runs.rechunk()
+        cut.append([whole[at : at + rows] for at in range(0, whole.height, rows)])
+    pieces = [piece for each in cut for piece in each]
+    if not pieces:
+        return [[] for _ in parts]
     # polars' Avro writer makes a block of each chunk, and wants the same chunks in every column
-    pieces = [whole[at : at + _BLOCK_RUNS] for at in range(0, whole.height, _BLOCK_RUNS)]
     container = io.BytesIO()
     pl.concat(pieces, rechunk=False).write_avro(container, compression="uncompressed")
-    return wire.container_blocks(container.getvalue())
+    blocks = iter(wire.container_blocks(container.getvalue()))
+    return [list(islice(blocks, len(each))) for each in cut]
+
+
+def _rows_a_block(parts: Sequence[pl.DataFrame]) -> int:
+    """A block costs as much by itself as a hundred runs in it, and is all that has to be written again if too large."""
+    runs = sum(each.height for each in parts)
+    if runs <= _FEW_RUNS:  # not worth the question
+        return _FEW_RUNS
+    size = sum(each.estimated_size() for each in parts)  # in memory, which is about what Avro takes
+    return max(1, min(_MOST_BLOCK_RUNS, _BLOCK_BYTES * runs // max(1, int(size))))
 
 
 def _together(blocks: Blocks) -> Iterator[Blocks]:
@@ -107,7 +134,8 @@ def _truncated(run: pl.DataFrame, source_partition: int, schemas: Schemas) -> by
         cut = run.with_columns(pl.col(_LONG_LISTS).list.head(longest)).with_columns(
             tag.alias("missing"), pl.lit(Verdict.PARTIAL.value).alias("verdict")
         )
-        value = _run_batch(_blocks(cut), source_partition, schemas)
+        [blocks] = _blocks([cut])
+        value = _run_batch(blocks, source_partition, schemas)
         if len(value) <= _LARGEST_VALUE or longest == 0:
             return value
 

@@ -160,9 +160,7 @@ def notable(steps: pl.DataFrame) -> pl.DataFrame:
 def missing_anchors(steps: pl.DataFrame) -> pl.DataFrame:
     """Per run the version anchors that its ended steps should have said and did not, as kind.field, in causal order."""
     lacking = pl.Series("_lacking", _lacking(steps))
-    masks = (
-        steps.select(RUN, lacking).group_by(RUN, maintain_order=True).agg(pl.col("_lacking").bitwise_or())
-    )
+    masks = steps.select(RUN, lacking).group_by(RUN, maintain_order=True).agg(pl.col("_lacking").bitwise_or())
     names = {
         mask: [f"{kind}.{name}" for place, (kind, name) in enumerate(REQUIRED) if mask >> place & 1]
         for mask in masks["_lacking"].unique().to_list()
