@@ -155,7 +155,7 @@ class _Ways:
         )
 
         def load() -> int:
-            return sum(delivery.deliver(self._route, each, threading.Event()).rows for each in self.batches())
+            return sum(delivery.deliver(self._route, [each], threading.Event()).rows for each in self.batches())
 
         spent = self._timed(load)
         self.stored = spent.rows

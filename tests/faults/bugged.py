@@ -64,9 +64,9 @@ def _crash_before_insert() -> None:
 def _crash_after_insert() -> None:
     finish = Loader._finish
 
-    def dies(self: Loader, partition: Any, *, wait_for_broker: bool) -> None:
+    def dies(self: Loader, load: Any, *, wait_for_broker: bool) -> None:
         _die_once()
-        finish(self, partition, wait_for_broker=wait_for_broker)
+        finish(self, load, wait_for_broker=wait_for_broker)
 
     _replace(Loader, "_finish", dies)
 
@@ -104,7 +104,7 @@ def _commit_before_insert() -> None:
     start = Loader._start
 
     def commits_first(self: Loader, now: float) -> None:
-        waiting = [each for each in self._partitions.values() if each.delivery is None and each.buffer]
+        waiting = [each for each in self._partitions.values() if each.batch is None and each.buffer]
         start(self, now)
         for each in waiting:
             if each.batch is not None:
@@ -119,10 +119,10 @@ def _hold_deliveries() -> None:
     """Until the process has died once, nothing reaches the store."""
     deliver = Delivery.deliver
 
-    def waits(self: Delivery, route: Any, batch: Any, cancelled: Any) -> Any:
+    def waits(self: Delivery, route: Any, batches: Any, cancelled: Any) -> Any:
         if not _mark().exists():
             cancelled.wait(60)
-        return deliver(self, route, batch, cancelled)
+        return deliver(self, route, batches, cancelled)
 
     _replace(Delivery, "deliver", waits)
 

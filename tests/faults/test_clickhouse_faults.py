@@ -38,7 +38,8 @@ def test_an_insert_whose_answer_never_comes_is_stored_once(
 def test_the_loader_waits_for_an_engine_that_is_out_of_reach(
     site: Site, clickhouse_proxy: Proxy, trouble: str, tell: Callable[[str], None]
 ) -> None:
-    way = {**site.clickhouse_by(clickhouse_proxy.port), **QUICK_BACKOFF, "CAUSELINE_LOADER_INSERT_TIMEOUT_S": "2"}
+    timeout_s = "10" if trouble == "slow" else "2"  # each 64 KiB of an insert are late, and an insert has several
+    way = {**site.clickhouse_by(clickhouse_proxy.port), **QUICK_BACKOFF, "CAUSELINE_LOADER_INSERT_TIMEOUT_S": timeout_s}
     with site.running("worker"), site.running("load", **way) as loader:
         wait_until(lambda: "ready: " in loader.log, timeout_s=30, what="the loader is not ready")
         if trouble == "gone":

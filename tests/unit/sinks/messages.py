@@ -35,18 +35,18 @@ def batch(records: Sequence[Mapping[str, object]], count: int | None = None) -> 
     return b"".join((head, *block, b"\x00"))
 
 
-def origin(offset: int) -> Origin:
+def origin(offset: int, partition: int = 3) -> Origin:
     """Where a message of the events topic stands."""
-    return Origin("t.events", 3, offset, b"key", 1_000)
+    return Origin("t.events", partition, offset, b"key", 1_000)
 
 
-def read(value: bytes | None, offset: int = 0) -> Unit | BadMessage:
+def read(value: bytes | None, offset: int = 0, partition: int = 3) -> Unit | BadMessage:
     """A message as the loader reads it."""
-    return read_unit(origin(offset), value, "trace-batch", SCHEMAS)
+    return read_unit(origin(offset, partition), value, "trace-batch", SCHEMAS)
 
 
-def unit(value: bytes, offset: int = 0) -> Unit:
+def unit(value: bytes, offset: int = 0, partition: int = 3) -> Unit:
     """A message that is readable so far."""
-    found = read(value, offset)
+    found = read(value, offset, partition)
     assert isinstance(found, Unit)
     return found

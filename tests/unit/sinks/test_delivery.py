@@ -12,7 +12,7 @@ from causeline.sinks.loader.retrying import Cancelled, RowsRefused, TryLater
 from causeline.sinks.loader.routes import Route, routes
 from causeline.sinks.loader.units import BadMessage, Unit
 from tests.unit.sinks.fakes import FakeDeadLetters, FakeSender, NoPatience
-from tests.unit.sinks.messages import SCHEMAS, batch, event, read
+from tests.unit.sinks.messages import SCHEMAS, batch, event, read, unit
 
 ROUTES: Mapping[str, Route] = routes("t")
 NEVER = threading.Event()
@@ -46,7 +46,7 @@ class Bench:
     def deliver(
         self, values: Sequence[bytes | None], topic: str = "t.events", cancelled: threading.Event = NEVER
     ) -> Delivered:
-        return self._delivery.deliver(ROUTES[topic], batch_of(values), cancelled)
+        return self._delivery.deliver(ROUTES[topic], [batch_of(values)], cancelled)
 
     @property
     def stored(self) -> list[int]:
@@ -60,7 +60,7 @@ class Bench:
 def test_good_messages_go_as_one_insert() -> None:
     bench = Bench()
     delivered = bench.deliver([batch([event(n)]) for n in range(1, 9)])
-    assert delivered == Delivered(rows=8, inserts=1, dead=0, retries=0)
+    assert delivered == Delivered(messages=8, rows=8, inserts=1, dead=0, retries=0)
     assert bench.stored == list(range(1, 9))
 
 
@@ -118,6 +118,20 @@ def test_dead_letters_that_cannot_be_written_are_written_later() -> None:
     assert bench.patience.pauses == [1, 2]
 
 
+def test_partitions_that_share_an_insert_are_narrowed_down_and_counted_each() -> None:
+    bench = Bench(after=4)
+    bad = batch([event(50)], count=2)
+    batches = [
+        Batch([unit(bad, 0, partition), unit(batch([event(partition)]), 1, partition)], [], 2) for partition in (1, 2)
+    ]
+    delivered = bench._delivery.deliver(ROUTES["t.events"], batches, NEVER)
+    assert delivered == Delivered(messages=4, rows=2, inserts=1, dead=2, retries=0)
+    assert bench.stored == [1, 2]
+    assert [(each.origin.partition, each.origin.offset) for each in bench.dead_letters.buried] == [(1, 0), (2, 0)]
+    with pytest.raises(FloodOfDeadLetters, match="3 of the last 5"):
+        bench.deliver([b""])
+
+
 def test_a_partition_given_up_ends_the_attempts() -> None:
     cancelled = threading.Event()
     bench = Bench(patience=NoPatience(gives_up_after=3))
@@ -169,7 +183,7 @@ def test_a_bad_dead_letter_is_not_buried_again() -> None:
     bench = Bench(after=1)
     bad = read(b"\x01", 4)
     assert isinstance(bad, BadMessage)
-    delivered = bench._delivery.deliver(ROUTES["t.dead"], Batch([], [bad], 5), NEVER)
+    delivered = bench._delivery.deliver(ROUTES["t.dead"], [Batch([], [bad], 5)], NEVER)
     assert delivered.dead == 1
     assert bench.dead_letters.buried == []
 

@@ -35,6 +35,18 @@ def test_the_token_is_that_of_the_offsets_and_the_content() -> None:
     assert len({token(one), token(other), token(one, other), token(other, one)}) == 4
 
 
+def test_partitions_share_an_insert_whose_token_tells_all_of_them() -> None:
+    def token(*places: tuple[int, int]) -> str:
+        units = [unit(batch([event(1)]), offset, partition) for partition, offset in places]
+        [insert] = Encoder(tables.EVENTS).inserts(units)
+        assert insert.rows == len(places)
+        return insert.token
+
+    assert token((3, 0), (3, 1), (5, 7)).startswith("t.events:3:0-1+1:")
+    assert len({token((3, 0), (5, 7)), token((3, 0), (5, 8)), token((3, 0), (6, 7)), token((5, 7), (3, 0))}) == 4
+    assert len(token(*((partition, 0) for partition in range(500)))) < 100
+
+
 def test_empty_batches_make_no_insert() -> None:
     assert list(Encoder(tables.EVENTS).inserts([unit(batch([]))])) == []
 

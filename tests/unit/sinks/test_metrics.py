@@ -4,7 +4,7 @@ import pytest
 
 from causeline.schemas.errors import Reason
 from causeline.schemas.health_port import Pulse
-from causeline.sinks.loader.delivery import Batch, Delivered
+from causeline.sinks.loader.delivery import Delivered
 from causeline.sinks.loader.encoding import Encoder
 from causeline.sinks.loader.metrics import LoaderMetrics, MeteredDeadLetters, MeteredSender, Standing
 from causeline.sinks.loader.retrying import RowsRefused, TryLater
@@ -31,14 +31,14 @@ def series(of: LoaderMetrics) -> int:
 
 def test_what_is_stored_counts() -> None:
     told = metrics()
-    told.delivered(TOPIC, Batch([unit(batch([event(1), event(2)]))], [], 1), Delivered(2, 1, 0, 0))
+    told.delivered(TOPIC, Delivered(1, 2, 1, 0, 0))
     assert [value(told, f"{name}_total") for name in ("messages", "rows", "inserts")] == [1, 2, 1]
     assert told.registry.get_sample_value("causeline_loader_rows_total", {"topic": "t.runs"}) == 0
 
 
 def test_lag_is_over_all_partitions_and_the_oldest_counts() -> None:
     told = metrics()
-    told.delivered(TOPIC, Batch([unit(batch([event(1), event(2), event(3)]))], [], 1), Delivered(3, 1, 0, 0))
+    told.delivered(TOPIC, Delivered(1, 3, 1, 0, 0))
     told.look(
         [
             Standing(TOPIC, end=100, next_offset=90, oldest_at=NOW - 7_000_000, rows=5, size=50),

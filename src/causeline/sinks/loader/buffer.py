@@ -41,6 +41,10 @@ class PartitionBuffer:
         """Whether it holds two batches, so that reading should pause."""
         return self.rows >= 2 * self._max_rows or self.bytes >= 2 * self._max_bytes
 
+    def fits(self, rows: int, size: int) -> bool:
+        """Whether all that it holds is no more than so many rows and bytes."""
+        return self.rows <= rows and self.bytes <= size
+
     def take(self) -> Batch:
         """The next batch: as many messages as an insert may have, and one at least. Raises IndexError when empty."""
         units: list[Unit] = []

@@ -1,4 +1,4 @@
-"""One batch of one partition, delivered: every record stored, or in the dead letters."""
+"""Batches of one topic, delivered together: every record stored, or in the dead letters."""
 
 import logging
 import threading
@@ -53,8 +53,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of a batch."""
+    """What became of batches that went together."""
 
+    messages: int
     rows: int
     inserts: int
     dead: int
@@ -62,9 +63,10 @@ class Delivered:
 
 
 class Delivery:
-    """Delivers batches; called from several threads, each with another partition.
+    """Delivers batches; called from several threads, each with other partitions.
 
-    1. Units of one schema become one insert, sent until it is acknowledged. A service's fault only takes time.
+    1. Units of one schema become one insert, sent until it is acknowledged. A service's fault only takes time. What an
+       insert costs hardly depends on its rows as long as they are few, so partitions share it.
     2. Rows refused: every unit is decoded exactly, what is bad is taken out, and the rest goes again.
     3. Rows refused though nothing is wrong with them that we know of: halves, down to the one record.
     4. What is bad is buried, all at once, after the flood gate let it through. On the topic of dead letters itself it
@@ -89,20 +91,24 @@ class Delivery:
         self._patience = patience
         self._encoders = {topic: Encoder(route.table) for topic, route in routes.items()}
 
-    def deliver(self, route: Route, batch: Batch, cancelled: threading.Event) -> Delivered:
-        """See the class. Raises Cancelled, or FloodOfDeadLetters; then nothing of the batch may be committed."""
+    def deliver(self, route: Route, batches: Sequence[Batch], cancelled: threading.Event) -> Delivered:
+        """See the class; `batches` are of one topic, each of another partition.
+
+        Raises Cancelled, or FloodOfDeadLetters; then nothing of them may be committed.
+        """
+        messages = sum(batch.messages for batch in batches)
         persistence = Persistence(self._patience, cancelled)
         storing = Storing(route.table, self._encoders[route.topic], self._sender, self._schemas, persistence)
-        storing.store(batch.units)
-        bad = [*batch.bad, *storing.bad]
+        storing.store([unit for batch in batches for unit in batch.units])
+        bad = [*(each for batch in batches for each in batch.bad), *storing.bad]
         for each in bad:
             _tell(each)
         if not route.is_dead:
-            dead_messages = {each.origin.offset for each in bad}
-            self._gate.admit(batch.messages, len(dead_messages), [each.reason.value for each in bad])
+            dead_messages = {(each.origin.partition, each.origin.offset) for each in bad}
+            self._gate.admit(messages, len(dead_messages), [each.reason.value for each in bad])
             if bad:
                 persistence.insist(lambda: self._dead_letters.bury(bad), "the dead letters cannot be written")
-        return Delivered(storing.rows, storing.inserts, len(bad), persistence.retries)
+        return Delivered(messages, storing.rows, storing.inserts, len(bad), persistence.retries)
 
 
 def _tell(bad: BadMessage) -> None:

@@ -16,7 +16,11 @@ from causeline.sinks.tables import Table, record_schema_text
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """One insert: the statement with its data behind it, the rows to be stored, and the token that makes it one."""
+    """One insert: the statement with its data behind it, the rows to be stored, and the token that makes it one.
+
+    The token is the same for the same records of the same offsets. The content belongs in it: ClickHouse drops an
+    insert whose token it knows, whatever its rows are.
+    """
 
     units: Sequence[Unit]
     body: bytes
@@ -43,6 +47,8 @@ class Encoder:
         statement, sentinels = self._for(schema)
         parts: list[bytes | memoryview] = []
         content = hashlib.sha256()  # twice as fast as blake2b where the processor has instructions for it
+        places = ",".join(_span(list(each)) for _, each in groupby(units, key=lambda unit: unit.origin.partition))
+        content.update(places.encode())
         row = 0
         for unit in units:
             parts.append(unit.block.data)
@@ -56,7 +62,7 @@ class Encoder:
             units=units,
             body=b"".join((*head, *parts, after)),
             rows=row - len(units),
-            token=_token(units, content.hexdigest()[:32]),
+            token=f"{units[0].origin.topic}:{_shortly(places)}:{content.hexdigest()[:32]}",
         )
 
     def _for(self, schema: SchemaVersion) -> tuple[InsertStatement, Sentinels]:
@@ -67,8 +73,13 @@ class Encoder:
         return made
 
 
-def _token(units: Sequence[Unit], content: str) -> str:
-    """The same for the same records of the same offsets. The content belongs in it: ClickHouse drops an insert whose
-    token it knows, whatever its rows are."""
+def _span(units: Sequence[Unit]) -> str:
+    """The partition of these units, and their first and last offset."""
     first, last = units[0].origin, units[-1].origin
-    return f"{first.topic}:{first.partition}:{first.offset}-{last.offset}:{content}"
+    return f"{first.partition}:{first.offset}-{last.offset}"
+
+
+def _shortly(places: str) -> str:
+    """For the eye, and no longer than a setting should be: the hash holds all of them."""
+    first, *others = places.split(",")
+    return f"{first}+{len(others)}" if others else first

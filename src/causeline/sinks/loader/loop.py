@@ -18,7 +18,8 @@ from confluent_kafka import (
 from causeline.schemas.errors import Unreachable
 from causeline.schemas.registry import Schemas
 from causeline.sinks.loader.buffer import PartitionBuffer
-from causeline.sinks.loader.delivery import Batch, Delivered, Delivery
+from causeline.sinks.loader.delivery import Delivered, Delivery
+from causeline.sinks.loader.load import Load, next_load
 from causeline.sinks.loader.metrics import LoaderMetrics
 from causeline.sinks.loader.partition import Partition, origin_of
 from causeline.sinks.loader.retrying import Cancelled
@@ -44,9 +45,9 @@ class Counters:
     dead: int = 0
     retries: int = 0
 
-    def add(self, batch: Batch, delivered: Delivered) -> None:
-        """Count a delivered batch."""
-        self.messages += batch.messages
+    def add(self, delivered: Delivered) -> None:
+        """Count what was delivered."""
+        self.messages += delivered.messages
         self.rows += delivered.rows
         self.inserts += delivered.inserts
         self.dead += delivered.dead
@@ -58,15 +59,16 @@ class Loader:
 
     For each partition, in this order:
     1. Messages are read, checked for framing, and buffered.
-    2. When enough wait, or the oldest has waited long enough, a batch of them is delivered by a thread of the pool:
-       every record inserted and acknowledged, or buried and acknowledged (see `Delivery`).
+    2. When enough wait, or the oldest has waited long enough, a batch of them is delivered by a thread of the pool,
+       together with what waits of other partitions of the topic: every record inserted and acknowledged, or buried
+       and acknowledged (see `Delivery`).
     3. The offset after the batch's last message is committed.
     4. The next batch may go.
     A crash before 3 delivers the batch again, perhaps cut otherwise: ClickHouse drops it by its token, or merges it
     away by its key; the views show it once either way.
 
     A partition that is taken away lets its batch finish for `stop_timeout_s`, commits it, and forgets what waits.
-    A partition that was lost commits nothing.
+    A partition that was lost commits nothing. A delivery ends unfinished only when no partition of it is ours.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Loader:
         self._metrics = metrics
         self._now = now
         self._partitions: dict[tuple[str, int], Partition] = {}
+        self._loads: list[Load] = []
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(settings.insert_threads, thread_name_prefix="insert")
         self._report_at = now() + settings.report_every_s
@@ -153,34 +156,35 @@ class Loader:
     # --- delivering
 
     def _start(self, now: float) -> None:
-        on_the_way = sum(each.delivery is not None for each in self._partitions.values())
-        waiting = [each for each in self._partitions.values() if each.delivery is None and each.buffer]
-        waiting.sort(key=lambda each: each.buffer.due_at() or 0.0)
-        for each in waiting[: max(0, self._settings.insert_threads - on_the_way)]:
-            due_at = each.buffer.due_at()
-            if due_at is not None and due_at <= now:
-                each.batch = each.buffer.take()
-                each.delivery = self._pool.submit(self._delivery.deliver, each.route, each.batch, each.cancelled)
+        settings = self._settings
+        while len(self._loads) < settings.insert_threads:
+            load = next_load(self._partitions.values(), now, settings.max_block_rows, settings.max_block_bytes)
+            if load is None:
+                return
+            load.delivery = self._pool.submit(self._delivery.deliver, load.route, load.batches, load.cancelled)
+            self._loads.append(load)
 
-    def _settle(self) -> None:
-        for each in list(self._partitions.values()):
-            if each.delivery is not None and each.delivery.done():
-                self._finish(each, wait_for_broker=False)
+    def _settle(self, *, wait_for_broker: bool = False) -> None:
+        for load in [each for each in self._loads if each.is_done]:
+            self._finish(load, wait_for_broker=wait_for_broker)
 
-    def _finish(self, partition: Partition, *, wait_for_broker: bool) -> None:
-        """Account for a delivery that is done, and commit it."""
-        delivery, batch = partition.delivery, partition.batch
-        partition.delivery = partition.batch = None
-        if delivery is None or batch is None:
+    def _finish(self, load: Load, *, wait_for_broker: bool) -> None:
+        """Account for a delivery that is done, and commit what of it is ours."""
+        self._loads.remove(load)
+        for each in load.partitions:
+            each.batch = None
+        if load.delivery is None:
             return
         try:
-            delivered = delivery.result()
+            delivered = load.delivery.result()
         except Cancelled:
             return
-        self.counters.add(batch, delivered)
-        self._metrics.delivered(partition.route.topic, batch, delivered)
-        partition.next_offset = batch.next_offset
-        self._commit(partition.place, batch.next_offset, wait_for_broker=wait_for_broker)
+        self.counters.add(delivered)
+        self._metrics.delivered(load.route.topic, delivered)
+        for partition, batch in zip(load.partitions, load.batches, strict=True):
+            if partition.is_ours:
+                partition.next_offset = batch.next_offset
+                self._commit(partition.place, batch.next_offset, wait_for_broker=wait_for_broker)
 
     def _commit(self, place: TopicPartition, next_offset: int, *, wait_for_broker: bool) -> None:
         offsets = [TopicPartition(place.topic, place.partition, next_offset)]
@@ -213,8 +217,7 @@ class Loader:
         self._give_up(self._forget(places))
 
     def _on_lost(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
-        for partition in self._forget(places):
-            partition.cancelled.set()
+        self._let_go(self._forget(places))
 
     def _forget(self, places: Iterable[TopicPartition]) -> list[Partition]:
         gone = [self._partitions.pop((place.topic, place.partition), None) for place in places]
@@ -222,12 +225,16 @@ class Loader:
 
     def _give_up(self, partitions: list[Partition]) -> None:
         """Commit what is on its way if it finishes in time."""
-        deliveries = [each.delivery for each in partitions if each.delivery is not None]
-        wait(deliveries, timeout=self._settings.stop_timeout_s)
-        for each in partitions:
-            each.cancelled.set()
-            if each.delivery is not None and each.delivery.done():
-                self._finish(each, wait_for_broker=True)
+        loads = [load for load in self._loads if any(each in partitions for each in load.partitions)]
+        wait([load.delivery for load in loads if load.delivery is not None], timeout=self._settings.stop_timeout_s)
+        self._settle(wait_for_broker=True)
+        self._let_go(partitions)
+
+    def _let_go(self, partitions: Iterable[Partition]) -> None:
+        for partition in partitions:
+            partition.is_ours = False
+        for load in self._loads:
+            load.cancel_if_nobodys()
 
     # --- ending
 
@@ -238,20 +245,18 @@ class Loader:
         while (left := deadline - self._now()) > 0 and any(each.is_busy for each in ours):
             self._start(float("inf"))
             wait(
-                [each.delivery for each in ours if each.delivery is not None],
+                [load.delivery for load in self._loads if load.delivery is not None],
                 timeout=left,
                 return_when=FIRST_COMPLETED,
             )
-            for each in ours:
-                if each.delivery is not None and each.delivery.done():
-                    self._finish(each, wait_for_broker=True)
+            self._settle(wait_for_broker=True)
         unfinished = sum(len(each.buffer) + (each.batch.messages if each.batch else 0) for each in ours)
         if unfinished:
             _log.warning("%d messages were read and not inserted; they will be read again", unfinished)
 
     def _close(self) -> None:
-        for each in self._partitions.values():
-            each.cancelled.set()
+        for load in self._loads:
+            load.cancelled.set()
         self._partitions.clear()
         self._consumer.close()
         self._pool.shutdown(cancel_futures=True)

@@ -11,7 +11,7 @@ from causeline.schemas.clock import Clock, system_clock
 from causeline.schemas.errors import Reason
 from causeline.schemas.health_port import Pulse
 from causeline.sinks.loader.dead_letters import DeadLetters
-from causeline.sinks.loader.delivery import Batch, Delivered
+from causeline.sinks.loader.delivery import Delivered
 from causeline.sinks.loader.encoding import Insert
 from causeline.sinks.loader.retrying import RowsRefused, TryLater
 from causeline.sinks.loader.sending import Sender
@@ -78,13 +78,13 @@ class LoaderMetrics:
                 self._failures.labels(topic, fault)
         self.look(())
 
-    def delivered(self, topic: str, batch: Batch, delivered: Delivered) -> None:
-        """Count a batch that is stored; called by the loop."""
-        self._messages.labels(topic).inc(batch.messages)
+    def delivered(self, topic: str, delivered: Delivered) -> None:
+        """Count what is stored; called by the loop."""
+        self._messages.labels(topic).inc(delivered.messages)
         self._rows.labels(topic).inc(delivered.rows)
         self._inserts.labels(topic).inc(delivered.inserts)
         messages, rows = self._stored[topic]
-        self._stored[topic] = (messages + batch.messages, rows + delivered.rows)
+        self._stored[topic] = (messages + delivered.messages, rows + delivered.rows)
         self.pulse.done()
 
     def look(self, standings: Sequence[Standing]) -> None:

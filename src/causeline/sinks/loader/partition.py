@@ -1,13 +1,11 @@
 """A partition that is ours: what waits of it, the one batch on its way, and how far it is."""
 
-import threading
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message, TopicPartition
 
 from causeline.sinks.loader.buffer import PartitionBuffer
-from causeline.sinks.loader.delivery import Batch, Delivered
+from causeline.sinks.loader.delivery import Batch
 from causeline.sinks.loader.metrics import Standing
 from causeline.sinks.loader.routes import Route
 from causeline.sinks.loader.units import Origin
@@ -20,9 +18,9 @@ class Partition:
     route: Route
     place: TopicPartition
     buffer: PartitionBuffer
-    cancelled: threading.Event = field(default_factory=threading.Event)
     batch: Batch | None = None
-    delivery: Future[Delivered] | None = None
+    """What is on its way to the store."""
+    is_ours: bool = True
     is_paused: bool = False
     next_offset: int | None = None
     """Of the first message that is not stored; None before the first message."""
@@ -35,7 +33,7 @@ class Partition:
     @property
     def is_busy(self) -> bool:
         """Whether something waits or is on its way."""
-        return bool(self.buffer) or self.delivery is not None
+        return bool(self.buffer) or self.batch is not None
 
     def standing(self, end: int) -> Standing:
         """How far it is; `end` is the broker's offset after the last message, negative when unknown."""
