@@ -1,11 +1,17 @@
 #!/bin/sh
 # The least rights of each part on the broker. KAFKA_ACLS is the tool with its connection, for example
 #   KAFKA_ACLS="kafka-acls.sh --bootstrap-server broker:9093 --command-config admin.properties" sh deploy/kafka/acls.sh
-# Users: emitter (every traced application, and the receiver), worker, loader, amender, operator (topics apply).
+# Users: emitter (every traced application, and the receiver), receiver (one that reads a Collector's topic besides),
+# worker, loader, amender, operator (topics apply).
 set -eu
 acls() { ${KAFKA_ACLS:-kafka-acls.sh} --add "$@"; }
 
 acls --allow-principal User:emitter --operation Write --operation Describe --topic causeline.events
+
+acls --allow-principal User:receiver --operation Write --operation Describe --topic causeline.events
+acls --allow-principal User:receiver --operation Write --operation Describe --topic causeline.dead
+acls --allow-principal User:receiver --operation Read --operation Describe --topic otlp_spans
+acls --allow-principal User:receiver --operation Read --operation Describe --group causeline.receiver
 
 acls --allow-principal User:worker --operation Read --operation Describe --topic causeline.events
 acls --allow-principal User:worker --operation Read --operation Write --operation Describe --topic causeline.runs

@@ -29,6 +29,14 @@ def receive(
             help="Port of OTLP/gRPC; 0 is a free one, -1 none.",
         ),
     ] = None,
+    kafka_topic: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CAUSELINE_RECEIVE_KAFKA_TOPIC",
+            show_default="none",
+            help="A topic to read besides: what the Collector's Kafka exporter writes, such as otlp_spans.",
+        ),
+    ] = None,
     kafka: KafkaServers = None,
     prefix: TopicPrefix = DEFAULT_PREFIX,
     state_dir: StateDir = None,
@@ -44,7 +52,7 @@ def receive(
 
     connections.kafka(state_dir, kafka)
     connections.set_topic_prefix(prefix)
-    chosen = {"host": host, "port": port, "grpc_port": grpc_port}
+    chosen = {"host": host, "port": port, "grpc_port": grpc_port, "kafka_topic": kafka_topic}
     for name, value in chosen.items():
         if value is not None:
             os.environ[f"CAUSELINE_RECEIVE_{name.upper()}"] = str(value)
@@ -60,5 +68,6 @@ def register(app: typer.Typer) -> None:
             "causeline receive",
             "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 python app.py   # any OpenTelemetry application",
             "causeline receive --port 0 --grpc-port -1",
+            "causeline receive --kafka-topic otlp_spans   # what a Collector's Kafka exporter writes",
         )
     )(receive)

@@ -39,6 +39,10 @@ class Counts:
     rejected: int = 0
     refused: int = 0
     """Requests that were to be sent again."""
+    messages: int = 0
+    """Messages read of the Kafka topic, those read again included."""
+    buried: int = 0
+    """Of them, those that became dead letters."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,8 @@ _COUNTED: Final = {
     "events": "Events made of them, and delivered.",
     "rejected": "Spans and records that could not be used.",
     "refused": "Requests that were to be sent again.",
+    "messages": "Messages read of the Kafka topic, those read again included.",
+    "buried": "Messages of it that became dead letters.",
 }
 _EMITTED: Final = {
     "accepted": "Events that the emitter took.",

@@ -1,4 +1,4 @@
-"""The receiver as a process: both doors on one event loop, and a stop that loses nothing."""
+"""The receiver as a process: its doors on one event loop, and a stop that loses nothing."""
 
 import asyncio
 import logging
@@ -11,14 +11,20 @@ import uvicorn
 
 from causeline.producers.artifacts import ArtifactStore
 from causeline.producers.emitter import Emitter
+from causeline.producers.otlp.dead_letters import KafkaDeadLetters
 from causeline.producers.otlp.grpc_door import create_server
 from causeline.producers.otlp.http_door import create_app
 from causeline.producers.otlp.intake import Intake
 from causeline.producers.otlp.keeping import Keeper, mask_function
 from causeline.producers.otlp.metrics import ReceiverMetrics, complaint
 from causeline.producers.otlp.settings import KeepContent, ReceiverSettings
+from causeline.producers.otlp.topic_door import TopicDoor
+from causeline.producers.otlp.topic_source import KafkaSource
+from causeline.producers.settings import EmitterSettings
+from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import EnvironmentFault
 from causeline.schemas.health_port import HealthSettings, health_port
+from causeline.schemas.registry import Schemas
 
 _LOG = logging.getLogger(__name__)
 _STOP_GRACE_S = 5
@@ -46,6 +52,7 @@ def run_receiver(settings: ReceiverSettings) -> int:
 
 async def _serve(settings: ReceiverSettings, intake: Intake) -> int:
     listener = _listen(settings)
+    topic = _topic_door(settings, intake)
     config = uvicorn.Config(
         create_app(settings, intake),
         log_config=None,
@@ -65,6 +72,10 @@ async def _serve(settings: ReceiverSettings, intake: Intake) -> int:
     if grpc_server is not None:
         await grpc_server.start()
     told = f" and grpc://{settings.host}:{grpc_port}" if grpc_server is not None else ""
+    reading = None if topic is None else asyncio.create_task(topic.serve())
+    if reading is not None:
+        reading.add_done_callback(lambda _: server.stop())  # a door that cannot be kept open ends the process
+        told += f", and reads {settings.kafka_topic}"
     _LOG.info("receiver ready at %s://%s:%d%s", scheme, settings.host, listener.getsockname()[1], told)
     try:
         with listener:
@@ -72,8 +83,21 @@ async def _serve(settings: ReceiverSettings, intake: Intake) -> int:
     finally:
         if grpc_server is not None:
             await grpc_server.stop(_STOP_GRACE_S)
+        if topic is not None and reading is not None:
+            topic.stop()
+            await asyncio.wait([reading])
         await asyncio.to_thread(intake.close)
+    if reading is not None:
+        reading.result()
     return 0
+
+
+def _topic_door(settings: ReceiverSettings, intake: Intake) -> TopicDoor | None:
+    if settings.kafka_topic is None:
+        return None
+    kafka, prefix = KafkaConnection.from_environment(), EmitterSettings.from_environment().topic_prefix
+    source = KafkaSource(kafka, settings.kafka_topic, settings.kafka_group or f"{prefix}.receiver")
+    return TopicDoor(settings, intake, source, KafkaDeadLetters(kafka, prefix, Schemas()))
 
 
 class _Server(uvicorn.Server):

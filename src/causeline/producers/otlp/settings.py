@@ -23,6 +23,13 @@ class KeepContent(StrEnum):
     DROP = "drop"  # they are dropped, and counted
 
 
+class KafkaEncoding(StrEnum):
+    """How a topic's messages are written, in the words of the Collector's Kafka exporter."""
+
+    PROTOBUF = "otlp_proto"
+    JSON = "otlp_json"
+
+
 class ReceiverSettings(BaseModel):
     """How OTLP is received."""
 
@@ -56,6 +63,13 @@ class ReceiverSettings(BaseModel):
     """How long a client may take to send its request."""
     durable_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
     """How long a request may wait for Kafka to have its events; then it is answered with 503 and sent again."""
+
+    kafka_topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] | None = None
+    """A topic to read besides: what the Collector's Kafka exporter writes (`otlp_spans`); none where it is not set."""
+    kafka_encoding: KafkaEncoding = KafkaEncoding.PROTOBUF
+    """Its messages: `otlp_proto` or `otlp_json`, as the exporter's `encoding` says."""
+    kafka_group: Annotated[str, Field(min_length=1)] | None = None
+    """Consumer group; by default the topic prefix and `.receiver`. Receivers of one group share the partitions."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
