@@ -62,13 +62,14 @@ def _content() -> list[str]:
         return ", ".join([*(f"`{key}`" for key in keys), *(f"`{prefix}…`" for prefix in prefixes)])
 
     prefixes = names.RETRIEVED_PREFIXES
+    retrieved = (names.RETRIEVED_BY_ID, names.RETRIEVED_AS_OUTPUT)
     return [
         "### Content, which goes to the artifact store\n",
         "| reference | attributes |",
         "|---|---|",
         f"| `input_ref` | {told(names.INPUT_CONTENT, names.INPUT_CONTENT_PREFIXES)} |",
         f"| `raw_output_ref` | {told(names.OUTPUT_CONTENT, names.OUTPUT_CONTENT_PREFIXES)} |",
-        f"| `context_refs` (a document's id, else its content) | {told((names.RETRIEVED_BY_ID,), prefixes)} |",
+        f"| `context_refs` (a document's id, else its content) | {told(retrieved, prefixes)} |",
         "",
     ]
 

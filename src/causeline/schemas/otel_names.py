@@ -26,7 +26,14 @@ SCOPE_LABEL: Final = "otel.scope"
 STEP: Final[Mapping[str, Alias]] = {
     "model_provider": Alias(
         "text",
-        ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider"),
+        (
+            "gen_ai.provider.name",
+            "gen_ai.system",
+            "llm.provider",
+            "llm.system",
+            "ai.model.provider",
+            "mlflow.llm.provider",
+        ),
     ),
     "model_name": Alias(
         "text",
@@ -43,6 +50,7 @@ STEP: Final[Mapping[str, Alias]] = {
             "reranker.model_name",
             "ai.model.id",
             "langfuse.observation.model.name",
+            "mlflow.llm.model",
         ),
     ),
     "model_policy": Alias("text", ("causeline.model_policy",)),
@@ -95,6 +103,7 @@ STEP: Final[Mapping[str, Alias]] = {
             "langfuse.observation.usage_details#input",
             "langfuse.observation.usage_details#input_tokens",
             "langfuse.observation.usage_details#prompt_tokens",
+            "mlflow.chat.tokenUsage#input_tokens",
         ),
     ),
     "output_tokens": Alias(
@@ -109,9 +118,12 @@ STEP: Final[Mapping[str, Alias]] = {
             "langfuse.observation.usage_details#output",
             "langfuse.observation.usage_details#output_tokens",
             "langfuse.observation.usage_details#completion_tokens",
+            "mlflow.chat.tokenUsage#output_tokens",
         ),
     ),
-    "cost_usd": Alias("amount", ("causeline.cost_usd", "llm.cost.total", "gen_ai.usage.cost")),
+    "cost_usd": Alias(
+        "amount", ("causeline.cost_usd", "llm.cost.total", "gen_ai.usage.cost", "mlflow.llm.cost#total_cost")
+    ),
     "prompt_id": Alias(
         "text", ("gen_ai.prompt.name", "prompt.id", "langfuse.observation.prompt.name", "traceloop.prompt.key")
     ),
@@ -142,6 +154,14 @@ STEP: Final[Mapping[str, Alias]] = {
     "error_type": Alias("text", ("error.type",)),
 }
 """Fields of a finished step."""
+
+CALL_CONTENT: Final[Mapping[str, Alias]] = {
+    "temperature": Alias("amount", ("mlflow.spanInputs#temperature",)),
+    "top_p": Alias("score", ("mlflow.spanInputs#top_p",)),
+    "seed": Alias("whole", ("mlflow.spanInputs#seed",)),
+    "system_fingerprint": Alias("text", ("mlflow.spanOutputs#system_fingerprint",)),
+}
+"""Fields of a model call that a client says inside its content only; an attribute of STEP goes before."""
 
 EVIDENCE: Final[Mapping[str, Alias]] = {
     "field_path": Alias("phrase", ("causeline.evidence.field",)),
@@ -207,6 +227,8 @@ FINISH_REASONS: Final = (
     "llm.response.finish_reason", "llm.response.stop_reason", "gen_ai.finishReason", "ai.response.finishReason",
 )  # fmt: skip
 RETRIEVED_BY_ID: Final = "gen_ai.retrieval.documents"
+RETRIEVED_AS_OUTPUT: Final = "mlflow.spanOutputs"
+"""A retriever's documents, where nothing else says them: a JSON list of objects, each with an id or content."""
 RETRIEVED_PREFIXES: Final = ("retrieval.documents.", "reranker.output_documents.")
 
 INPUT_CONTENT: Final = (

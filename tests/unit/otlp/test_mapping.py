@@ -142,6 +142,39 @@ def test_our_own_attributes_say_evidence_route_and_fallback(door: Door) -> None:
     assert (run.final_state, run.fallback_taken) == ("partial", "partial_answer")
 
 
+def test_parameters_inside_content_are_a_model_calls_only(door: Door) -> None:
+    app = Recorded()
+    asked = '{"temperature": 0.5, "seed": 3, "top_p": 7}'
+    with app.span("answer", mlflow__spanInputs=asked):
+        with app.span("ask", mlflow__spanType='"CHAT_MODEL"', mlflow__spanInputs=asked, gen_ai__request__seed=9):
+            pass
+        with app.span("cut", mlflow__spanType='"LLM"', mlflow__spanInputs=asked[:20]):
+            pass
+    door.post(app.body())
+    [run] = door.runs.values()
+    said = {step.step_name: (step.temperature, step.seed, step.top_p) for step in run.steps}
+    assert said == {"answer": (None, None, None), "ask": (0.5, 9, None), "cut": (None, None, None)}
+    assert all(step.input_ref for step in run.steps)
+
+
+def test_documents_are_read_from_json_and_from_a_retrievers_outputs(door: Door) -> None:
+    app = Recorded()
+    listed = '[{"id": "contract-7", "page_content": "Notice."}, {"page_content": "Nothing of use."}]'
+    with app.span("answer", mlflow__spanOutputs=listed):
+        with app.span("standard", gen_ai__operation__name="retrieval", gen_ai__retrieval__documents=listed):
+            pass
+        with app.span("mlflow", mlflow__spanType='"RETRIEVER"', mlflow__spanOutputs=listed):
+            pass
+        with app.span("prose", mlflow__spanType='"RETRIEVER"', mlflow__spanOutputs="nothing was found"):
+            pass
+    door.post(app.body())
+    [run] = door.runs.values()
+    found = {step.step_name: step.context_refs for step in run.steps}
+    assert found["standard"][0] == found["mlflow"][0] == "contract-7"
+    assert [len(found[name]) for name in ("answer", "standard", "mlflow", "prose")] == [0, 2, 2, 0]
+    assert b"Nothing of use." in door.store.get(found["mlflow"][1])
+
+
 def test_what_is_neither_mapped_nor_small_is_dropped_and_counted(door: Door) -> None:
     app = Recorded()
     with app.span("answer", huge="x" * 1000, user__email="a@b.c", tier="gold"):

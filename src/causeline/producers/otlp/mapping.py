@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from causeline.producers.otlp.attributes import Sorted, sort_out
 from causeline.producers.otlp.drafts import Content, Draft
+from causeline.producers.otlp.from_content import add_facts_of_call, documents_of
 from causeline.producers.otlp.kinds import kind_of
 from causeline.producers.otlp.telemetry import Attributes, LogRecord, Origin, Span, SpanEvent, StatusCode, Value
 from causeline.producers.otlp.values import READERS, find, plain
@@ -144,8 +145,12 @@ def _step(span: Span, found: Sorted, end_us: int) -> dict[str, Any]:
         step["status"] = Status.ERROR
     step.setdefault("input_ref", Content.of(found.inputs))
     step.setdefault("raw_output_ref", Content.of(found.outputs))
-    if found.retrieved or aliases.RETRIEVED_BY_ID in said:
-        step.setdefault("context_refs", _documents(said.get(aliases.RETRIEVED_BY_ID), found.retrieved))
+    if step["step_kind"] is StepKind.MODEL_CALL:
+        add_facts_of_call(said, step)
+    if found.retrieved or aliases.RETRIEVED_BY_ID in said or step["step_kind"] is StepKind.RETRIEVE:
+        documents = _documents(documents_of(said), found.retrieved)
+        if documents:
+            step.setdefault("context_refs", documents)
     _finish_reason(said, step, found)
     step["labels"] = _labels(span, found)
     return step
