@@ -127,6 +127,13 @@ def _asked(
             _timed(times[name], ask, keep=round_number > 0)
         for run_id in ids[round_number :: rounds + 1]:
             _timed(times["lookup"], lambda run_id=run_id: run_by_id(console, run_id), keep=round_number > 0)  # type: ignore[misc]
+    seen = ", ".join(f"{name} {_quantile(of_it, 0.5):.0f}" for name, of_it in times.items())
+    print(
+        f"{found} runs, {time.monotonic() - began:.0f} s; medians in ms: {seen};"
+        f" lookup p95 {_quantile(times['lookup'], 0.95):.1f}",
+        file=sys.stderr,
+        flush=True,
+    )
     return times
 
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from causeline.console.answers import Counts, LiveGap, OpenRun, Record
 from causeline.console.run_filter import Order, RunFilter, checked_limit, id_text, order_by
+from causeline.console.run_text import record_of
 from causeline.console.store import Store
 from causeline.schemas.errors import NotFound
 from causeline.schemas.run import Run
@@ -82,13 +83,13 @@ def _by_id(store: Store, run_id: str) -> Sequence[Record]:
     # The value is taken only where it is of the revision that stands: a run that was erased, or stored before there
     # were values, must be told as the view tells it.
     rows = store.ask(
-        "SELECT run FROM run_documents WHERE run_id = {run_id:String}"
+        "SELECT document FROM run_texts WHERE run_id = {run_id:String}"
         " AND revision = (SELECT max(revision) FROM runs WHERE run_id = {run_id:String})",
         {"run_id": run_id},
         is_small=True,
     )
     if rows:
-        return [cast("Record", row["run"]) for row in rows]
+        return [record_of(str(row["document"])) for row in rows]
     return store.ask("SELECT * FROM runs WHERE run_id = {run_id:String}", {"run_id": run_id})
 
 

@@ -85,6 +85,7 @@ VIEWS: tuple[str, ...] = (
     "events",
     "runs",
     "run_documents",
+    "run_texts",
     STEPS_VIEW,
     "gaps",
     "reviews",

@@ -1,12 +1,14 @@
 """The console's questions, asked of a real engine."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from causeline.console import lookups
 from causeline.console.answers import Counts
 from causeline.console.run_filter import Order, RunFilter
+from causeline.console.run_text import record_of
 from causeline.console.store import ClickHouseStore, open_store
 from causeline.schemas.connections import ClickHouseConnection
 from causeline.schemas.errors import MalformedId, NotFound
@@ -87,6 +89,45 @@ def test_the_value_of_a_run_is_what_the_view_of_runs_shows(store: ClickHouseStor
     [shown] = store.ask("SELECT * FROM runs WHERE run_id = {run_id:String}", one)
     [value] = store.ask("SELECT run FROM run_documents WHERE run_id = {run_id:String}", one)
     assert value["run"] == shown
+    [text] = store.ask("SELECT document FROM run_texts WHERE run_id = {run_id:String}", one)
+    assert record_of(str(text["document"])) == shown
+
+
+def test_the_text_of_any_run_is_read_as_the_view_shows_it(connection: ClickHouseConnection) -> None:
+    odd = 'a "quoted" \\ line\nand\ttab \u2028 \U0001f600 \x01'
+    extreme = replace(
+        failed_run(910),
+        project="passing",
+        workflow=odd,
+        labels={odd: odd, "": ""},
+        missing=(odd, ""),
+        input_tokens=2**62 + 1,
+        seed=-(2**63),
+        cost_usd=1e-12,
+        temperature=1.7976931348623157e308,
+        route_confidence=1 / 3,
+        confidence=1.0,
+        started_at=datetime(1970, 1, 1, tzinfo=UTC),
+        finished_at=datetime(2262, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+        refusal=True,
+    )
+    bare = Run(run_id=f"{911:032x}", project="passing")
+    with open_store(connection) as store, clickhouse_client(connection) as client:
+        insert_runs(connection, extreme, bare)
+        try:
+            for run in (extreme, bare):
+                one = {"run_id": run.run_id}
+                [shown] = store.ask("SELECT * FROM runs WHERE run_id = {run_id:String}", one)
+                [text] = store.ask("SELECT document FROM run_texts WHERE run_id = {run_id:String}", one)
+                assert record_of(str(text["document"])) == shown
+            assert lookups.run_by_id(store, extreme.run_id) == extreme
+        finally:
+            for table in ("run_rows", "run_document_rows"):
+                client.command(
+                    f"ALTER TABLE {table} DELETE WHERE run_id IN {{ids:Array(String)}}",
+                    {"ids": [extreme.run_id, bare.run_id]},
+                    settings={"mutations_sync": 2},
+                )
 
 
 def test_a_run_is_told_as_it_stands_whatever_became_of_its_value(connection: ClickHouseConnection) -> None:
