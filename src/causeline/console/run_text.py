@@ -22,7 +22,11 @@ def record_of(text: str) -> Record:
     Columns are only ever added at the end: one that came after the run was stored is left out, and so is one that this
     reader does not know yet. Raises ValueError for what is no JSON.
     """
-    return cast("Record", _run_reader()(json.loads(text)))
+    return cast("Record", _run_reader()(json.loads(text, parse_int=_whole)))
+
+
+def _whole(digits: str) -> int | float:
+    return -0.0 if digits == "-0" else int(digits)  # ClickHouse writes a float's negative zero so, and no other number
 
 
 @cache
