@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from causeline.producers import propagation
+from causeline.producers import otel_context, propagation
 from causeline.producers.context import current_run
 from causeline.producers.decorators import traced
 from causeline.producers.emitter import Emitter
@@ -33,6 +33,7 @@ from causeline.producers.stats import Left, Stats
 from causeline.producers.steps import Step
 from causeline.schemas import ids
 from causeline.schemas.clock import Clock, system_clock
+from causeline.schemas.otel_names import OTEL_LINK_LABEL
 from causeline.schemas.policy import DEFAULT_POLICY, Policy, Rules
 from causeline.schemas.policy_file import read_policy
 from causeline.schemas.vocabulary import EVAL_CASE_LABEL, RELEASE_LABEL, EvalOutcome, EventType, ReviewOutcome, StepKind
@@ -52,7 +53,8 @@ class Tracer:
     """Puts runs on record. One a process is enough; safe for threads, asyncio and fork.
 
     `project` falls back to CAUSELINE_PROJECT, `policy` to the file CAUSELINE_POLICY and then to the built-in one. A
-    disabled tracer (`enabled=False`, or CAUSELINE_DISABLED=1) has the same face and no network.
+    disabled tracer (`enabled=False`, or CAUSELINE_DISABLED=1) has the same face and no network. Where an OpenTelemetry
+    span is current, a run is that of its trace, unless `follow_otel=False`.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Tracer:
         mask: Mask | None = None,
         enabled: bool | None = None,
         release: str | None = None,
+        follow_otel: bool = True,
     ) -> None:
         self.project = project or os.environ.get("CAUSELINE_PROJECT") or "default"
         if enabled is None:
@@ -79,6 +82,8 @@ class Tracer:
         self.eval_case_id = os.environ.get("CAUSELINE_EVAL_CASE_ID") or None
         """The eval case that this process answers: the label `eval.case` of every run that begins here."""
         self._taken_up: dict[str, itertools.count[int]] = {}
+        self._follows_otel = follow_otel
+        self._traces: dict[str, object] = {}
 
     @classmethod
     def disabled(cls) -> "Tracer":
@@ -97,8 +102,17 @@ class Tracer:
         run_id: str | None = None,
         clock: Clock | None = None,
     ) -> Run:
-        """A new run. With a `traceparent` it is the run of that trace, else it has an id of its own or `run_id`."""
+        """A new run, with `run_id` or an id of its own; with a `traceparent` it is the run of that trace.
+
+        Without either it is the run of the OpenTelemetry trace that is current here. Only the first run of a trace can
+        be that: every other one has an id of its own, and the label `otel.link.0` names the span it began under.
+        """
         remote = propagation.parse_traceparent(traceparent)
+        if remote is None and run_id is None and self._follows_otel and (span := otel_context.current_span()):
+            if self._is_first_of(span[0]):
+                remote = span
+            else:
+                labels = _with(labels, OTEL_LINK_LABEL.format(0), ":".join(span))
         given = remote[0] if remote else run_id
         return Run(
             self,
@@ -111,6 +125,13 @@ class Tracer:
             begins={"input_ref": input_ref, "labels": self._labelled(labels)},
             only_here=given is None,
         )
+
+    def _is_first_of(self, trace_id: str) -> bool:
+        """Whether no run of this trace began here before; atomic, for threads that begin at once."""
+        if len(self._traces) >= _MAX_TAKEN_UP:
+            self._traces.clear()
+        mine = object()
+        return self._traces.setdefault(trace_id, mine) is mine
 
     def _labelled(self, labels: Mapping[str, str] | None) -> Mapping[str, str] | None:
         said = {RELEASE_LABEL: self.release, EVAL_CASE_LABEL: self.eval_case_id}
@@ -279,6 +300,13 @@ class Tracer:
     def _rules(self, workflow: object) -> Rules:
         # A workflow that is no text breaks the contract, which shows with its first event; here it must not raise.
         return self.policy.rules(workflow if isinstance(workflow, str) else "")
+
+
+def _with(labels: Mapping[str, str] | None, name: str, value: str) -> Mapping[str, str] | None:
+    """`labels` and one more; what is no mapping breaks the contract, which shows with the run's first event."""
+    if labels is not None and not isinstance(labels, Mapping):
+        return labels
+    return {name: value} | dict(labels or {})
 
 
 def _start_in_id(run_id: str) -> int | None:

@@ -23,6 +23,9 @@ class Alias(NamedTuple):
 SCOPE_LABEL: Final = "otel.scope"
 """The label of a run that came from another's instrumentation: the scope of its root span."""
 
+OTEL_LINK_LABEL: Final = "otel.link.{}"
+"""The label that names a span which something is linked to, as trace id and span id; numbered from 0."""
+
 STEP: Final[Mapping[str, Alias]] = {
     "model_provider": Alias(
         "text",

@@ -263,7 +263,7 @@ def _labels(span: Span, found: Sorted) -> dict[str, str]:
     if span.end_us < span.start_us:
         labels["otel.end_before_start"] = "true"
     for place, (trace, linked) in enumerate(span.links[:4]):
-        labels[f"otel.link.{place}"] = f"{trace}:{linked}"
+        labels[aliases.OTEL_LINK_LABEL.format(place)] = f"{trace}:{linked}"
     if len(labels) > MAX_LABELS:
         labels = dict(list(labels.items())[:MAX_LABELS])
     return labels
