@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from causeline.cli import connections, output
+from causeline.cli import connections, demo_otlp, output
 from causeline.cli.options import Json, StateDir, examples
 from causeline.cli.stack import start
 from causeline.schemas.errors import CheckFailed, Unreachable
@@ -41,7 +41,8 @@ def demo(
     """Run three demo workflows through the whole pipeline, and explain a run that failed.
 
     Starts the local stack if it is not running, publishes the runs, waits until all of them can be asked for, and
-    counts: published = visible = true, or it ends with 1. A second demo counts its own runs only.
+    counts: published = visible = true, or it ends with 1. A second demo counts its own runs only. A fiftieth as many
+    runs come besides from OpenTelemetry's SDK with OpenInference, over OTLP, and are counted by themselves.
     """
     began = time.monotonic()
     try:
@@ -59,6 +60,7 @@ def _demo(runs: int, seed: int, patience_s: float, state_dir: Path | None, began
     _start_if_down(folder, state_dir)
     connections.settle(state_dir=state_dir)
     published = _publish(folder, runs, seed)
+    sent = demo_otlp.publish(folder, runs, seed, published.session, demo_report.PROJECT)
     with open_store(connections.clickhouse()) as store:
         _wait(store, published, patience_s)
         with output.progress() as tell:
@@ -66,10 +68,13 @@ def _demo(runs: int, seed: int, patience_s: float, state_dir: Path | None, began
             shown = demo_report.visible(store, published)
             wrong = demo_report.differences(published, shown)
             account = demo_report.account(store, published, shown, time.monotonic() - began)
+        by_otlp = demo_otlp.account(store, sent, patience_s)
+        if by_otlp.difference:
+            wrong.append(by_otlp.difference)
         if json_output:
-            output.print_json(asdict(account))
+            output.print_json(asdict(account) | by_otlp.record())
         else:
-            _print(store, published, account)
+            _print(store, published, account, by_otlp)
     for sentence in wrong:
         output.note(sentence)
     if wrong:
@@ -174,7 +179,7 @@ def _given_up(there: tuple[int, int], wanted: tuple[int, int], patience_s: float
     )
 
 
-def _print(store: "Store", published: "Published", account: "Account") -> None:
+def _print(store: "Store", published: "Published", account: "Account", by_otlp: demo_otlp.OtlpAccount) -> None:
     from causeline.console import demo_report, lookups  # noqa: PLC0415 - the console extra
     from causeline.console.trace_map import trace_map  # noqa: PLC0415
     from causeline.console.trace_view import render  # noqa: PLC0415
@@ -190,6 +195,12 @@ def _print(store: "Store", published: "Published", account: "Account") -> None:
         output.print_parts(render(trace_map(run, lookups.gaps_of(store, run.run_id))))
         output.say()
     _print_account(account)
+    if by_otlp.otlp_runs_published:
+        output.say(
+            f"Over OTLP, from OpenTelemetry's SDK: {by_otlp.otlp_runs_published:,d} runs of"
+            f" {by_otlp.otlp_spans_published:,d} spans published, {by_otlp.otlp_runs_visible:,d} of"
+            f" {by_otlp.otlp_spans_visible:,d} visible."
+        )
     output.say()
     output.say("Try next:")
     for command in _next_commands(published.session, example):
@@ -212,6 +223,7 @@ def _next_commands(session: str, example: str | None) -> list[str]:
         *shown,
         f"causeline runs {label} --has-gap --order costliest",
         f"causeline runs {label} --verdict partial",
+        f"causeline runs --label conversation.id={session}   # what came over OTLP",
         'causeline sql "SELECT step_kind, count(), avg(duration_us) FROM steps GROUP BY step_kind"',
         "causeline status",
         "causeline down",

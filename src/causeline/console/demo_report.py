@@ -84,6 +84,16 @@ def visible(store: Store, published: Published) -> Visible:
     return Visible(frozenset(event_ids), frozenset(run_ids), len(event_ids), len(run_ids))
 
 
+def visible_spans(store: Store, run_ids: Collection[str]) -> tuple[int, int]:
+    """How many of these runs can be asked for, and how many spans of theirs: steps, and pieces of evidence."""
+    [row] = store.ask(
+        "SELECT count() AS runs, sum(length(steps) + length(evidence)) AS spans FROM runs"
+        " WHERE run_id IN {run_ids:Array(String)}",
+        {"run_ids": list(run_ids)},
+    )
+    return _int(row["runs"]), _int(row["spans"])
+
+
 def differences(published: Published, shown: Visible) -> list[str]:
     """Where published, visible and true are not the same, one sentence each; empty when they are."""
     pairs = (

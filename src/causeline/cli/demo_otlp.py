@@ -1,0 +1,75 @@
+"""`demo`'s part that comes over OTLP: published through OpenTelemetry's SDK, waited for, counted."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from causeline.cli import connections, output
+
+if TYPE_CHECKING:
+    from causeline.console.store import Store
+    from causeline.producers.demo.over_otlp import SentOverOtlp
+
+_ONE_IN = 50
+_FEWEST = 5
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpAccount:
+    """What the receiver acknowledged, and what of it can be asked for."""
+
+    otlp_runs_published: int = 0
+    otlp_runs_visible: int = 0
+    otlp_spans_published: int = 0
+    otlp_spans_visible: int = 0
+
+    @property
+    def difference(self) -> str | None:
+        """One sentence where they are not the same."""
+        said = (self.otlp_runs_published, self.otlp_spans_published)
+        if said == (self.otlp_runs_visible, self.otlp_spans_visible):
+            return None
+        return (
+            f"Of {said[0]:,d} runs and {said[1]:,d} spans over OTLP"
+            f" {self.otlp_runs_visible:,d} and {self.otlp_spans_visible:,d} can be asked for."
+        )
+
+    def record(self) -> dict[str, int]:
+        """For JSON."""
+        return asdict(self)
+
+
+def publish(folder: Path, runs: int, seed: int, session: str, project: str) -> "SentOverOtlp | None":
+    """A fiftieth of the runs again, over OTLP; None, and said so, where there is no receiver or no SDK."""
+    endpoints = connections.local_endpoints(folder)
+    if endpoints is None:
+        output.note("No part of the demo goes over OTLP: only a local stack's receiver is known.")
+        return None
+    try:
+        from causeline.producers.demo.over_otlp import publish_over_otlp  # noqa: PLC0415 - the demo extra
+    except ImportError as error:
+        output.note(f"No part of the demo goes over OTLP: {error.name} is not installed (extra `demo`).")
+        return None
+    wanted = max(_FEWEST, runs // _ONE_IN)
+    return publish_over_otlp(endpoints.otlp_url, runs=wanted, seed=seed, session=session, project=project)
+
+
+def account(store: "Store", sent: "SentOverOtlp | None", patience_s: float) -> OtlpAccount:
+    """Wait until all of it can be asked for, or nothing comes any more, and count."""
+    if sent is None:
+        return OtlpAccount()
+    from causeline.console.demo_report import visible_spans  # noqa: PLC0415 - the console extra
+
+    last, moved = (-1, -1), time.monotonic()
+    wanted = (len(sent.run_ids), sent.spans)
+    with output.progress() as tell:
+        while True:
+            there = visible_spans(store, sent.run_ids)
+            if there != last:
+                last, moved = there, time.monotonic()
+            if there == wanted or time.monotonic() - moved > patience_s:
+                return OtlpAccount(wanted[0], there[0], wanted[1], there[1])
+            tell("joining runs that came over OTLP", there[1] / wanted[1])
+            time.sleep(_POLL_S)
