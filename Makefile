@@ -49,9 +49,10 @@ faults: $(STAMP) ## Kill, freeze and starve the real stack, and count what is le
 bench: $(STAMP) ## Run the benchmarks and print one table
 	$(BIN)/python -m benchmarks $(ARGS)
 
-interop: $(STAMP) ## Run real clients (needs npm) and a real OpenTelemetry Collector (needs Go) against Causeline
-	timeout 900 $(BIN)/python -m interop.run_clients
-	timeout 900 $(BIN)/python -m interop.collector $(ARGS)
+interop: $(STAMP) ## Run real clients (needs npm), a real Collector (needs Go) and a real Phoenix against Causeline
+	timeout 500 $(BIN)/python -m interop.run_clients
+	timeout 700 $(BIN)/python -m interop.collector $(ARGS)
+	timeout 500 $(BIN)/python -m interop.phoenix
 
 lint: $(STAMP) ## Check format, style, types, layers and dependencies
 	$(BIN)/ruff format --check .

@@ -2,26 +2,20 @@
 
 Requests of 512 GenAI spans with 2 KB of content each, protobuf, from several clients at once. CPU is that of the
 receiver's process, its threads included. Ours parses, maps, stores the content, encodes, and answers when the broker
-has the events; `flatten` is Starlette and protobuf and keeps nothing. The Collector and Phoenix are not measured yet:
-null. `rss_mb` is the most that the receiver held at any time.
+has the events; `flatten` is Starlette and protobuf and keeps nothing; the Collector parses, batches and counts; Phoenix
+keeps spans in SQLite. A peer that is not there is null. `rss_mb` is the most that our receiver held at any time.
 """
 
 import argparse
-import os
 import secrets
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
-import psutil
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -29,11 +23,12 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
-from benchmarks.harness import Report, main, spread
+from benchmarks.harness import Report, Spread, main, spread
+from benchmarks.receivers.processes import OTELCOL, PROTOBUF, TRACES, Receiver, flatten, installed, ours
 from causeline.stack.kafka import running_broker
-from causeline.stack.ports import free_ports
-from causeline.stack.waiting import wait_until
+from interop.phoenix import wait_for_all
 
+_PHOENIX_REQUESTS = 2
 SPANS = 512
 CONTENT_BYTES = 1024
 _START_NS = 1_790_000_000_000_000_000
@@ -101,92 +96,42 @@ def pair(key: str, value: str | float | list[str]) -> KeyValue:
     return KeyValue(key=key, value=AnyValue(double_value=value))
 
 
-@dataclass(frozen=True, slots=True)
-class Receiver:
-    """A receiver that runs: where it is, and its process."""
-
-    url: str
-    process: psutil.Process
-
-    def cpu_s(self) -> float:
-        """CPU seconds of the process so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
-
-
-@contextmanager
-def started(command: list[str], url: str, environment: Mapping[str, str], folder: Path) -> Iterator[Receiver]:
-    """A receiver's process, once it answers."""
-    with (folder / f"{secrets.token_hex(4)}.log").open("wb") as log:
-        process = subprocess.Popen(command, env={**os.environ, **environment}, cwd=folder, stdout=log, stderr=log)
-
-        def answers() -> bool:
-            try:
-                httpx.get(url, timeout=1)
-            except httpx.HTTPError:
-                return False
-            return True
-
-        try:
-            wait_until(answers, timeout_s=60, what=f"{command[:4]} does not answer")
-            yield Receiver(url, psutil.Process(process.pid))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-
-
-@contextmanager
-def ours(folder: Path, bootstrap: str) -> Iterator[Receiver]:
-    """`causeline receive` on a real broker."""
-    [port] = free_ports(1)
-    command = [sys.executable, "-m", "causeline.cli", "receive", "--port", str(port), "--grpc-port", "-1"]
-    environment = {
-        "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
-        "CAUSELINE_STATE_DIR": str(folder / "state"),
-        "CAUSELINE_ARTIFACTS": str(folder / "artifacts"),
-    }
-    with started(command, f"http://127.0.0.1:{port}", environment, folder) as receiver:
-        yield receiver
-
-
-@contextmanager
-def flatten(folder: Path, _: str) -> Iterator[Receiver]:
-    """The least that a receiver can do."""
-    [port] = free_ports(1)
-    command = [sys.executable, "-m", "benchmarks.receivers.flatten", str(port)]
-    root = {"PYTHONPATH": str(Path(__file__).parents[1])}
-    with started(command, f"http://127.0.0.1:{port}", root, folder) as receiver:
-        yield receiver
-
-
 def us_per_span(receiver: Receiver, bodies: list[bytes], clients: int) -> float:
     """CPU of the receiver for each span of `bodies`, sent by so many clients at once until all is answered."""
     before = receiver.cpu_s()
+    send(receiver, bodies, clients)
+    return (receiver.cpu_s() - before) / (len(bodies) * SPANS) * 1e6
+
+
+def send(receiver: Receiver, bodies: list[bytes], clients: int) -> None:
+    """Post all of them; raises RuntimeError where one is not taken."""
     with httpx.Client(base_url=receiver.url, timeout=60) as client:
 
         def post(content: bytes) -> int:
-            answer = client.post("/v1/traces", content=content, headers={"content-type": "application/x-protobuf"})
-            return answer.status_code
+            return client.post(TRACES, content=content, headers=PROTOBUF).status_code
 
         with ThreadPoolExecutor(clients) as pool:
             statuses = list(pool.map(post, bodies))
     if set(statuses) != {200}:
         raise RuntimeError(f"the receiver answered {sorted(set(statuses))}")
-    return (receiver.cpu_s() - before) / (len(bodies) * SPANS) * 1e6
 
 
-def _most_resident_mb(pid: int) -> float:
-    """The high-water mark of a process's resident memory, MB."""
-    said = Path(f"/proc/{pid}/status").read_text("ascii")
-    [kilobytes] = [line.split()[1] for line in said.splitlines() if line.startswith("VmHWM:")]
-    return int(kilobytes) * 1024 / 1e6
+def phoenix_us_per_span(receiver: Receiver, requests: int) -> float:
+    """The same of Phoenix, which answers before it has stored: until it shows a span that was sent last."""
+    before = receiver.cpu_s()
+    with httpx.Client(base_url=receiver.url, timeout=60) as client:
+        for _ in range(requests):
+            client.post(TRACES, content=body(), headers=PROTOBUF).raise_for_status()
+        wait_for_all(client, f"mark {secrets.token_hex(8)}")
+    return (receiver.cpu_s() - before) / (requests * SPANS) * 1e6
 
 
 def measure(options: argparse.Namespace) -> Report:
     """Rounds of each in turns."""
     rounds = options.rounds or (2 if options.quick else 5)
     requests = 8 if options.quick else 40
-    costs: dict[str, list[float]] = {"ours": [], "flatten": []}
+    found = {"ours": ours, "flatten": flatten, **installed(make=options.peers)}
+    costs: dict[str, list[float]] = {name: [] for name in found}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="causeline-otlp-")))
         broker = stack.enter_context(running_broker(folder / "kafka"))
@@ -194,36 +139,48 @@ def measure(options: argparse.Namespace) -> Report:
         admin = AdminClient(dict(broker.connection.client_config()))
         [created] = admin.create_topics([NewTopic("causeline.events", 4, 1)]).values()
         created.result(30)
-        receivers = {
-            "ours": stack.enter_context(ours(folder, bootstrap)),
-            "flatten": stack.enter_context(flatten(folder, bootstrap)),
-        }
+        receivers = {name: stack.enter_context(start(folder, bootstrap)) for name, start in found.items()}
         for receiver in receivers.values():
             us_per_span(receiver, [body() for _ in range(2)], 2)  # warm
+        if "phoenix" in receivers:
+            phoenix_us_per_span(receivers["phoenix"], 1)  # and done with that
         for _ in range(rounds):
             for name, receiver in receivers.items():
-                costs[name].append(us_per_span(receiver, [body() for _ in range(requests)], 8))
+                if name == "phoenix":
+                    costs[name].append(phoenix_us_per_span(receiver, _PHOENIX_REQUESTS))
+                else:
+                    costs[name].append(us_per_span(receiver, [body() for _ in range(requests)], 8))
         many = [body(8) for _ in range(64)]
         started_at = time.perf_counter()
-        us_per_span(receivers["ours"], many * 4, 64)
-        rss_mb = _most_resident_mb(receivers["ours"].process.pid)
-    ratio = [mine / theirs for mine, theirs in zip(costs["ours"], costs["flatten"], strict=True)]
+        send(receivers["ours"], many * 4, 64)
+        clients_64_wall_s = time.perf_counter() - started_at
+        rss_mb = receivers["ours"].most_resident_mb()
     report = Report("otlp")
     report.rows = {
         "us_per_span": spread(costs["ours"]),
-        "flatten_us_per_span": spread(costs["flatten"]),
-        "vs_flatten": spread(ratio),
-        "vs_phoenix": None,
-        "vs_collector": None,
+        **{f"{name}_us_per_span": spread(cost) for name, cost in costs.items() if name != "ours"},
+        "vs_flatten": _ratio(costs["ours"], costs["flatten"]),
+        "vs_phoenix": _ratio(costs["phoenix"], costs["ours"]) if "phoenix" in costs else None,
+        "vs_collector": _ratio(costs["ours"], costs["collector"]) if "collector" in costs else None,
         "rss_mb": rss_mb,
     }
-    report.extra = {"clients_64_wall_s": time.perf_counter() - started_at}
-    report.notes = [
-        "targets: vs_flatten <= 2, rss_mb <= 400",
-        "vs_phoenix and vs_collector are null: not measured",
-    ]
+    report.extra = {"clients_64_wall_s": clients_64_wall_s}
+    report.notes = ["targets: vs_flatten <= 2, vs_phoenix >= 100 (Phoenix over ours), rss_mb <= 400"]
+    if "phoenix" not in costs:
+        report.notes.append("Phoenix is not installed here and not measured; --peers installs it.")
+    if "collector" not in costs:
+        report.notes.append(f"No Collector is measured: {OTELCOL} names no binary.")
     return report
 
 
+def _ratio(mine: list[float], theirs: list[float]) -> Spread:
+    return spread([a / b for a, b in zip(mine, theirs, strict=True)])
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The options of this benchmark."""
+    parser.add_argument("--peers", action="store_true", help="make the environment of Phoenix first (600 MB)")
+
+
 if __name__ == "__main__":
-    sys.exit(main("otlp", measure))
+    sys.exit(main("otlp", measure, options))

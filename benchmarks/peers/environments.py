@@ -9,6 +9,7 @@ from pathlib import Path
 
 PEERS: Mapping[str, Sequence[str]] = {
     "quix": ("quixstreams==3.28.1",),
+    "phoenix": ("arize-phoenix==20.26.1",),
     "bytewax": ("bytewax==0.21.1", "confluent-kafka==2.12.2", "orjson==3.11.4"),
 }
 """By peer, what its environment holds; uv brings what that needs."""
