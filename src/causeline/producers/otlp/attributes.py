@@ -1,10 +1,13 @@
 """One walk over a span's attributes: each is a field, content, a label, or left out.
 
-The walk is most of what a span costs, so each key is looked up once in tables made from those of `aliases`.
+The walk is much of what a span costs, so what a key is good for is looked up once, in tables made from those of
+`aliases`.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from causeline.producers.otlp import kinds
@@ -22,9 +25,18 @@ class _Use(NamedTuple):
 
     table: int
     name: str
+    field: int
+    """A number of its own for each name of each table."""
     rank: int
     read: Callable[[Value], Any]
     inner: str
+
+
+class _Label(NamedTuple):
+    """An attribute that is mapped to nothing: a label of that name, if its key allows it at all."""
+
+    name: str
+    is_allowed: bool
 
 
 _TABLES: Final[tuple[Mapping[str, Alias], ...]] = (
@@ -35,11 +47,13 @@ _INPUT, _OUTPUT, _RETRIEVED, _ASIDE = "input", "output", "retrieved", "aside"
 
 def _uses() -> dict[str, tuple[_Use, ...]]:
     found: dict[str, tuple[_Use, ...]] = {}
+    number = itertools.count()
     for table, fields in enumerate(_TABLES):
         for name, alias in fields.items():
+            field_number = next(number)
             for rank, key in enumerate(alias.keys):
                 outer, _, inner = key.partition("#")
-                use = _Use(table, name, rank, READERS[alias.read], inner)
+                use = _Use(table, name, field_number, rank, READERS[alias.read], inner)
                 found[outer] = (*found.get(outer, ()), use)
     return found
 
@@ -79,28 +93,40 @@ def sort_out(attributes: Attributes) -> Sorted:
     """Each attribute in its place; of several that say one field, the first of its aliases that fits stands."""
     found = Sorted()
     tables = (found.step, found.evidence, found.fallback, found.review, found.eval)
-    ranks: dict[tuple[int, str], int] = {}
+    lists = {_INPUT: found.inputs, _OUTPUT: found.outputs, _RETRIEVED: found.retrieved}
+    ranks: dict[int, int] = {}
     for key, value in attributes.items():
-        uses = _USES.get(key)
-        if uses is not None:
-            for table, name, rank, read, inner in uses:
-                if ranks.get((table, name), rank) < rank:
+        use = _use_of(key) if len(key) <= MAX_LABEL_CHARS else _looked_up(key)
+        if isinstance(use, str):
+            if use is not _ASIDE:
+                lists[use].append((key, value))
+        elif isinstance(use, _Label):
+            _label(key, use, value, found)
+        else:
+            for table, name, number, rank, read, inner in use:
+                if ranks.get(number, rank) < rank:
                     continue
                 fitting = read(member(value, inner) if inner else plain(value))
                 if fitting is not None:
                     tables[table][name] = fitting
-                    ranks[table, name] = rank
-            continue
-        place = _PLACE.get(key) or _by_prefix(key)
-        if place is None:
-            _label(key, value, found)
-        elif place is _INPUT:
-            found.inputs.append((key, value))
-        elif place is _OUTPUT:
-            found.outputs.append((key, value))
-        elif place is _RETRIEVED:
-            found.retrieved.append((key, value))
+                    ranks[number] = rank
     return found
+
+
+def _looked_up(key: str) -> str | _Label | tuple[_Use, ...]:
+    """What an attribute of this key is good for."""
+    if key in _USES:
+        return _USES[key]
+    place = _PLACE.get(key) or _by_prefix(key)
+    if place is not None:
+        return place
+    name = key.removeprefix(aliases.LABEL_PREFIX)
+    is_named = 0 < len(name) <= MAX_LABEL_CHARS
+    return _Label(name, is_named and (name is not key or not key.lower().endswith(aliases.NEVER_LABELS)))
+
+
+_use_of = lru_cache(maxsize=4096)(_looked_up)
+"""The same, remembered: an application says few keys, and says them in every span."""
 
 
 def _by_prefix(key: str) -> str | None:
@@ -109,7 +135,7 @@ def _by_prefix(key: str) -> str | None:
     return next((place for prefix, place in _PREFIXES if key.startswith(prefix)), None)
 
 
-def _label(key: str, value: Value, found: Sorted) -> None:
+def _label(key: str, label: _Label, value: Value, found: Sorted) -> None:
     value = plain(value)
     if isinstance(value, bool):
         text = "true" if value else "false"
@@ -118,10 +144,7 @@ def _label(key: str, value: Value, found: Sorted) -> None:
     else:
         found.dropped.append(key)
         return
-    ours = key.startswith(aliases.LABEL_PREFIX)
-    name = key.removeprefix(aliases.LABEL_PREFIX)
-    fits = 0 < len(name) <= MAX_LABEL_CHARS and len(text) <= MAX_LABEL_CHARS and len(found.labels) < MAX_LABELS
-    if fits and (ours or not key.lower().endswith(aliases.NEVER_LABELS)):
-        found.labels[name] = text
+    if label.is_allowed and len(text) <= MAX_LABEL_CHARS and len(found.labels) < MAX_LABELS:
+        found.labels[label.name] = text
     else:
         found.dropped.append(key)

@@ -70,6 +70,9 @@ def attributes(pairs: Iterable[Any]) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for pair in pairs:
         value = pair.value
+        if text := value.string_value:  # most are texts, and one that is none is empty here
+            found[pair.key] = text
+            continue
         match value.WhichOneof("value"):
             case "string_value":
                 found[pair.key] = value.string_value

@@ -20,6 +20,8 @@ _NEEDED: Final = frozenset({"step_name", "eval_case_id", "field_path"})
 _SAID: Final = _NEEDED | {"route_reason", "fallback_reason", "validation_errors", "error_type"}
 """Fields that are whatever an application wrote."""
 _MASKED: Final = "masked"
+_HOLD_CONTENT: Final = ("input_ref", "raw_output_ref", "context_refs")
+"""Fields that the mapping leaves content in."""
 
 
 class Keeper:
@@ -42,7 +44,9 @@ class Keeper:
             for event in draft.events:
                 self._mask_labels(event.fields)
                 self._mask_words(event.fields)
-                for name, value in event.fields.items():
+                for name in _HOLD_CONTENT:
+                    if (value := event.fields.get(name)) is None:
+                        continue
                     found = [value] if isinstance(value, Content) else _contents(value)
                     if found:
                         places.append((event.fields, name))

@@ -15,7 +15,7 @@ _NAME, _PHRASE, _REF = 256, 1024, 2048
 
 def plain(value: Value) -> Value:
     """A value without the JSON quotes that some clients put round every text."""
-    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
+    if type(value) is str and value[:1] == '"' and value[-1] == '"' and len(value) > 1:
         try:
             inner: Value = from_json(value)
         except ValueError:
@@ -54,6 +54,8 @@ def member(value: Value, name: str) -> Value:
 
 def _text(longest: int) -> Callable[[Value], str | None]:
     def read(value: Value) -> str | None:
+        if type(value) is str:
+            return value[:longest] or None
         if isinstance(value, bool | bytes | list | dict) or value is None:
             return None
         text = str(value)
