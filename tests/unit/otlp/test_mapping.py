@@ -115,6 +115,17 @@ def test_a_groundedness_evaluation_is_evidence_that_can_fall_short(door: Door) -
     assert [(each.case_id, each.outcome) for each in run.evals] == [("Groundedness", "failed")]
 
 
+def test_an_evaluators_input_is_the_evidence_of_its_score(door: Door) -> None:
+    app = Recorded()
+    said = {"openinference__span__kind": "EVALUATOR", "input__value": "is it so?", "eval__score": 0.4}
+    with app.span("groundedness", **said):
+        pass
+    answer = door.post(app.body())
+    assert (answer.status_code, answer.content) == (200, b"")
+    [refs] = door.events.filter(event_type="evidence_checked")["evidence_refs"].to_list()
+    assert [door.store.get(ref) for ref in refs] == [b"is it so?"]
+
+
 def test_our_own_attributes_say_evidence_route_and_fallback(door: Door) -> None:
     app = Recorded()
     with app.span("claim", causeline__run__final_state="partial"):

@@ -20,7 +20,7 @@ _NEEDED: Final = frozenset({"step_name", "eval_case_id", "field_path"})
 _SAID: Final = _NEEDED | {"route_reason", "fallback_reason", "validation_errors", "error_type"}
 """Fields that are whatever an application wrote."""
 _MASKED: Final = "masked"
-_HOLD_CONTENT: Final = ("input_ref", "raw_output_ref", "context_refs")
+_HOLD_CONTENT: Final = ("input_ref", "raw_output_ref", "context_refs", "evidence_refs")
 """Fields that the mapping leaves content in."""
 
 
