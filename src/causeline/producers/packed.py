@@ -20,6 +20,12 @@ MAX_PACKED_BYTES = 64 * 1024
 _INDEX = "packs/index.sqlite3"
 _MAX_PACK_BYTES = 1024**3
 _BUSY_S = 30
+_ROWS = 200
+"""Of one statement: SQLite lets go of the interpreter's lock for each, which costs more than a row does."""
+
+
+def _insert(rows: int) -> str:
+    return f"INSERT OR IGNORE INTO blobs VALUES {', '.join(['(?, ?, ?, ?)'] * rows)}"  # noqa: S608 - constants
 
 
 class PackedBlobs:
@@ -49,7 +55,8 @@ class PackedBlobs:
                     at += len(data)
                 self._append(pack, b"".join(data for _, data in lot))
                 with index:
-                    index.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?)", places)
+                    for rows in (places[at : at + _ROWS] for at in range(0, len(places), _ROWS)):
+                        index.execute(_insert(len(rows)), [value for row in rows for value in row])
         except (sqlite3.Error, OSError) as error:
             raise EnvironmentFault(
                 f"Artifacts cannot be written: {error}.",

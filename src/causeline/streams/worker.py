@@ -7,7 +7,6 @@ consumer beside this one, with `assemble` as its definition of a run.
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from faust import Stream
 from faust.types import StreamT
 
 from causeline.schemas.errors import CauselineError
+from causeline.schemas.garbage import seldom_collect
 from causeline.schemas.health_port import health_port
 from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas, from_registry
@@ -63,19 +63,9 @@ def run_worker(settings: WorkerSettings) -> int:
     partitions = check_topics(settings.kafka, settings.topic_prefix)
     schemas = _schemas(settings)
     log.info("joining %s (%d partitions) as %s", EVENTS.full_name(settings.topic_prefix), partitions, settings.group)
-    _seldom_collect()
+    seldom_collect()
     with tempfile.TemporaryDirectory(prefix="causeline-worker-") as folder:
         return asyncio.run(Worker(settings, schemas, data_folder=folder).run())
-
-
-def _seldom_collect() -> None:
-    """Look for cyclic garbage seldom: open runs are many small objects, none of them part of a cycle once it is closed.
-
-    With Python's own thresholds the collector took an eighth of a worker's time to find nothing.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
 
 
 def _schemas(settings: WorkerSettings) -> Schemas:

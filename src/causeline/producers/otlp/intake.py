@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from causeline.producers.emitter import Emitter
@@ -20,6 +21,8 @@ from causeline.producers.stats import Stats
 _LOG = logging.getLogger(__name__)
 _INLINE_BYTES = 64 * 1024
 """Larger requests are worked on in a thread, so that others are not kept waiting."""
+_THREADS = 2
+"""One of them works while the other stores; more would only fight for the interpreter."""
 
 Read = Callable[[bytes], Received]
 
@@ -67,6 +70,7 @@ class Intake:
         self._keeper = keeper
         self._project = project
         self._durable_timeout_s = durable_timeout_s
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="intake")
         self.counts = Counts()
         self.refusing_since: float | None = None
         """When the first of the requests was refused that were all refused since; None when the last was taken."""
@@ -88,7 +92,8 @@ class Intake:
     async def take(self, body: bytes, read: Read) -> Received:
         """Take in a request; gives what of it was rejected. Raises Malformed, and Busy where it must be sent again."""
         if len(body) > _INLINE_BYTES:
-            prepared = await asyncio.to_thread(self._prepare, body, read)
+            loop = asyncio.get_running_loop()
+            prepared = await loop.run_in_executor(self._threads, self._prepare, body, read)
         else:
             prepared = self._prepare(body, read)
         self.counts.requests += 1
@@ -101,6 +106,7 @@ class Intake:
 
     def close(self, timeout_s: float | None = None) -> None:
         """Flush and stop."""
+        self._threads.shutdown()
         self._emitter.close(timeout_s)
 
     def _prepare(self, body: bytes, read: Read) -> _Prepared:

@@ -23,6 +23,7 @@ from causeline.producers.otlp.topic_source import KafkaSource
 from causeline.producers.settings import EmitterSettings
 from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import EnvironmentFault
+from causeline.schemas.garbage import seldom_collect
 from causeline.schemas.health_port import HealthSettings, health_port
 from causeline.schemas.registry import Schemas
 
@@ -46,6 +47,7 @@ def run_receiver(settings: ReceiverSettings) -> int:
     health = HealthSettings.from_environment()
     intake = intake_of(settings)
     metrics = ReceiverMetrics(intake)
+    seldom_collect()
     with health_port(health, metrics.registry, lambda: complaint(intake, health.stall_after_s)):
         return asyncio.run(_serve(settings, intake))
 
