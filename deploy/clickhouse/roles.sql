@@ -15,6 +15,8 @@ GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER, SELECT, INSE
 GRANT SELECT ON system.databases TO causeline_owner;
 GRANT SELECT ON system.tables TO causeline_owner;
 
+-- The loader writes run_document_rows through a materialized view of run_rows. A server lets who inserts into a table fill
+-- its views, or asks for the rights of who made them: the owner, who has them. So nobody is given that table to write.
 CREATE ROLE IF NOT EXISTS causeline_loader;
 GRANT SHOW TABLES ON causeline.* TO causeline_loader;
 GRANT SELECT ON system.tables TO causeline_loader;

@@ -149,19 +149,21 @@ def _require_used(statement: str, parameters: Mapping[str, str]) -> None:
 def as_separated(answer: Answer, separator: str) -> Iterable[str]:
     """Lines of CSV or TSV with a header; a text that a spreadsheet would run as a formula gets an apostrophe."""
     line = io.StringIO()
-    writer = csv.writer(line, delimiter=separator, lineterminator="\n")
+    # Older Pythons quote what ends a line of theirs only: a bare return would begin a row, and a formula in it.
+    writer = csv.writer(line, delimiter=separator, lineterminator="\r\n")
     for row in (answer.columns, *answer.rows):
         writer.writerow([_inert(value) for value in row])
-        yield line.getvalue()
+        yield line.getvalue().removesuffix("\r\n") + "\n"
         line.seek(0)
         line.truncate()
 
 
 def _inert(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
     said = plain(value)
-    return json.dumps(said, ensure_ascii=False, default=str) if isinstance(said, list | dict) else said
+    if isinstance(said, list | dict):
+        return json.dumps(said, ensure_ascii=False, default=str)
+    # Looked at as it is written: a FixedString comes as bytes, and is a text in the cell.
+    return f"'{said}" if isinstance(said, str) and said.startswith(_FORMULA) else said
 
 
 def plain(value: object) -> object:

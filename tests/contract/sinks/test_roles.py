@@ -47,6 +47,17 @@ def test_every_table_has_one_part_that_writes_it() -> None:
     assert writes("causeline_operator") == set(tables.OWN_TABLES) - {tables.MIGRATIONS_TABLE}
 
 
+def test_what_the_server_fills_is_written_by_nobody_and_by_right_of_the_owner(migrated: Client) -> None:
+    for role in granted():
+        if role != "causeline_owner":
+            assert not writes(role) & {*tables.DERIVED, "*"}, role
+    [[filler]] = migrated.query("SHOW CREATE TABLE run_documents_filler").result_rows
+    assert "SQL SECURITY INVOKER" not in filler, "the loader would need rights of its own"
+    [(rights, *everything)] = [each for each in granted()["causeline_owner"] if each[1] == "causeline"]
+    assert everything == ["causeline", "*"]
+    assert rights >= {"SELECT", "INSERT", "ALTER"}, "reads and writes for the view, and can erase a run"
+
+
 @pytest.mark.parametrize("role", ["causeline_reader", "causeline_amender"])
 def test_who_reads_can_change_nothing_and_leave_nothing(role: str) -> None:
     assert granted()[role] == [({"SELECT", "SHOW"}, "causeline", "*")]
