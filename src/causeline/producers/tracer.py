@@ -33,6 +33,7 @@ from causeline.producers.stats import Left, Stats
 from causeline.producers.steps import Step
 from causeline.schemas import ids
 from causeline.schemas.clock import Clock, system_clock
+from causeline.schemas.events import MAX_LABELS
 from causeline.schemas.otel_names import OTEL_LINK_LABEL
 from causeline.schemas.policy import DEFAULT_POLICY, Policy, Rules
 from causeline.schemas.policy_file import read_policy
@@ -107,7 +108,7 @@ class Tracer:
         Without either it is the run of the OpenTelemetry trace that is current here. Only the first run of a trace can
         be that: every other one has an id of its own, and the label `otel.link.0` names the span it began under.
         """
-        remote = propagation.parse_traceparent(traceparent)
+        remote, labels = propagation.parse_traceparent(traceparent), self._labelled(labels)
         if remote is None and run_id is None and self._follows_otel and (span := otel_context.current_span()):
             if self._is_first_of(span[0]):
                 remote = span
@@ -122,7 +123,7 @@ class Tracer:
             clock=clock or self._clock,
             rules=self._rules(workflow),
             parent_step_id=remote[1] if remote else None,
-            begins={"input_ref": input_ref, "labels": self._labelled(labels)},
+            begins={"input_ref": input_ref, "labels": labels},
             only_here=given is None,
         )
 
@@ -303,8 +304,8 @@ class Tracer:
 
 
 def _with(labels: Mapping[str, str] | None, name: str, value: str) -> Mapping[str, str] | None:
-    """`labels` and one more; what is no mapping breaks the contract, which shows with the run's first event."""
-    if labels is not None and not isinstance(labels, Mapping):
+    """`labels` and one more where there is room; what is no mapping breaks the contract, as the first event shows."""
+    if labels is not None and (not isinstance(labels, Mapping) or len(labels) >= MAX_LABELS):
         return labels
     return {name: value} | dict(labels or {})
 

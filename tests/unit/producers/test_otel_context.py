@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import INVALID_SPAN, Span, use_span
 
 from causeline.producers import otel_context
-from causeline.schemas.events import RunStarted, StepFinished
+from causeline.schemas.events import MAX_LABELS, RunStarted, StepFinished
 from tests.unit.producers.test_tracer import Recorded
 
 
@@ -97,3 +97,17 @@ def test_an_application_without_the_api_or_with_a_strange_one_goes_on(
     else:
         monkeypatch.setitem(sys.modules, "opentelemetry.trace", api)
     assert otel_context.current_span() is None
+
+
+def test_a_link_for_which_there_is_no_room_costs_no_run_its_start(recorded: Recorded, span: Span) -> None:
+    recorded.tracer.release = "2026.11"
+    full = {f"name{number}": "x" for number in range(MAX_LABELS - 1)}
+    for labels in ({}, full, dict(list(full.items())[1:])):
+        with recorded.tracer.run("invoice", labels=labels):
+            pass
+    said = [dict(start.labels or {}) for start in starts(recorded)]
+    assert sorted(map(len, said)) == [1, MAX_LABELS, MAX_LABELS]
+    assert [labels.get("otel.link.0") for labels in said if "name0" in labels] == [None]
+    assert [labels.get("otel.link.0") for labels in said if "name0" not in labels and len(labels) > 1] == [
+        ":".join(ids_of(span))
+    ]
