@@ -9,8 +9,9 @@ import struct
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+T = TypeVar("T")
 LOOPBACK = "127.0.0.1"
 _CHUNK = 64 * 1024
 _HANG_UP = struct.pack("ii", 1, 0)
@@ -40,7 +41,7 @@ class Proxy:
         self._server = socket.create_server((LOOPBACK, port))
         self.port: int = self._server.getsockname()[1]
         self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
 
     def __enter__(self) -> Self:
@@ -73,33 +74,41 @@ class Proxy:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        accepting = self._loop.create_task(self._accept())
-        self._loop.run_forever()
-        accepting.cancel()
-        self._reset_all()
-        self._loop.run_until_complete(asyncio.gather(accepting, *self._tasks, return_exceptions=True))
-        self._server.close()
-        self._loop.close()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._server.setblocking(False)
+        self._loop.add_reader(self._server, self._accept)
+        try:
+            self._loop.run_forever()
+            self._loop.remove_reader(self._server)
+            self._reset_all()
+            while self._tasks:
+                self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+        finally:
+            self._server.close()
+            self._loop.close()
 
     def _reset_all(self) -> None:
         for task in self._tasks:
             task.cancel()
 
-    async def _accept(self) -> None:
-        self._server.setblocking(False)
-        while True:
-            near, _ = await self._loop.sock_accept(self._server)
-            self.taken += 1
-            self._spawn(self._serve(near))
-
-    async def _serve(self, near: socket.socket) -> None:
+    def _accept(self) -> None:
+        try:
+            near, _ = self._server.accept()
+        except OSError:
+            return  # it went before it was taken
         far = socket.socket()
-        far.setblocking(False)
+        for each in (near, far):
+            each.setblocking(False)
+        self.taken += 1
+        # Hung up on here, not in the task, which may be cancelled before it begins, and again while it ends.
+        self._spawn(self._serve(near, far)).add_done_callback(lambda _: _hang_up(near, far))
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _serve(self, near: socket.socket, far: socket.socket) -> None:
         asked = bytearray()
         flows: list[asyncio.Task[bool]] = []
         try:
@@ -107,8 +116,8 @@ class Proxy:
                 return
             await self._loop.sock_connect(far, (LOOPBACK, self.target))
             flows = [
-                self._loop.create_task(self._there(near, far, asked)),
-                self._loop.create_task(self._back(far, near, asked)),
+                self._spawn(self._there(near, far, asked)),
+                self._spawn(self._back(far, near, asked)),
             ]
             done, _ = await asyncio.wait(flows, return_when=asyncio.FIRST_COMPLETED)
             if all(flow.exception() is None and flow.result() for flow in done):
@@ -121,9 +130,6 @@ class Proxy:
             for flow in flows:
                 flow.cancel()
             await asyncio.gather(*flows, return_exceptions=True)
-            for each in (near, far):
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP)
-                each.close()
 
     async def _there(self, near: socket.socket, far: socket.socket, asked: bytearray) -> bool:
         """From the client to the server, with what was asked kept as long as it may have to be hung up on."""
@@ -148,3 +154,9 @@ class Proxy:
             await asyncio.sleep(self.delay_s)
         if not self.is_deaf:
             await self._loop.sock_sendall(to, data)
+
+
+def _hang_up(*sockets: socket.socket) -> None:
+    for each in sockets:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP)
+        each.close()
