@@ -56,9 +56,9 @@ class Ending:
                 while piece := await reader.read(1 << 16):
                     await loop.sock_sendall(far, piece)
             finally:
+                transport.abort()  # first: the wait below may be cancelled
                 back.cancel()
                 await asyncio.gather(back, return_exceptions=True)
-                transport.abort()
 
     @staticmethod
     async def _back(far: socket.socket, writer: asyncio.StreamWriter) -> None:
@@ -78,6 +78,7 @@ def tls_in_front_of(port: int, certificates: Certificates) -> Iterator[int]:
         def run() -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 loop.run_until_complete(accepting)
+            loop.run_until_complete(asyncio.sleep(0))  # what was aborted last is closed in the loop's next turn
 
         thread = threading.Thread(target=run, name="tls")
         thread.start()
