@@ -37,6 +37,7 @@ from benchmarks.harness import Report, main, spread
 from benchmarks.store.demo import demo_stack, kafka_of
 from causeline.schemas import topics, wire
 from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.schemas.kafka_offsets import watermarks
 from causeline.schemas.registry import Schemas
 from causeline.sinks.clickhouse import clickhouse_client
 from causeline.sinks.loader.buffer import PartitionBuffer
@@ -280,7 +281,7 @@ def _messages(connection: KafkaConnection, topic: str) -> list[bytes]:
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         for partition in partitions:
-            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            _, end = watermarks(consumer, TopicPartition(topic, partition), timeout_s=10)
             consumer.assign([TopicPartition(topic, partition, 0)])
             at = 0
             while at < end:

@@ -22,6 +22,7 @@ from causeline.console.store import open_store, translated
 from causeline.schemas import wire
 from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import UnreadableMessage
+from causeline.schemas.kafka_offsets import watermarks
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import EVENTS, LATE, RUNS, TOPICS
 from causeline.sinks.clickhouse import clickhouse_client
@@ -170,7 +171,7 @@ def end_offsets(endpoints: Endpoints) -> Mapping[Place, int]:
         known = consumer.list_topics(timeout=_TIMEOUT_S).topics
         names = [topic.full_name(endpoints.topic_prefix) for topic in TOPICS]
         return {
-            (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), timeout=_TIMEOUT_S)[1]
+            (name, number): watermarks(consumer, TopicPartition(name, number), timeout_s=_TIMEOUT_S)[1]
             for name in names
             for number in known[name].partitions
         }

@@ -21,6 +21,7 @@ from causeline.producers.demo import publish
 from causeline.producers.emitter import Emitter
 from causeline.producers.tracer import Tracer
 from causeline.schemas import wire
+from causeline.schemas.kafka_offsets import watermarks
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import EVENTS, RUNS, TOPICS, Topic
 from causeline.stack.endpoints import Endpoints
@@ -71,7 +72,7 @@ def messages(stack: Endpoints, topic: str) -> Iterator[tuple[int, int, bytes | N
     config = {**stack.kafka().client_config(), "group.id": f"foreign-{uuid.uuid4().hex}", "enable.auto.commit": False}
     with Consumer(config) as consumer:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        bounds = {each: consumer.get_watermark_offsets(TopicPartition(topic, each), timeout=10) for each in partitions}
+        bounds = {each: watermarks(consumer, TopicPartition(topic, each), timeout_s=10) for each in partitions}
         waiting = {each: high for each, (low, high) in bounds.items() if high > low}
         consumer.assign([TopicPartition(topic, each, bounds[each][0]) for each in waiting])
         while waiting:

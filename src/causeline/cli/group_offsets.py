@@ -7,6 +7,7 @@ broker (librdkafka issue 5040, seen with 2.16): it passes the order to look for 
 from collections.abc import Iterable, Mapping
 
 from causeline.schemas.connections import KafkaConnection
+from causeline.schemas.kafka_offsets import committed
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -24,7 +25,7 @@ def committed_offsets(
     asked = [TopicPartition(*place) for place in places]
     consumer = Consumer({**connection.client_config(), "group.id": group, "enable.auto.commit": False})
     try:
-        answers = consumer.committed(asked, timeout=timeout_s)
+        answers = committed(consumer, asked, timeout_s=timeout_s)
     finally:
         consumer.close()
     return {(each.topic, each.partition): each.offset for each in answers if each.offset >= 0}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, StateDir, T
 from causeline.cli.topics import LOOK_UP_TIMEOUT_S, admin_client, unreachable
 from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import CauselineError, CheckFailed, Unreachable
+from causeline.schemas.kafka_offsets import when_settled
 from causeline.schemas.topics import DEFAULT_PREFIX, TOPICS
 
 if TYPE_CHECKING:
@@ -94,11 +96,13 @@ def _ends(admin: Any, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int]
     from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined] # noqa: PLC0415
 
     asked = list(places)
-    both = []
-    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
-        answers = admin.list_offsets({TopicPartition(*place): spec for place in asked}, request_timeout=_TIMEOUT_S)
-        both.append({(key.topic, key.partition): answer.result(_TIMEOUT_S).offset for key, answer in answers.items()})
-    first, last = both
+
+    def told(spec: Any, left_s: float) -> dict[tuple[str, int], int]:
+        answers = admin.list_offsets({TopicPartition(*place): spec for place in asked}, request_timeout=left_s)
+        return {(key.topic, key.partition): answer.result(left_s).offset for key, answer in answers.items()}
+
+    first = when_settled(partial(told, OffsetSpec.earliest()), timeout_s=_TIMEOUT_S)  # type: ignore[no-untyped-call]
+    last = when_settled(partial(told, OffsetSpec.latest()), timeout_s=_TIMEOUT_S)  # type: ignore[no-untyped-call]
     return {place: (first[place], last[place]) for place in asked}
 
 

@@ -15,6 +15,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from causeline.schemas import wire
 from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import Unreachable, UnreadableMessage
+from causeline.schemas.kafka_offsets import watermarks
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import RUNS
 from causeline.streams.done_map import DoneMap
@@ -69,7 +70,7 @@ class RunsReader:
 
     def _backwards(self, partition: int) -> Iterator[tuple[int | None, dict[str, int]]]:
         """(reach, run id → last offset) of each batch, the newest first."""
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=_TIMEOUT_S)
+        low, high = watermarks(self._consumer, TopicPartition(self._topic, partition), timeout_s=_TIMEOUT_S)
         window = _FIRST_WINDOW
         while high > low and high != OFFSET_INVALID:
             start = max(low, high - window)

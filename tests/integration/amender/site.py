@@ -17,6 +17,7 @@ from causeline.cli.group_offsets import committed_offsets
 from causeline.console.answers import Record
 from causeline.console.store import open_store
 from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.schemas.kafka_offsets import watermarks
 from causeline.schemas.topics import TOPICS, Topic
 from causeline.sinks.migrate import migrate
 from causeline.stack.launch import launcher
@@ -105,7 +106,7 @@ class Site:
         consumer = Consumer({**self.kafka.client_config(), "group.id": "looks-only"})
         try:
             places = [TopicPartition(topic.full_name(self.prefix), number) for number in range(PARTITIONS)]
-            return sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
+            return sum(watermarks(consumer, place, timeout_s=10)[1] for place in places)
         finally:
             consumer.close()
 

@@ -11,12 +11,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from causeline.schemas import wire
 from causeline.schemas.connections import KafkaConnection
+from causeline.schemas.kafka_offsets import committed, watermarks
 from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
 from causeline.schemas.topics import DEAD
@@ -52,14 +53,9 @@ class Place:
         assert producer.flush(30) == 0
 
     def committed(self, group: str) -> int:
-        """How many messages the group has read, by its offsets; 0 while its coordinator is not settled."""
+        """How many messages the group has read, by its offsets."""
         with Consumer({**self.kafka.client_config(), "group.id": group}) as consumer:
-            try:
-                places = consumer.committed([TopicPartition(self.topic, number) for number in range(3)], timeout=10)
-            except KafkaException as error:
-                if error.args[0].name() not in {"NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE"}:
-                    raise
-                return 0
+            places = committed(consumer, [TopicPartition(self.topic, number) for number in range(3)], timeout_s=10)
         return sum(max(0, place.offset) for place in places)
 
     def read(self, topic: str, partitions: int) -> list[Message]:
@@ -67,7 +63,7 @@ class Place:
         config = {**self.kafka.client_config(), "group.id": "none", "enable.auto.commit": False}
         with Consumer(config) as consumer:
             ends = {
-                number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
+                number: watermarks(consumer, TopicPartition(topic, number), timeout_s=10)[1]
                 for number in range(partitions)
             }
             consumer.assign([TopicPartition(topic, number, 0) for number, end in ends.items() if end])

@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from causeline.schemas import catalogue, topics, wire
 from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.schemas.kafka_offsets import committed, watermarks
 from causeline.schemas.topics import MAX_MESSAGE_BYTES, TOPICS, Topic
 from causeline.sinks.clickhouse import open_client
 from causeline.sinks.migrate import migrate
@@ -119,7 +120,7 @@ class Rig:
         """The group's offset of a partition; negative when there is none."""
         consumer = Consumer({**self.kafka.client_config(), "group.id": self.group})
         try:
-            [place] = consumer.committed([TopicPartition(topic.full_name(self.prefix), partition)], timeout=10)
+            [place] = committed(consumer, [TopicPartition(topic.full_name(self.prefix), partition)], timeout_s=10)
         finally:
             consumer.close()
         return int(place.offset)
@@ -128,9 +129,7 @@ class Rig:
         """The offset after the last message of a partition."""
         consumer = Consumer({**self.kafka.client_config(), "group.id": self.group})
         try:
-            _, high = consumer.get_watermark_offsets(
-                TopicPartition(topic.full_name(self.prefix), partition), timeout=10
-            )
+            _, high = watermarks(consumer, TopicPartition(topic.full_name(self.prefix), partition), timeout_s=10)
         finally:
             consumer.close()
         return int(high)

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from causeline.schemas import wire
 from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.events import Record
+from causeline.schemas.kafka_offsets import committed, watermarks
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import TOPICS
 from causeline.stack.waiting import wait_until
@@ -124,13 +125,13 @@ class Cluster:
 
     def ends(self, topic: str = "events") -> list[int]:
         return [
-            self._consumer.get_watermark_offsets(TopicPartition(self.name(topic), number), timeout=10)[1]
+            watermarks(self._consumer, TopicPartition(self.name(topic), number), timeout_s=10)[1]
             for number in range(PARTITIONS)
         ]
 
     def committed(self) -> list[int]:
         asked = [TopicPartition(self.name("events"), number) for number in range(PARTITIONS)]
-        return [max(0, each.offset) for each in self._consumer.committed(asked, timeout=10)]
+        return [max(0, each.offset) for each in committed(self._consumer, asked, timeout_s=10)]
 
     def wait_until_drained(self, timeout_s: float = 40) -> None:
         wait_until(

@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaException, Message
 
 from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import Unreachable, UnreadableMessage
+from causeline.schemas.kafka_offsets import committed, watermarks
 from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
 from causeline.schemas.topics import MAX_MESSAGE_BYTES, RUNS
@@ -82,9 +83,9 @@ class Exporter:
         if not places:
             return False
         for place in places:
-            _, end = self._consumer.get_watermark_offsets(place, timeout=10)
-            committed = self._consumer.committed([place], timeout=10)[0].offset
-            if max(place.offset, committed, 0) < end:
+            _, end = watermarks(self._consumer, place, timeout_s=10)
+            [known] = committed(self._consumer, [place], timeout_s=10)
+            if max(place.offset, known.offset, 0) < end:
                 return False
         return True
 
