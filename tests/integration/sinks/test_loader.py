@@ -169,6 +169,22 @@ def test_killed_between_insert_and_commit_nothing_is_lost_or_doubled(rig: Rig) -
     assert stored > 500, "the batches were cut alike, so this did not try the views"
 
 
+def test_an_insert_that_dies_between_a_table_and_what_is_derived_from_it_is_done_again_for_both(rig: Rig) -> None:
+    """The derived table refuses all rows for a while: the runs must not be taken as stored, nor be stored twice."""
+    rig.query("ALTER TABLE run_document_rows ADD CONSTRAINT nothing_comes_in CHECK revision < 0")
+    rig.publish(topics.RUNS, [runs(*(run(number, 1) for number in range(1, 41)))])
+    loader = rig.start_loader()
+    loader.wait_for_line("run_rows takes no rows")
+    assert rig.committed(topics.RUNS) < 0
+    assert rig.count("run_document_rows") == 0
+    assert rig.count("run_rows") == 40, "the insert died before the first table, so this did not try the second"
+    rig.query("ALTER TABLE run_document_rows DROP CONSTRAINT nothing_comes_in")
+    rig.visible("run_documents", 40)
+    rig.caught_up(topics.RUNS)
+    assert (rig.count("run_rows"), rig.count("run_document_rows")) == (40, 40)
+    assert rig.count("dead_letters") == 0
+
+
 def test_replayed_from_the_start_nothing_is_doubled(rig: Rig) -> None:
     values = [batch([event(10 * n + i + 1) for i in range(10)]) for n in range(30)]
     rig.publish(topics.EVENTS, values)
