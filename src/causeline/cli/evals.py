@@ -265,7 +265,7 @@ def gate(
     from causeline.console.eval import report  # noqa: PLC0415 - the console extra
     from causeline.console.eval.attempt import Target  # noqa: PLC0415
     from causeline.console.eval.folder import case_files  # noqa: PLC0415
-    from causeline.console.eval.gate import Gate, against, exit_code, read_baseline  # noqa: PLC0415
+    from causeline.console.eval.gate import Gate, against, exit_code, judged_otherwise, read_baseline  # noqa: PLC0415
 
     answering = Target(target, command)
     files = case_files(folder)
@@ -273,6 +273,11 @@ def gate(
         raise UsageError(f"There is no case in {folder}.", hint="causeline eval export makes some.")
     before = read_baseline(baseline) if baseline else {}
     judging = named_policy(policy) or DEFAULT_POLICY
+    if others := judged_otherwise(files, judging):
+        output.note(
+            f"{others} of {len(files)} cases come from runs that another policy judged than "
+            f"{policy or 'the default'} ({judging.content_hash}); name theirs with --policy FILE, or export them anew."
+        )
     with output.progress(quiet=json_output) as tell:
         results = Gate(
             target=answering,

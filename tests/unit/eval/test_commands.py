@@ -36,6 +36,17 @@ def target(name: str) -> tuple[str, str]:
     return "--target", f"tests.unit.eval.targets:{name}"
 
 
+def test_cases_of_another_policy_are_told_beside_the_answer(folder: Path) -> None:
+    ours = eval_command("gate", folder, *target("good"))
+    assert "another policy" not in ours.stderr
+    (folder / "routed.yaml").write_text(
+        as_yaml(case(id="routed", expect={"route": "motor"}, policy_hash="0123456789abcdef")), "utf-8"
+    )
+    told = eval_command("gate", folder, *target("good"))
+    assert "1 of 2 cases come from runs that another policy judged" in told.stderr
+    assert told.exit_code == ours.exit_code
+
+
 def test_a_regression_ends_with_1_and_is_written_for_people_ci_and_the_next_gate(folder: Path, tmp_path: Path) -> None:
     junit, markdown, before = tmp_path / "junit.xml", tmp_path / "gate.md", tmp_path / "before.json"
     red = eval_command(

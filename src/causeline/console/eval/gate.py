@@ -136,6 +136,12 @@ class Gate:
         )
 
 
+def judged_otherwise(files: Sequence[CaseFile], policy: Policy) -> int:
+    """How many cases come from runs that another policy judged: what they expect may not be what `policy` finds."""
+    hashes = [file.case.policy_hash for file in files if file.case is not None]
+    return sum(each is not None and each != policy.content_hash for each in hashes)
+
+
 def staleness(case: EvalCase, folder: Path, resolve: Callable[[str], bool] | None) -> str | None:
     """Why a case is no longer what it was, or None: such a case is never passed. Raises what `resolve` raises."""
     wanted = case.expect.output_schema
