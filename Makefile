@@ -3,15 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CORE := $(VENV)/.core
 RUNS ?= 3000
 KEEP ?= 1
 JOBS ?= 2
 ARGS ?=
 
-export PYTHONDONTWRITEBYTECODE := 1
+# Every process of a stack and of the tests would compile what it imports anew: twice the CPU of most of them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test faults bench interop lint format lock clean
+.PHONY: help setup demo up down status test faults browser bench interop lint style types cases rust wheels format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,43 +27,75 @@ $(STAMP): requirements/setup.txt requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-setup: $(STAMP) ## Install everything the project needs into .venv
+# Nothing needs the compiled core: where it cannot be built that is said, and Python does the same.
+$(CORE): $(STAMP) core/Cargo.toml core/pyproject.toml $(wildcard core/src/*.rs)
+	@if ! command -v cargo >/dev/null; then echo "Compiled core: not built, there is no cargo; Python does the same, slower."; \
+	elif CARGO_NET_RETRY=0 CARGO_HTTP_TIMEOUT=20 timeout 300 $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --reinstall ./core 2>$(VENV)/core.log; \
+	then echo "Compiled core: built."; \
+	else $(BIN)/uv pip uninstall --quiet --python $(BIN)/python causeline-core; \
+	echo "Compiled core: not built ($(VENV)/core.log says why); Python does the same, slower."; fi
+	@touch $@
 
-demo: $(STAMP) ## Start the stack, publish RUNS runs, explain a failed one (KEEP=0 stops it afterwards)
+setup: $(CORE) ## Install everything the project needs into .venv
+
+demo: $(CORE) ## Start the stack, publish RUNS runs, explain a failed one (KEEP=0 stops it afterwards)
 	@$(BIN)/causeline demo --runs $(RUNS) $(if $(filter 0,$(KEEP)),--down) $(ARGS)
 
-up: $(STAMP) ## Start the local stack
+up: $(CORE) ## Start the local stack
 	@$(BIN)/causeline up $(ARGS)
 
-down: $(STAMP) ## Stop the local stack
+down: $(CORE) ## Stop the local stack
 	@$(BIN)/causeline down $(ARGS)
 
-status: $(STAMP) ## Show what the local stack is doing
+status: $(CORE) ## Show what the local stack is doing
 	@$(BIN)/causeline status $(ARGS)
 
-test: $(STAMP) ## Run linters, types and every test but the fault runs
-	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --ignore=tests/faults $(ARGS)
+test: $(CORE) ## Run linters, types and every test but the fault runs and the browser's
+	@$(MAKE) --no-print-directory style
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 types cases
 
-faults: $(STAMP) ## Kill, freeze and starve the real stack, and count what is left
+faults: $(CORE) ## Kill, freeze and starve the real stack, count what is left, and try properties with all examples
 	$(BIN)/pytest tests/faults $(ARGS)
+	CAUSELINE_TEST_EXAMPLES=all $(BIN)/pytest -n $(JOBS) -m properties tests/unit
 
-bench: $(STAMP) ## Run the benchmarks and print one table
+browser: $(CORE) ## Look at every page in a real Chromium (CAUSELINE_SCREENSHOTS=FOLDER keeps pictures)
+	$(BIN)/pytest tests/browser $(ARGS)
+
+bench: $(CORE) ## Run the benchmarks and print one table
 	$(BIN)/python -m benchmarks $(ARGS)
 
-interop: $(STAMP) ## Run real clients (needs npm), a real Collector (needs Go) and a real Phoenix against Causeline
+interop: $(CORE) ## Run real clients (needs npm), a real Collector (needs Go), a real Phoenix, and the alerts (needs promtool)
 	timeout 500 $(BIN)/python -m interop.run_clients
 	timeout 700 $(BIN)/python -m interop.collector $(ARGS)
 	timeout 500 $(BIN)/python -m interop.phoenix
+	cd examples/producers/node && npm install --no-audit --no-fund --no-package-lock --silent && node conformance.mjs
+	promtool test rules deploy/prometheus/causeline.rules.test.yml
 
-lint: $(STAMP) ## Check format, style, types, layers and dependencies
+rust: ## Check and test the compiled core (needs cargo)
+	cargo fmt --check --manifest-path core/Cargo.toml
+	cargo clippy --quiet --manifest-path core/Cargo.toml --all-targets --features python -- -D warnings
+	cargo test --quiet --manifest-path core/Cargo.toml
+
+wheels: $(CORE) ## Build the wheels and source distributions of causeline and of the compiled core into dist (needs cargo)
+	$(BIN)/uv build --quiet --python $(BIN)/python --no-build-isolation --out-dir dist
+	$(BIN)/maturin build --release --sdist --manifest-path core/Cargo.toml --out dist
+
+lint: style types ## Check format, style, types, layers and dependencies
+
+style: $(CORE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+
+# Beside the tests, whose processes wait for each other often enough.
+types: $(CORE)
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
+	$(BIN)/mypy
 
-format: $(STAMP) ## Format the code
+cases: $(CORE)
+	$(BIN)/pytest -n $(JOBS) --ignore=tests/faults --ignore=tests/browser $(ARGS)
+
+format: $(CORE) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -72,3 +106,4 @@ lock: $(STAMP) ## Pin the requirements anew from pyproject.toml
 
 clean: ## Remove the environment and the caches (the stack's state stays)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests benchmarks interop -name __pycache__ -prune -exec rm -rf {} +

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-_NOT_BENCHMARKS = {"__init__", "__main__", "harness"}
+_NOT_BENCHMARKS = {"__init__", "__main__", "harness", "reference_joiner"}
 
 
 def main() -> int:

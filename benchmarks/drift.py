@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from benchmarks.drifting.plot import power_plot
 from benchmarks.harness import Report, main
-from causeline.console.drift.counts import ANCHORS, NONE, Counts
-from causeline.console.drift.judging import Baseline, Judgement, Outcome, Question, judge
+from causeline.drift.counts import ANCHORS, NONE, Counts
+from causeline.drift.judging import Baseline, Judgement, Outcome, Question, judge
 
 RUNS = 2_000
 BASELINE_WINDOWS = 24

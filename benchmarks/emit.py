@@ -8,6 +8,7 @@ delivered too. Latency is the caller's, from the begin of a step to its end. The
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -21,8 +22,11 @@ from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.emit_contenders import MAKE, STEPS, YARDSTICKS, Latencies
 from benchmarks.harness import Report, main, spread
+from causeline.schemas.wire.native import CORE, CORE_STATE
 
-CONTENDERS = tuple(MAKE)
+WITHOUT_CORE = "ours_in_python"
+"""Ours once more, with the compiled core left aside; only where it is installed."""
+CONTENDERS = (*MAKE, *([] if CORE is None else [WITHOUT_CORE]))
 _WARM_RUNS = 100
 _YARDSTICK_EVENTS = 20_000
 
@@ -31,7 +35,7 @@ Figures = dict[str, float]
 
 def contend(name: str, target: str, runs: int) -> Figures:
     """Emit `runs` runs in this process; CPU and wall µs a step until all is delivered, the caller's latencies in µs."""
-    contender = MAKE[name](target)
+    contender = MAKE["ours" if name == WITHOUT_CORE else name](target)
     for _ in range(_WARM_RUNS):
         contender.emit_run([])
     contender.flush()
@@ -95,7 +99,8 @@ def _sink() -> None:
 
 def _in_a_process(*options: str) -> Figures | None:
     command = [sys.executable, "-m", "benchmarks.emit", *options]
-    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300).stdout
+    variables = os.environ | ({"CAUSELINE_CORE": "python"} if WITHOUT_CORE in options else {})
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300, env=variables).stdout
     figures: Figures | None = json.loads(said.strip().splitlines()[-1])
     return figures
 
@@ -143,8 +148,8 @@ def _report(results: dict[str, list[Figures]]) -> Report:
     def of(name: str, figure: str) -> list[float]:
         return [one[figure] for one in results[name]]
 
-    def against(name: str, figure: str) -> list[float]:
-        return [theirs / ours for theirs, ours in zip(of(name, figure), of("ours", figure), strict=True)]
+    def against(name: str, figure: str, ours: str = "ours") -> list[float]:
+        return [theirs / each for theirs, each in zip(of(name, figure), of(ours, figure), strict=True)]
 
     report = Report("emit")
     report.rows["us_per_step"] = spread(of("ours", "us_per_step"))
@@ -154,6 +159,9 @@ def _report(results: dict[str, list[Figures]]) -> Report:
     report.rows["caller_p99_us"] = spread(of("ours", "p99_us"))
     report.rows["caller_p99_vs_otel"] = spread([1 / ratio for ratio in against("otel_sdk", "p99_us")])
     report.rows["wall_us_per_step"] = spread(of("ours", "wall_us_per_step"))
+    if CORE is not None:
+        for name in ("otel_sdk", "avro_serializer"):
+            report.rows[f"{WITHOUT_CORE}_vs_{name}"] = spread(against(name, "us_per_step", WITHOUT_CORE))
     for name in CONTENDERS[1:]:
         for figure in ("us_per_step", "wall_us_per_step", "p99_us"):
             report.rows[f"{name}_{figure}"] = spread(of(name, figure))
@@ -163,6 +171,7 @@ def _report(results: dict[str, list[Figures]]) -> Report:
     report.notes = [
         "us: CPU of the whole process; wall apart. A step is one event with 25 fields; a run has 12 events.",
         "delivery_alone: our emitter with events encoded beforehand; encode_…: nothing but encoding;",
+        f"ours: events written by {'Python' if CORE is None else 'the compiled core'} ({CORE_STATE.says});",
         "face_alone: a disabled tracer, the Python that an application calls.",
     ]
     return report
@@ -170,7 +179,7 @@ def _report(results: dict[str, list[Figures]]) -> Report:
 
 def options(parser: argparse.ArgumentParser) -> None:
     """One contender's own process is this benchmark too."""
-    parser.add_argument("--contender", choices=(*CONTENDERS, *YARDSTICKS), help=argparse.SUPPRESS)
+    parser.add_argument("--contender", choices=(*MAKE, WITHOUT_CORE, *YARDSTICKS), help=argparse.SUPPRESS)
     parser.add_argument("--target", help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=1000, help=argparse.SUPPRESS)
 

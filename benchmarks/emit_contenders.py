@@ -70,10 +70,10 @@ def pool() -> list[tuple[str, Fields]]:
 
 def ours(target: str) -> Contender:
     """Causeline's tracer."""
-    from causeline.producers.emitter import Emitter  # noqa: PLC0415 - each contender loads its own only
-    from causeline.producers.settings import EmitterSettings  # noqa: PLC0415
+    from causeline.producers.emitter.emitter import Emitter  # noqa: PLC0415 - each contender loads its own only
+    from causeline.producers.emitter.settings import EmitterSettings  # noqa: PLC0415
     from causeline.producers.tracer import Tracer  # noqa: PLC0415
-    from causeline.schemas.connections import KafkaConnection  # noqa: PLC0415
+    from causeline.runtime.connections import KafkaConnection  # noqa: PLC0415
 
     settings = EmitterSettings(buffer_events=10_000_000, buffer_bytes=2**31)
     tracer = Tracer("bench", emitter=Emitter(settings, kafka=KafkaConnection(bootstrap_servers=target)))
@@ -203,10 +203,10 @@ def avro_serializer(target: str) -> Contender:
 
 def delivery_alone(target: str) -> Contender:
     """Our emitter with events that are encoded already: what is to pay when the tracer and its encoding are free."""
-    from causeline.producers.emitter import Emitter  # noqa: PLC0415
-    from causeline.producers.settings import EmitterSettings  # noqa: PLC0415
+    from causeline.producers.emitter.emitter import Emitter  # noqa: PLC0415
+    from causeline.producers.emitter.settings import EmitterSettings  # noqa: PLC0415
+    from causeline.runtime.connections import KafkaConnection  # noqa: PLC0415
     from causeline.schemas import ids  # noqa: PLC0415
-    from causeline.schemas.connections import KafkaConnection  # noqa: PLC0415
 
     settings = EmitterSettings(buffer_events=10_000_000, buffer_bytes=2**31)
     emitter = Emitter(settings, kafka=KafkaConnection(bootstrap_servers=target))
@@ -246,8 +246,8 @@ def _whole_records() -> list[Fields]:
 
 
 def _encode_ours() -> Iterator[tuple[str, bytes]]:
-    from causeline.schemas.encode import RunWriter  # noqa: PLC0415
     from causeline.schemas.vocabulary import Status, StepKind  # noqa: PLC0415
+    from causeline.schemas.wire.writer import RunWriter  # noqa: PLC0415
 
     start = 1_790_000_000_000_000
     writer = RunWriter(run_id="a" * 32, project="bench", workflow="invoice", emitter_id="e", run_started_at=start)

@@ -24,6 +24,7 @@ from hdrh.histogram import HdrHistogram
 
 from benchmarks.harness import Report, main
 from causeline.console.store import open_store
+from causeline.demo.publish import demo_policy_text
 from causeline.schemas.ids import new_run_id
 from causeline.schemas.registry import Schemas
 from causeline.schemas.wire import decode_datum
@@ -41,8 +42,8 @@ _ASK_EVERY_S = 0.05
 
 def publish(rate: int, seconds: float) -> None:
     """The publisher's process: prints when it begins, then how late it was; events of a run are said at once."""
-    from causeline.producers.emitter import Emitter  # noqa: PLC0415 - the other processes do without
-    from causeline.producers.settings import EmitterSettings  # noqa: PLC0415
+    from causeline.producers.emitter.emitter import Emitter  # noqa: PLC0415 - the other processes do without
+    from causeline.producers.emitter.settings import EmitterSettings  # noqa: PLC0415
     from causeline.producers.tracer import Tracer  # noqa: PLC0415
 
     tracer = Tracer("latency", emitter=Emitter(EmitterSettings(buffer_events=2_000_000, buffer_bytes=2**30)))
@@ -197,7 +198,7 @@ def measure(options: argparse.Namespace) -> Report:
     if options.rate:
         rates = options.rate
     seconds = options.seconds or (6.0 if options.quick else 30.0)
-    stack = up(StackSettings(ephemeral=True))
+    stack = up(StackSettings(ephemeral=True), policy=demo_policy_text())
     report = Report("latency")
     try:
         for rate in rates:

@@ -24,8 +24,8 @@ from benchmarks.flow.textbook import textbook
 from benchmarks.harness import Report, main, spread
 from benchmarks.joining.broker import Bench
 from benchmarks.joining.runs import EVENTS_A_RUN, events_of
-from causeline.schemas.connections import ClickHouseConnection
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.sinks.migrate import migrate
 from causeline.stack.kafka import running_broker
 from tests.integration.clickhouse_fixture import ClickHouseProcess

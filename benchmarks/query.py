@@ -23,10 +23,11 @@ from benchmarks.store.demo import clickhouse_of, demo_stack
 from benchmarks.store.multiply import Span, multiply, number, settle
 from causeline.console.lookups import run_by_id
 from causeline.console.questions import question
-from causeline.console.reviews.queue import Wanted, items
 from causeline.console.store import ClickHouseStore
-from causeline.schemas.connections import ClickHouseConnection
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.reviews.queue import Wanted, items
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
+from causeline.schemas.tables import RUNS
 from causeline.sinks.migrate import migrate
 
 SIX = ("route", "source", "support", "shape", "review", "drift")
@@ -90,9 +91,9 @@ def measure(options: argparse.Namespace) -> Report:
         report.rows["shares_apart"] = max(abs(ours - theirs) for ours, theirs in zip(*shares, strict=True))
         size = client.query(
             "SELECT sum(rows), sum(bytes_on_disk) / 1e9, count() FROM system.parts"
-            " WHERE active AND database = currentDatabase() AND table = 'run_rows'"
+            " WHERE active AND database = currentDatabase() AND table = 'narrow_run_rows'"
         ).result_rows[0]
-        report.notes.append(f"run_rows: {size[0]} rows, {size[1]:.2f} GB on disk, {size[2]} parts; {whole} runs.")
+        report.notes.append(f"{RUNS.kept}: {size[0]} rows, {size[1]:.2f} GB on disk, {size[2]} parts; {whole} runs.")
         report.notes.append(f"load average at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs.")
     return report
 
@@ -117,9 +118,8 @@ def _asked(
     if found != wanted:
         raise SystemExit(f"The view shows {found} runs, not {wanted}: amended runs count twice or are gone.")
     console = ClickHouseStore(client, connection)
-    ids = [
-        row[0] for row in client.query("SELECT run_id FROM run_rows ORDER BY cityHash64(run_id) LIMIT 200").result_rows
-    ]
+    picked = client.query(f"SELECT run_id FROM {RUNS.kept} ORDER BY cityHash64(run_id) LIMIT 200")
+    ids = [row[0] for row in picked.result_rows]
     asks = _asks(console)
     times: dict[str, list[float]] = {name: [] for name in ("lookup", *asks)}
     for round_number in range(rounds + 1):

@@ -35,21 +35,20 @@ from pydantic import SecretStr
 
 from benchmarks.harness import Report, main, spread
 from benchmarks.store.demo import demo_stack, kafka_of
+from causeline.kafka.offsets import watermarks
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
 from causeline.schemas import topics, wire
-from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
-from causeline.schemas.kafka_offsets import watermarks
 from causeline.schemas.registry import Schemas
-from causeline.sinks.clickhouse import clickhouse_client
-from causeline.sinks.loader.buffer import PartitionBuffer
+from causeline.schemas.tables import EVENTS, record_schema_text
 from causeline.sinks.loader.dead_letters import FloodGate
 from causeline.sinks.loader.delivery import Batch, Delivery
-from causeline.sinks.loader.retrying import Backoff
+from causeline.sinks.loader.inserting import INSERT_SETTINGS, Backoff, ClickHouseSender
+from causeline.sinks.loader.partitions import PartitionBuffer
 from causeline.sinks.loader.routes import Route, routes
-from causeline.sinks.loader.sending import INSERT_SETTINGS, ClickHouseSender
 from causeline.sinks.loader.settings import LoaderSettings
 from causeline.sinks.loader.units import BadMessage, Origin, read_unit
 from causeline.sinks.migrate import migrate
-from causeline.sinks.tables import EVENTS, record_schema_text
 from causeline.stack.waiting import wait_until
 from tests.integration.clickhouse_fixture import ClickHouseProcess
 
@@ -88,7 +87,7 @@ def measure(options: argparse.Namespace) -> Report:
         published = _messages(kafka_of(folder), topics.EVENTS.full_name("causeline"))
         messages = _refilled(published)
         with clickhouse_client(connection, timeout_s=600) as client:
-            client.command(f"SYSTEM STOP MERGES {EVENTS.rows}")
+            client.command(f"SYSTEM STOP MERGES {EVENTS.kept}")
             ways = _Ways(client, server.pid, messages)
             small = _Ways(client, server.pid, published)
             with _bare(Path(made), ways.batches()) as bare:
@@ -139,7 +138,7 @@ class _Ways:
         self._messages = messages
         self._schemas = Schemas()
         self._route: Route = routes("causeline")[topics.EVENTS.full_name("causeline")]
-        self._settings = LoaderSettings()
+        self._settings = LoaderSettings.from_environment()
         self.stored = 0
         self._names = [column.name for column in EVENTS.columns()]
         self._records = _records(self.batches(), _ROWS_AN_INSERT)
@@ -189,7 +188,7 @@ class _Ways:
             yield buffer.take()
 
     def _timed(self, load: Callable[[], int]) -> Spent:
-        self._client.command(f"TRUNCATE TABLE {EVENTS.rows}")
+        self._client.command(f"TRUNCATE TABLE {EVENTS.kept}")
         server, own, wall = self._server.cpu_times(), time.process_time(), time.perf_counter()
         rows = load()
         now = self._server.cpu_times()
@@ -303,7 +302,7 @@ def _loader_rss(kafka: KafkaConnection, clickhouse: ClickHouseConnection, events
         "CAUSELINE_LOADER_GROUP_ID": uuid.uuid4().hex,
     }
     with clickhouse_client(clickhouse) as client:
-        client.command(f"TRUNCATE TABLE {EVENTS.rows}")
+        client.command(f"TRUNCATE TABLE {EVENTS.kept}")
         with subprocess.Popen([sys.executable, "-m", "causeline.cli", "load"], env=environment) as loader:
             try:
                 wait_until(

@@ -15,52 +15,28 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.harness import Report, main
-from causeline.console.diagnosis import Diagnosis, Finding, Health, diagnose
+from benchmarks.zoo import figures, through_stack
+from benchmarks.zoo.kept import Kept
+from benchmarks.zoo.lengths import cpu_ms
+from benchmarks.zoo.plan import Sizes
+from benchmarks.zoo.unread import unread
+from causeline.demo.plan import plan
+from causeline.demo.publish import demo_policy, publish_planned
+from causeline.diagnosis import Certainty, Diagnosis, Finding, diagnose
 from causeline.producers.artifacts import ArtifactStore
-from causeline.producers.demo.plan import plan
-from causeline.producers.demo.publish import demo_policy, publish_planned
-from causeline.producers.emitter import Emitter
-from causeline.producers.settings import EmitterSettings
+from causeline.producers.emitter.emitter import Emitter
+from causeline.producers.emitter.settings import EmitterSettings
 from causeline.producers.tracer import Tracer
-from causeline.producers.transport import Delivered
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
-from causeline.streams.assemble import assemble
-from causeline.streams.decode import Message, decode
+from causeline.streams.runs.assemble import assemble
+from causeline.streams.runs.decode import Message, decode
 
 SEEDS = (911, 1213, 1717)
 """Seeds that no rule was written against."""
+_OF_REVIEW = frozenset({"correction_lost", "review_missing"})
 _SAME_LAYER = {"classify": "route"}
-
-
-class _Kept:
-    """A transport that keeps what it is given, in one partition."""
-
-    def __init__(self) -> None:
-        self.values: list[bytes] = []
-        self._waiting: list[Delivered] = []
-
-    def partitions(self, timeout_s: float) -> int | None:
-        return 1
-
-    def send(self, partition: int, value: bytes, delivered: Delivered) -> None:
-        self.values.append(value)
-        self._waiting.append(delivered)
-
-    def poll(self, timeout_s: float) -> None:
-        waiting, self._waiting = self._waiting, []
-        for delivered in waiting:
-            delivered(None)
-
-    def close(self) -> None:
-        self._waiting.clear()
-
-    def abandon(self) -> None:
-        self._waiting.clear()
-
-    def take_fault(self) -> str | None:
-        return None
 
 
 Truth = Mapping[str, Mapping[str, object]]
@@ -69,7 +45,7 @@ Truth = Mapping[str, Mapping[str, object]]
 
 def published_events(seed: int, count: int, *, faulty_share: float, pairs: bool) -> tuple[pl.DataFrame, Truth]:
     """The events of a seed's demo runs as they come off the wire, and what the truth file says."""
-    kept = _Kept()
+    kept = Kept()
     with tempfile.TemporaryDirectory(prefix="causeline-why-") as folder:
         emitter = Emitter(EmitterSettings(buffer_events=10_000_000, buffer_bytes=2**31), transport=lambda: kept)
         with Tracer("why", emitter=emitter) as tracer:
@@ -115,20 +91,49 @@ def layer_of(found: Diagnosis) -> str:
 
 def layers_shown(found: Diagnosis) -> set[str]:
     """The boundaries of everything that a diagnosis finds wrong, causes and what it says to follow from them."""
-    return {_layer(finding) for answer in found.answers for finding in answer.findings}
+    return {
+        _layer(finding)
+        for cause in found.causes
+        for finding in (cause.finding, *(each.finding for each in cause.consequences))
+    }
+
+
+def owed(found: Diagnosis) -> set[str]:
+    """The layer of a fault that is told as left to do: what reviewers owe a run is told apart from causes."""
+    return {"review"} if {duty.rule for duty in found.left_to_do} & _OF_REVIEW else set()
 
 
 def _layer(finding: Finding) -> str:
-    return _SAME_LAYER.get(finding.boundary.value, finding.boundary.value)
+    return _SAME_LAYER.get(finding.boundary, str(finding.boundary))
 
 
 def blames(found: Diagnosis) -> bool:
-    """Whether any of the six answers is `failed`."""
-    return any(answer.health is Health.FAILED for answer in found.answers)
+    """Whether a cause is told as certain."""
+    return found.first_cause is not None and found.first_cause.certainty is Certainty.CERTAIN
+
+
+def _aside(options: argparse.Namespace) -> Report | None:
+    """What is asked for in place of the demo: what a diagnosis costs, what no rule reads, the zoo; else None."""
+    if options.lengths:
+        report = Report("why --lengths")
+        report.rows.update(cpu_ms())
+        return report
+    if options.unread:
+        report = Report("why --unread")
+        report.extra["unread"] = unread(options.zoo or "open", options.seed or 5, Sizes(clean=6, faulty=1))
+        report.notes.append(json.dumps(report.extra["unread"], indent=1))
+        return report
+    if options.through_stack:
+        return through_stack.measure(options)
+    if options.zoo:
+        return figures.measure(options)
+    return None
 
 
 def measure(options: argparse.Namespace) -> Report:
-    """Judge the runs of each seed and compare with what was planted."""
+    """Judge the runs of each seed and compare with what was planted; with --zoo those of the zoo."""
+    if (aside := _aside(options)) is not None:
+        return aside
     count = 600 if options.quick else 2000
     seeds = [options.seed] if options.seed is not None else SEEDS
     policy = demo_policy()
@@ -145,19 +150,19 @@ def measure(options: argparse.Namespace) -> Report:
                 clean += 1
                 blamed += blames(found)
                 if options.show and blames(found):
-                    print("CLEAN", run.run_id, run.workflow, [f.rule for a in found.answers for f in a.findings])
+                    print("CLEAN", run.run_id, run.workflow, [cause.finding.rule for cause in found.causes])
                 continue
             layers = {fault["layer"] for fault in faults}
             name = "+".join(sorted(fault["fault"] for fault in faults))
             said = layer_of(found)
-            hit = said in layers
+            hit = said in layers or bool(layers & owed(found))
             both += layers <= layers_shown(found)
             right[run.workflow] += hit
             total[run.workflow] += 1
             by_fault[name]["right" if hit else "wrong"] += 1
             confusion["+".join(sorted(layers))][said] += 1
             if options.show and not hit:
-                rules = [(c.finding.rule, c.finding.health.value) for c in found.causes]
+                rules = [(c.finding.rule, c.certainty.value) for c in found.causes]
                 print("MISS", name, "said", said, run.workflow, run.final_state, rules)
     report = Report("why")
     report.rows["first_cause_accuracy"] = round(sum(right.values()) / max(sum(total.values()), 1), 4)
@@ -184,6 +189,17 @@ def options(parser: argparse.ArgumentParser) -> None:
     """The options of this benchmark."""
     parser.add_argument("--seed", type=int, default=None, help="one seed in place of the three")
     parser.add_argument("--pairs", action="store_true", help="two faults in each faulty run")
+    parser.add_argument("--zoo", choices=["open", "sealed"], help="the workflows of the zoo in place of the demo's")
+    parser.add_argument("--form", choices=["partial", "full", "otel"], help="with --zoo: this form only")
+    parser.add_argument("--workflow", help="with --zoo: this workflow only")
+    parser.add_argument("--jobs", type=int, default=2, help="with --zoo: processes at once")
+    parser.add_argument(
+        "--through-stack",
+        action="store_true",
+        help="with --zoo: runs through the stack, read by `causeline causes`",
+    )
+    parser.add_argument("--lengths", action="store_true", help="CPU of one diagnosis by the length of a run")
+    parser.add_argument("--unread", action="store_true", help="what the zoo's runs have on record and no rule reads")
     parser.add_argument("--show", action="store_true", help="print every miss")
 
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from causeline.sinks.otlp.sending import Post, http_post
+from causeline.otlp.exporter.sending import Post, http_post
 from causeline.stack.waiting import wait_until
 from tests.integration.otlp.backend import running_backend
 from tests.unit.otlp.requests import Recorded, answer_a_question

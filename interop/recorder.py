@@ -115,8 +115,9 @@ class _Http(BaseHTTPRequestHandler):
         is_json = media_type.startswith("application/json")
         if path in SIGNALS:
             self.recorder.take(Request(SIGNALS[path], is_json, "http", body))
-        elif (said := answer(path)) is not None:
-            self._answer(said, "application/json")
+        elif (said := answer(path, body)) is not None:
+            status, told, kind = said
+            self._answer(told, kind, status)
             return
         else:
             self.recorder.unknown.append(f"POST {path}")
@@ -137,8 +138,8 @@ class _Http(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def _answer(self, body: bytes, media_type: str) -> None:
-        self.send_response(200)
+    def _answer(self, body: bytes, media_type: str, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("content-type", media_type)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

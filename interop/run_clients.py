@@ -15,14 +15,18 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from causeline.console.diagnosis.diagnose import diagnose
+from causeline.console.views.why_view import first_line
+from causeline.diagnosis.diagnose import diagnose
 from causeline.schemas.run import Run
+from interop.fake_openai import FAILING
 from interop.recorder import Recorder, Request, running_recorder, write_recording
-from tests.unit.otlp.door import Door
+from tests.unit.otlp.endpoint import Door
 
 HERE = Path(__file__).parent
 CLIENTS = HERE / "clients"
 RECORDINGS = HERE / "recordings"
+FAILURES = HERE / "failures"
+"""What the same clients sent when the model answered with an error only."""
 INSTALL_TIMEOUT_S = 600
 RUN_TIMEOUT_S = 120
 
@@ -51,15 +55,15 @@ def install(name: str, cache: Path) -> list[str]:
     return [str(python), "main.py"]
 
 
-def record(name: str, command: list[str], home: Path) -> Recorder:
-    """Run a client against a recorder; gives all that came."""
+def record(name: str, command: list[str], home: Path, *, failing: bool = False) -> Recorder:
+    """Run a client against a recorder; gives all that came. With `failing` the model answers with an error only."""
     with running_recorder() as recorder:
         grpc_only = name.endswith("_grpc")
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
             "OPENAI_API_KEY": "none",
-            "OPENAI_BASE_URL": f"{recorder.url}/v1",
+            "OPENAI_BASE_URL": f"{recorder.url}{FAILING if failing else '/'}v1",
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{recorder.grpc}" if grpc_only else recorder.url,
             "OTEL_SERVICE_NAME": "app",
             "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true",
@@ -72,6 +76,7 @@ def record(name: str, command: list[str], home: Path) -> Recorder:
             "TRACELOOP_TELEMETRY": "false",
             "TRACELOOP_METRICS_ENABLED": "false",
             "NO_PROXY": "127.0.0.1",
+            "OPENAI_MAX_RETRIES": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         if not grpc_only:  # MLflow asks for this one by name
@@ -80,7 +85,7 @@ def record(name: str, command: list[str], home: Path) -> Recorder:
         ended = subprocess.run(
             command, cwd=home, env=environment, timeout=RUN_TIMEOUT_S, capture_output=True, text=True, check=False
         )
-        if ended.returncode:
+        if ended.returncode and not failing:
             raise RuntimeError(f"{name} ended with {ended.returncode}: {ended.stderr[-2000:]}")
         return recorder
 
@@ -109,8 +114,8 @@ def told(run: Run) -> Iterator[str]:
         }  # fmt: skip
         said = {key: value for key, value in facts.items() if value is not None}
         yield f"    {step.full_name}: {said} {dict(step.labels)}"
-    for answer in diagnose(run).answers:
-        yield f"    why {answer.question}: {answer.health} {'; '.join(answer.unknown)}"
+    found = diagnose(run)
+    yield f"    why: {first_line(found)} {'; '.join(found.unknown)}"
 
 
 def versions(name: str, home: Path) -> dict[str, str]:

@@ -14,30 +14,30 @@ import numpy as np
 import polars as pl
 
 from benchmarks.drifting.engine import engine
-from benchmarks.why import _Kept
-from causeline.console.drift.alerts import alerts
-from causeline.console.drift.counts import Counts
-from causeline.console.drift.judging import Baseline, Outcome, Question, judge
-from causeline.console.drift.reading import WindowCounts
-from causeline.console.drift.store import DriftStore, open_drift_store
-from causeline.console.drift.watch import Plan, watch_once
-from causeline.console.drift.windows import Length, Window
+from benchmarks.zoo.kept import Kept
+from causeline.demo.plan import plan
+from causeline.demo.publish import demo_policy, publish_planned
+from causeline.drift.alerts import alerts
+from causeline.drift.counts import Counts
+from causeline.drift.judging import Baseline, Outcome, Question, judge
+from causeline.drift.reading import WindowCounts
+from causeline.drift.store import DriftStore, open_drift_store
+from causeline.drift.watch import Plan, watch_once
+from causeline.drift.windows import Length, Window
 from causeline.producers.artifacts import ArtifactStore
-from causeline.producers.demo.plan import plan
-from causeline.producers.demo.publish import demo_policy, publish_planned
-from causeline.producers.emitter import Emitter
-from causeline.producers.settings import EmitterSettings
+from causeline.producers.emitter.emitter import Emitter
+from causeline.producers.emitter.settings import EmitterSettings
 from causeline.producers.tracer import Tracer
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
+from causeline.schemas import tables
 from causeline.schemas.registry import Schemas
-from causeline.sinks import tables
-from causeline.sinks.clickhouse import clickhouse_client
 from causeline.sinks.loader.encoding import Encoder
-from causeline.sinks.loader.sending import ClickHouseSender
+from causeline.sinks.loader.inserting import ClickHouseSender
 from causeline.sinks.loader.units import Origin, Unit, read_unit
-from causeline.streams.assemble import assemble
-from causeline.streams.decode import Message, decode
-from causeline.streams.outgoing import run_batches
+from causeline.streams.runs.assemble import assemble
+from causeline.streams.runs.decode import Message, decode
+from causeline.streams.worker.publications import run_batches
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 SEED = 606
@@ -48,7 +48,7 @@ _HOUR_US = 3_600_000_000
 
 def demo_runs(count: int, *, windows: int, drifted_from: int) -> pl.DataFrame:
     """`count` runs of the demo without planted faults, evenly over so many hours; drifted from one of these on."""
-    kept = _Kept()
+    kept = Kept()
     with tempfile.TemporaryDirectory(prefix="causeline-drift-") as folder:
         emitter = Emitter(EmitterSettings(buffer_events=10_000_000, buffer_bytes=2**31), transport=lambda: kept)
         with Tracer("drift", emitter=emitter) as tracer:

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from causeline.console.drift.lifecycle import Span
-from causeline.console.drift.rollups import roll_up, stale_windows
-from causeline.console.drift.store import DriftStore, open_drift_store
-from causeline.console.drift.watch import Plan, judge_all, sum_all
-from causeline.console.drift.windows import Length
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.drift.lifecycle import Span
+from causeline.drift.rollups import roll_up, stale_windows
+from causeline.drift.store import DriftStore, open_drift_store
+from causeline.drift.watch import Plan, judge_all, sum_all
+from causeline.drift.windows import Length
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.policy import DEFAULT_POLICY
-from causeline.sinks.clickhouse import clickhouse_client
 from causeline.sinks.migrate import migrate
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.local import down, up

@@ -4,10 +4,10 @@ import sys
 
 from benchmarks.emit_contenders import pool
 from benchmarks.joining.runs import STEPS
-from causeline.producers.emitter import Emitter
-from causeline.producers.settings import EmitterSettings
+from causeline.producers.emitter.emitter import Emitter
+from causeline.producers.emitter.settings import EmitterSettings
 from causeline.producers.tracer import Tracer
-from causeline.schemas.connections import KafkaConnection
+from causeline.runtime.connections import KafkaConnection
 
 _AT_ONCE = 1000
 """Runs emitted before the buffer is let empty: what is measured is what it costs, not what a full buffer does."""

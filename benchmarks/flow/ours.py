@@ -16,11 +16,11 @@ from pydantic import SecretStr
 
 from benchmarks.joining.broker import Bench
 from benchmarks.joining.runs import EVENTS_A_RUN
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
+from causeline.schemas.tables import EVENTS, RUNS
 from causeline.schemas.topics import TOPICS
-from causeline.sinks.clickhouse import clickhouse_client
 from causeline.sinks.migrate import migrate
-from causeline.sinks.tables import EVENTS, RUNS
 from causeline.stack.waiting import wait_until
 from tests.integration.clickhouse_fixture import ClickHouseProcess
 
@@ -79,7 +79,7 @@ class Pipeline:
         return {part: process.memory_info().rss / 2**20 for part, process in self._processes.items()}
 
     def _all_in(self) -> bool:
-        return self._rows(RUNS.rows) >= self.runs and self._rows(EVENTS.rows) >= self.runs * EVENTS_A_RUN
+        return self._rows(RUNS.kept) >= self.runs and self._rows(EVENTS.kept) >= self.runs * EVENTS_A_RUN
 
     def _rows(self, table: str) -> int:
         return int(self._client.query(f"SELECT count() FROM {table}").result_rows[0][0])

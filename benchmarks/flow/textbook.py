@@ -26,7 +26,7 @@ from benchmarks.joining.runs import EVENTS_A_RUN, PARTITIONS, SCHEMA
 from causeline.schemas import wire
 from causeline.schemas.events import Record
 from causeline.schemas.partition import partition_of
-from causeline.sinks.tables import EVENTS
+from causeline.schemas.tables import EVENTS
 
 _ROWS_AN_INSERT = 10_000
 _WIRE_HEADER = 5

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from causeline.schemas import catalogue
-from causeline.sinks.loader.sending import INSERT_SETTINGS
+from causeline.schemas.tables import EVENTS
+from causeline.sinks.loader.inserting import INSERT_SETTINGS
 from causeline.sinks.migrate import migrations, statements
-from causeline.sinks.tables import EVENTS
 
 
 def main() -> int:
@@ -35,16 +35,16 @@ def main() -> int:
         engine.query(f"SET {name} = {value}".encode(), "Null")
     for name in ("max_insert_block_size", "min_insert_block_size_rows", "min_insert_block_size_bytes"):
         engine.query(f"SET {name} = {1 << 40}".encode(), "Null")
-    engine.query(b"SYSTEM STOP MERGES event_rows", "Null")
+    engine.query(b"SYSTEM STOP MERGES narrow_event_rows", "Null")
     print("ready", flush=True)
     for _ in sys.stdin:
-        engine.query(b"TRUNCATE TABLE event_rows", "Null")
+        engine.query(b"TRUNCATE TABLE narrow_event_rows", "Null")
         cpu, wall = time.process_time(), time.perf_counter()
         for file in files:
             sql = f"INSERT INTO event_rows ({names}) SELECT {names} FROM file('{file}', Avro, '{structure}')"
             engine.query(sql.encode(), "Null")
         spent = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
-        spent["rows"] = int(engine.query(b"SELECT count() FROM event_rows", "TSV").bytes())
+        spent["rows"] = int(engine.query(b"SELECT count() FROM narrow_event_rows", "TSV").bytes())
         print(json.dumps(spent), flush=True)
     return 0
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
 from causeline.stack.endpoints import Endpoints
 
 

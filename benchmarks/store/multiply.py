@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from clickhouse_connect.driver.client import Client
 
-from causeline.sinks.tables import REVIEW_ITEMS, RUNS
+from causeline.schemas.tables import REVIEW_ITEMS, RUNS
 
 AMENDED_EVERY = 50
 WHOLE_EVERY = 10

@@ -11,12 +11,13 @@ CREATE SETTINGS PROFILE IF NOT EXISTS causeline_reading SETTINGS
     max_threads = 4 MIN 1 MAX 8;
 
 CREATE ROLE IF NOT EXISTS causeline_owner;
-GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER, SELECT, INSERT, SHOW ON causeline.* TO causeline_owner;
+GRANT CREATE DATABASE, CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW, ALTER, SELECT, INSERT, SHOW ON causeline.* TO causeline_owner;
 GRANT SELECT ON system.databases TO causeline_owner;
 GRANT SELECT ON system.tables TO causeline_owner;
 
--- The loader writes run_document_rows through a materialized view of run_rows. A server lets who inserts into a table fill
--- its views, or asks for the rights of who made them: the owner, who has them. So nobody is given that table to write.
+-- Events and runs come in by event_rows and run_rows, which keep nothing: narrow_event_rows, narrow_run_rows and what is made of them, and neighbour_rows,
+-- are filled by materialized views. A server lets who inserts into a table fill its views, or asks for the rights of who made them: the owner, who has
+-- them. So nobody is given those tables to write.
 CREATE ROLE IF NOT EXISTS causeline_loader;
 GRANT SHOW TABLES ON causeline.* TO causeline_loader;
 GRANT SELECT ON system.tables TO causeline_loader;
@@ -27,11 +28,12 @@ GRANT INSERT ON causeline.review_item_rows TO causeline_loader;
 GRANT INSERT ON causeline.dead_letter_rows TO causeline_loader;
 GRANT INSERT ON causeline.policy_use_rows TO causeline_loader;
 GRANT INSERT ON causeline.alert_rows TO causeline_loader;
+GRANT INSERT ON causeline.cause_rows TO causeline_loader;
 
 CREATE ROLE IF NOT EXISTS causeline_reader SETTINGS PROFILE 'causeline_reading';
 GRANT SELECT, SHOW ON causeline.* TO causeline_reader;
 
--- The amender reads what the loader wrote.
+-- The amender, and the diagnoser, read what the loader wrote.
 CREATE ROLE IF NOT EXISTS causeline_amender;
 GRANT SELECT, SHOW ON causeline.* TO causeline_amender;
 

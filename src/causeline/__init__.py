@@ -6,7 +6,6 @@ Everything else is imported from its part: `causeline.schemas`, `.producers`, `.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - costs more than the rest of this module
+
         return version("causeline")
     if name not in _HOMES:
         raise AttributeError(f"module 'causeline' has no attribute {name!r}")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from causeline.console.eval.folder import CaseFile
-    from causeline.console.eval.gate import Gate
+    from causeline.eval.folder import CaseFile
+    from causeline.eval.gate import Gate
 
 _GATE = "_causeline_gate"
 
@@ -50,16 +50,16 @@ def _timeout_of(config: pytest.Config) -> float:
 
 
 def _gate(target: str | None, command: str | None, policy: str | None, timeout_s: float) -> "Gate":
-    from causeline.cli.evals import assemble  # noqa: PLC0415 - only where cases are collected
-    from causeline.console.eval.attempt import Target  # noqa: PLC0415
-    from causeline.console.eval.gate import Gate  # noqa: PLC0415
+    from causeline.eval.assembling import assembled  # noqa: PLC0415 - only where cases are collected
+    from causeline.eval.attempt import Target  # noqa: PLC0415
+    from causeline.eval.gate import Gate  # noqa: PLC0415
     from causeline.schemas.policy import DEFAULT_POLICY  # noqa: PLC0415
     from causeline.schemas.policy_file import read_policy  # noqa: PLC0415
 
     judging = read_policy(Path(policy)) if policy else DEFAULT_POLICY
     return Gate(
         target=Target(target, command),
-        assemble=lambda batches: assemble(batches, judging),
+        assemble=lambda batches: assembled(batches, judging),
         policy=judging,
         timeout_s=timeout_s,
     )
@@ -82,7 +82,7 @@ class CaseModule(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Its one test, named by its file."""
-        from causeline.console.eval.folder import case_files  # noqa: PLC0415 - the console extra
+        from causeline.eval.folder import case_files  # noqa: PLC0415 - the console extra
 
         for each in case_files(self.path):
             yield CaseItem.from_parent(self, name=self.path.stem, case_file=each)
@@ -97,7 +97,7 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         """Answer it; raises CaseFailed unless it is passed."""
-        from causeline.console.eval.gate import Status  # noqa: PLC0415 - the console extra
+        from causeline.eval.gate import Status  # noqa: PLC0415 - the console extra
 
         gate: Gate = getattr(self.config, _GATE)
         (result,) = gate.run([self.case_file])

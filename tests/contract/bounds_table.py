@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from causeline.causes.settings import DiagnoserSettings
 from causeline.console.read_only_sql import Bounds as SqlBounds
 from causeline.console.run_filter import MAX_LIMIT
-from causeline.producers.otlp.settings import ReceiverSettings
-from causeline.producers.settings import EmitterSettings
+from causeline.otlp.receiver.settings import ReceiverSettings
+from causeline.producers.emitter.settings import EmitterSettings
 from causeline.schemas import events, topics, wire
 from causeline.schemas.policy_file import MAX_POLICY_BYTES
 from causeline.sinks.loader.settings import LoaderSettings
 from causeline.stack.clickhouse.settings import ServerSettings
 from causeline.streams.amender.settings import AmenderSettings
-from causeline.streams.settings import WorkerSettings
+from causeline.streams.worker.settings import WorkerSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 BEGIN, END = "<!-- bounds: made by tests/contract/bounds_table.py -->\n", "<!-- end of bounds -->\n"
@@ -46,6 +47,7 @@ class Fixed(NamedTuple):
 
 EMITTER, RECEIVER, WORKER = "CAUSELINE_EMITTER_", "CAUSELINE_RECEIVE_", "CAUSELINE_WORKER_"
 LOADER, AMENDER, SERVER = "CAUSELINE_LOADER_", "CAUSELINE_AMENDER_", "CAUSELINE_CLICKHOUSE_"
+DIAGNOSER = "CAUSELINE_DIAGNOSER_"
 CONTRACT = "the contract"
 _REFUSED = "the event is refused and counted, and its run is `partial`"
 _DROPPED = "the newest event is dropped and counted, and its run is `partial`"
@@ -53,7 +55,7 @@ _WAITS = "reading waits"
 _CUT = "a run larger than it is cut, and `missing` says so"
 _SPOOL = "the oldest events go, and an event in each run says how many"
 _RECORDED = "the oldest run is put on record"
-_FIRST = "it is assembled of its first ones, and says so"
+_FIRST = "it is assembled of its ends and first ones, and says so"
 _CLOSED = "the oldest runs are closed as `partial`"
 
 BOUNDS: tuple[Setting | Fixed, ...] = (
@@ -90,6 +92,10 @@ BOUNDS: tuple[Setting | Fixed, ...] = (
     Setting("runs of a batch", AMENDER, AmenderSettings, "max_batch_runs", "the rest waits"),
     Setting("events of a batch", AMENDER, AmenderSettings, "max_batch_events", "the rest waits"),
     Setting("runs that wait", AMENDER, AmenderSettings, "max_waiting_runs", _WAITS),
+    Setting("messages of a batch", DIAGNOSER, DiagnoserSettings, "max_batch_messages", "the rest waits"),
+    Setting("runs remembered", DIAGNOSER, DiagnoserSettings, "max_rows", "workflows that rest are read again"),
+    Setting("runs that wait", DIAGNOSER, DiagnoserSettings, "max_waiting_runs", "the oldest keep their first word"),
+    Setting("seconds behind", DIAGNOSER, DiagnoserSettings, "max_lag_s", "runs are passed over, counted and told"),
     Setting("statements at a time", SERVER, ServerSettings, "max_queries", "the next waits"),
     Setting("statements that wait", SERVER, ServerSettings, "max_waiting", "503"),
     Setting("bytes of a request", SERVER, ServerSettings, "body_limit_bytes", "413"),

@@ -1,13 +1,13 @@
 """The tables of docs/opentelemetry.md, made from the mapping's own: `python -m tests.contract.otel_tables`."""
 
-from collections.abc import Mapping
+import tempfile
 from pathlib import Path
 
-from causeline.producers.otlp import kinds
+from causeline.otlp.exporter.span_attributes import OPENINFERENCE
+from causeline.otlp.exporter.span_kinds import RUN, STEPS
+from causeline.otlp.receiver import kinds
 from causeline.schemas import otel_names as names
-from causeline.schemas.otel_names import Alias
-from causeline.sinks.otlp.span_attributes import OPENINFERENCE
-from causeline.sinks.otlp.span_kinds import RUN, STEPS
+from interop import matrix
 from tests.unit.otlp.test_round_trip import CANNOT_SURVIVE
 
 PAGE = Path(__file__).parents[2] / "docs" / "opentelemetry.md"
@@ -17,25 +17,60 @@ _KINDS = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT"}
 
 def tables() -> str:
     """Every mapping as Markdown."""
-    parts = [
-        *_fields("What a span says of its step", names.STEP),
-        *_fields(
-            "Of evidence (a step of kind `evidence`, or a span event `causeline.evidence.checked`)", names.EVIDENCE
-        ),
-        *_fields("Of a fallback (any span, or a span event `causeline.fallback`)", names.FALLBACK),
-        *_fields("Of a review", names.REVIEW),
-        *_fields("Of an eval (besides span events and log records `gen_ai.evaluation.result`)", names.EVAL),
-        *_kinds(),
-        *_content(),
-        *_out(),
-        *_lost(),
-    ]
+    parts = [*_clients(), *_keys(), *_kinds(), *_out(), *_lost()]
     return "\n".join(parts) + "\n"
 
 
-def _fields(title: str, table: Mapping[str, Alias]) -> list[str]:
-    rows = [f"| `{name}` | {', '.join(f'`{key}`' for key in alias.keys)} |" for name, alias in table.items()]
-    return [f"### {title}\n", "| field | attributes, the first that fits stands |", "|---|---|", *rows, ""]
+def _clients() -> list[str]:
+    with tempfile.TemporaryDirectory() as scratch:
+        found = matrix.rows(Path(scratch))
+    return [
+        "### What each recorded client gives\n",
+        "One question asked of a model by a program of each, recorded as it was sent; `errors` is what the same",
+        "program gives where the model answers with an error, `why` what is blamed for the good run and for that one.",
+        "`leaks`: of a secret in every place of its requests, in three shapes, how many are met outside the artifact",
+        "store; `tests/integration/otlp/test_canaries.py` sweeps a whole stack for them.\n",
+        *matrix.as_markdown(found),
+        "",
+    ]
+
+
+_TITLES = {
+    "step": "What a span says of its step", "call": "What only the content of a model call says",
+    "run": "What a span says of its run", "resource": "What a resource says of its runs",
+    "evidence": "Of evidence (a step of kind `evidence`, or a span event `causeline.evidence.checked`)",
+    "fallback": "Of a fallback (any span, or a span event `causeline.fallback`)", "review": "Of a review",
+    "eval": "Of an eval case",
+    "evaluation": "Of an evaluation (an evaluator's span, a span event or a log record `gen_ai.evaluation.result`)",
+    "content": "Content, which goes to the artifact store", "label": "Labels: a word, a number, true or false",
+}  # fmt: skip
+_TYPES = {
+    "word": "one word: letters, digits, `._:/+-`", "name": "a name, cut to its template", "text": "a text of our own",
+    "phrase": "a phrase of our own", "ref": "a reference", "own_ref": "a reference of our own", "score": "0 to 1",
+    "amount": "a number, not negative", "number": "a number", "whole": "a whole number", "count": "a count",
+    "flag": "true or false", "refs": "references", "phrases": "phrases", "finish": "the first of a list of words",
+    "tags": "words", "label": "a word, a number, true or false", "session": "one word, else its hash",
+    "user": "its keyed hash", "content": "whatever it is", "next_step": "a next step of the policy",
+}  # fmt: skip
+
+
+def _keys() -> list[str]:
+    lines = []
+    for table, title in _TITLES.items():
+        rows = [row for row in names.ROWS if row.goes.partition(".")[0] == table]
+        lines += [
+            f"### {title}\n",
+            "| field | attribute, the first that fits stands | sent by | read as |",
+            "|---|---|---|---|",
+        ]
+        lines += [_key(row) for row in rows]
+        lines.append("")
+    return lines
+
+
+def _key(row: names.Row) -> str:
+    field = row.goes.partition(".")[2] or "label"
+    return f"| `{field}` | `{row.key.replace('*', '…')}` | {row.client} | {_TYPES[row.type]} |"
 
 
 def _kinds() -> list[str]:
@@ -52,24 +87,8 @@ def _kinds() -> list[str]:
         "|---|---|",
         *rows,
         "",
-        "Else a span with a tool's name is a `tool`, one with a model's name a `model_call`, any other `custom`.",
-        "",
-    ]
-
-
-def _content() -> list[str]:
-    def told(keys: tuple[str, ...], prefixes: tuple[str, ...]) -> str:
-        return ", ".join([*(f"`{key}`" for key in keys), *(f"`{prefix}…`" for prefix in prefixes)])
-
-    prefixes = names.RETRIEVED_PREFIXES
-    retrieved = (names.RETRIEVED_BY_ID, names.RETRIEVED_AS_OUTPUT)
-    return [
-        "### Content, which goes to the artifact store\n",
-        "| reference | attributes |",
-        "|---|---|",
-        f"| `input_ref` | {told(names.INPUT_CONTENT, names.INPUT_CONTENT_PREFIXES)} |",
-        f"| `raw_output_ref` | {told(names.OUTPUT_CONTENT, names.OUTPUT_CONTENT_PREFIXES)} |",
-        f"| `context_refs` (a document's id, else its content) | {told(retrieved, prefixes)} |",
+        "Else a span with a tool's name is a `tool`, one with a model's name a `model_call`, one of a vector store a",
+        "`retrieve`, any other `custom`. The client's own word stays in `original_kind`.",
         "",
     ]
 

@@ -3,69 +3,87 @@
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
-from causeline.console.drift.settings import DriftSettings
-from causeline.console.settings import ServeSettings
-from causeline.producers.otlp.settings import ReceiverSettings
-from causeline.producers.settings import EmitterSettings
-from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
-from causeline.schemas.health_port import HealthSettings
+from causeline.causes.settings import DiagnoserSettings
+from causeline.drift.settings import DriftSettings
+from causeline.otlp.exporter.settings import ExporterSettings
+from causeline.otlp.receiver.settings import ReceiverSettings
+from causeline.producers.emitter.settings import EmitterSettings
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
+from causeline.runtime.health import HealthSettings
+from causeline.runtime.settings import Settings
+from causeline.runtime.variables import SINGLE
 from causeline.sinks.loader.settings import LoaderSettings
-from causeline.sinks.otlp.settings import ExporterSettings
+from causeline.sinks.retention import RetentionSettings
 from causeline.stack.clickhouse.settings import ServerSettings
 from causeline.stack.settings import StackSettings
 from causeline.streams.amender.settings import AmenderSettings
-from causeline.streams.settings import WorkerSettings
+from causeline.streams.worker.settings import WorkerSettings
+from causeline.web.settings import ServeSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 BEGIN, END = "<!-- settings: made by tests/contract/settings_table.py -->\n", "<!-- end of settings -->\n"
-GROUPS: tuple[tuple[str, str, type[BaseModel]], ...] = (
-    ("Kafka, for every part", "CAUSELINE_KAFKA_", KafkaConnection),
-    ("ClickHouse, for every part", "CAUSELINE_CLICKHOUSE_", ClickHouseConnection),
-    ("Emitter", "CAUSELINE_EMITTER_", EmitterSettings),
-    ("OTLP receiver", "CAUSELINE_RECEIVE_", ReceiverSettings),
-    ("Worker", "CAUSELINE_WORKER_", WorkerSettings),
-    ("Loader", "CAUSELINE_LOADER_", LoaderSettings),
-    ("Health and metrics of worker, loader and receiver", "CAUSELINE_HEALTH_", HealthSettings),
-    ("Exporter", "CAUSELINE_EXPORT_", ExporterSettings),
-    ("Amender", "CAUSELINE_AMENDER_", AmenderSettings),
-    ("Console service", "CAUSELINE_SERVE_", ServeSettings),
-    ("Watch for drift", "CAUSELINE_DRIFT_", DriftSettings),
-    ("Local stack", "CAUSELINE_", StackSettings),
-    ("Embedded ClickHouse", "CAUSELINE_CLICKHOUSE_", ServerSettings),
+GROUPS: tuple[tuple[str, type[Settings]], ...] = (
+    ("Kafka, for every part", KafkaConnection),
+    ("ClickHouse, for every part", ClickHouseConnection),
+    ("Emitter", EmitterSettings),
+    ("OTLP receiver", ReceiverSettings),
+    ("Worker", WorkerSettings),
+    ("Loader", LoaderSettings),
+    ("Health and metrics of every part", HealthSettings),
+    ("Exporter", ExporterSettings),
+    ("Amender", AmenderSettings),
+    ("Diagnoser", DiagnoserSettings),
+    ("Console service", ServeSettings),
+    ("Watch for drift", DriftSettings),
+    ("Retention, for `causeline migrate`", RetentionSettings),
+    ("Local stack", StackSettings),
+    ("Embedded ClickHouse", ServerSettings),
 )
 
 
 def table() -> str:
     """Every group's settings with their variables, defaults and descriptions, as Markdown."""
     parts = []
-    for title, prefix, model in GROUPS:
-        rows = [f"| `{name}` | {default} | {text} |" for name, default, text in _rows(prefix, model)]
-        parts += [f"### {title}\n", "| variable | default | meaning |", "|---|---|---|", *rows, ""]
+    for title, model in GROUPS:
+        parts += _section(title, _rows(model))
+    parts += _section("By themselves", ((each.name, each.default, each.meaning) for each in SINGLE))
     return "\n".join(parts) + "\n"
 
 
-def _rows(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
-    said = _attribute_docs(model)
-    for name, field in model.model_fields.items():
-        if name in {"kafka", "clickhouse", "health"}:
-            continue
-        alias = field.validation_alias
-        variable = alias if isinstance(alias, str) else f"{prefix}{name.upper()}"
-        text = (field.description or said.get(name, "")).replace("\n", " ").replace("|", "\\|")
-        yield variable, _shown(field.default), " ".join(text.split())
+def _section(title: str, rows: Iterable[tuple[str, str, str]]) -> list[str]:
+    lines = [f"| `{variable}` | {default} | {text} |" for variable, default, text in rows]
+    return [f"### {title}\n", "| variable | default | meaning |", "|---|---|---|", *lines, ""]
+
+
+def _rows(model: type[Settings]) -> Iterator[tuple[str, str, str]]:
+    docs = descriptions(model)
+    for name, (variable, *others) in model.variables().items():
+        text = docs[name].replace("\n", " ").replace("|", "\\|")
+        if others:
+            text += f" Else from `{'`, `'.join(others)}`."
+        yield variable, _shown(model.model_fields[name].default), " ".join(text.split())
 
 
 def _shown(default: Any) -> str:
     if default is PydanticUndefined or default is None or isinstance(default, SecretStr):
         return ""
     return f"`{getattr(default, 'value', default)}`"
+
+
+def descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """What each field means: its description, or the string after it, in the class or in one that it stands on."""
+    found: dict[str, str] = {}
+    for base in model.__mro__:
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            found = _attribute_docs(base) | found
+    return found | {name: field.description for name, field in model.model_fields.items() if field.description}
 
 
 def _attribute_docs(model: type[BaseModel]) -> dict[str, str]:

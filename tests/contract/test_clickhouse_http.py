@@ -341,7 +341,7 @@ def test_a_session_serves_one_request_at_a_time(http: httpx.Client, server: Clic
             answer = http.post("/", content="SELECT 1", params=session)
             return bool(answer.headers.get("X-ClickHouse-Exception-Code") == "373")
 
-        assert wait_until(is_locked, timeout_s=2, what="the session to be locked")
+        assert wait_until(is_locked, timeout_s=60, what="the session to be locked")
 
 
 def test_a_session_that_has_to_exist_does_not_come_into_being(http: httpx.Client) -> None:
@@ -353,8 +353,8 @@ def test_a_client_that_goes_away_takes_its_query_with_it(http: httpx.Client, ser
     marker = f"marker_{uuid.uuid4().hex}"
     running = f"SELECT count() FROM system.processes WHERE query LIKE '%{marker}%' AND query NOT LIKE '%processes%'"
     with _begun(server, f"SELECT count() AS {marker} FROM numbers(1e13) WHERE sipHash64(number) = 1".encode(), {}):
-        wait_until(lambda: http.post("/", content=running).text == "1\n", timeout_s=10, what="the query to run")
-    wait_until(lambda: http.post("/", content=running).text == "0\n", timeout_s=10, what="the query to be killed")
+        wait_until(lambda: http.post("/", content=running).text == "1\n", timeout_s=60, what="the query to run")
+    wait_until(lambda: http.post("/", content=running).text == "0\n", timeout_s=60, what="the query to be killed")
 
 
 def test_curl_asks_and_inserts(server: ClickHouseEndpoint, table: str) -> None:
@@ -525,10 +525,10 @@ def test_a_body_that_breaks_off_inserts_nothing(http: httpx.Client, server: Clic
         with _begun(server, body, {"database": server.database}, missing_bytes=100):
             if begins:
                 wait_until(
-                    lambda: http.post("/", content=running).text == "1\n", timeout_s=10, what="the insert to begin"
+                    lambda: http.post("/", content=running).text == "1\n", timeout_s=60, what="the insert to begin"
                 )
         wait_until(
-            lambda: http.post("/", content=running).text == "0\n", timeout_s=10, what="the insert to be given up"
+            lambda: http.post("/", content=running).text == "0\n", timeout_s=60, what="the insert to be given up"
         )
         assert http.post("/", content=f"SELECT count() FROM {table}").text == "0\n"
 

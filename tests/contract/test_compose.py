@@ -53,7 +53,9 @@ def test_no_password_stands_in_it_and_ports_are_on_loopback(name: str) -> None:
     assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-@pytest.mark.parametrize("name", ["worker", "loader", "receiver"])
+@pytest.mark.parametrize(
+    "name", ["worker", "loader", "receiver", "amender", "diagnoser", "watch", "console", "exporter"]
+)
 def test_what_has_a_pulse_is_asked_for_it(name: str) -> None:
     service = SERVICES[name]
 

@@ -7,8 +7,8 @@ from causeline.producers.runs import Decision
 from causeline.producers.tracer import Tracer
 from causeline.schemas.policy_file import parse_policy
 from causeline.schemas.registry import Schemas
-from causeline.streams.decode import Message, decode
-from causeline.streams.findings import judged
+from causeline.streams.runs.decode import Message, decode
+from causeline.streams.runs.findings import judged
 from tests.unit.producers.recording import RecordingTransport, emitter_over
 
 EVIDENCE, RUNS = 100_000, 200

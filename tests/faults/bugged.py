@@ -13,16 +13,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from causeline.sinks.loader.buffer import PartitionBuffer
+import polars as pl
+
 from causeline.sinks.loader.delivery import Delivery
 from causeline.sinks.loader.encoding import Insert
+from causeline.sinks.loader.inserting import ClickHouseSender
 from causeline.sinks.loader.loop import Loader
-from causeline.sinks.loader.sending import ClickHouseSender
+from causeline.sinks.loader.partitions import PartitionBuffer
 from causeline.streams.amender import amender
-from causeline.streams.done_map import DoneMap
-from causeline.streams.joiner import Joiner, Outgoing
-from causeline.streams.outbox import Outbox
-from causeline.streams.rebuild import RunsReader
+from causeline.streams.worker import joiner
+from causeline.streams.worker.acknowledge import Acknowledger
+from causeline.streams.worker.done_map import DoneMap
+from causeline.streams.worker.joiner import Joiner
+from causeline.streams.worker.outbox import Outbox
+from causeline.streams.worker.process import Worker
+from causeline.streams.worker.publications import Publication
+from causeline.streams.worker.rebuild import RunsReader
+from causeline.streams.worker.tally import tally
 from tests.faults.faust_bugs import FAUST_BUGS
 
 _DIED = 9
@@ -133,7 +140,7 @@ def _hold_deliveries() -> None:
 def _crash_before_publish() -> None:
     publish = Outbox.publish
 
-    def dies(self: Outbox, outgoing: Outgoing) -> None:
+    def dies(self: Outbox, outgoing: Publication) -> None:
         if outgoing.topic.name == "runs":
             _die_once()
         publish(self, outgoing)
@@ -145,7 +152,7 @@ def _ack_before_publish() -> None:
     """A run's messages are let go of when it is handed over, not when the broker has it."""
     publish = Outbox.publish
 
-    def lets_go(self: Outbox, outgoing: Outgoing) -> None:
+    def lets_go(self: Outbox, outgoing: Publication) -> None:
         if outgoing.topic.name == "runs" and not _mark().exists():
             outgoing.delivered()
             self._loop.call_later(4.0, _die_once)  # after the offset is committed, before the run would be sent
@@ -153,6 +160,60 @@ def _ack_before_publish() -> None:
         publish(self, outgoing)
 
     _replace(Outbox, "publish", lets_go)
+
+
+def _fail_once(error: BaseException) -> None:
+    """The real code, with a fault when messages have been taken in and nothing of them holds them yet."""
+    real = tally
+
+    def fails(frame: Any) -> Any:
+        if not _mark().exists():
+            _leave_mark()
+            raise error
+        return real(frame)
+
+    _replace(joiner, "tally", fails)
+
+
+def _let_go_of_what_failed() -> None:
+    """Messages arrive held by nobody, and what is delivered after a fault acknowledges them."""
+    arrive = Acknowledger.arrive
+
+    def arrives_free(self: Acknowledger[Any], *given: Any, **named: Any) -> Any:
+        entry = arrive(self, *given, **named)
+        entry.holds = 0
+        return entry
+
+    def handles(self: Joiner, incoming: Any) -> None:
+        """As the real one does, but with nothing to let go of."""
+        now_us = self._clock()
+        for each in incoming:
+            self.partitions[each.partition].acks.arrive(each.offset, each.token, now_us, since=each.since)
+        self._join(incoming, now_us)
+        for partition in {each.partition for each in incoming}:
+            self._acknowledge(partition, self.partitions[partition])
+
+    _replace(Acknowledger, "arrive", arrives_free)
+    _replace(Joiner, "handle", handles)
+    _replace(Joiner, "end", lambda _self: None)
+
+
+def _error_once_lets_go() -> None:
+    """So, and the worker ends for it, with deliveries on their way."""
+    _fail_once(RuntimeError("a bug in the joiner"))
+    _let_go_of_what_failed()
+
+
+def _panic_once() -> None:
+    """The real code, with a panic of a native part."""
+    _fail_once(pl.exceptions.PanicException("a bug in a native part"))
+
+
+def _panic_once_and_go_on() -> None:
+    """So, and the worker takes the next message, as an event loop does whose callback panics."""
+    _panic_once()
+    _let_go_of_what_failed()
+    _replace(Worker, "_fail_of", lambda _self, _error: None)
 
 
 def _count_reads() -> None:
@@ -191,6 +252,10 @@ BUGS: dict[str, Callable[[], None]] = {
     "commit_before_insert": _commit_before_insert,
     "crash_before_publish": _crash_before_publish,
     "ack_before_publish": _ack_before_publish,
+    "error_once": lambda: _fail_once(RuntimeError("a bug in the joiner")),
+    "error_once_lets_go": _error_once_lets_go,
+    "panic_once": _panic_once,
+    "panic_once_and_go_on": _panic_once_and_go_on,
     "count_reads": _count_reads,
     "no_done_map": _no_done_map,
     "lose_revision": _lose_revision,

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from causeline.producers.emitter import Emitter
-from causeline.producers.settings import EmitterSettings
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.producers.emitter.emitter import Emitter
+from causeline.producers.emitter.settings import EmitterSettings
+from causeline.runtime.clickhouse import clickhouse_client
 from causeline.stack.endpoints import Endpoints
 from tests.faults.oracle import Violation
 

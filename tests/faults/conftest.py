@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from causeline.demo.publish import demo_policy_text
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.local import down, up
 from causeline.stack.ports import free_ports
@@ -99,7 +100,7 @@ def infra(broker_proxy: Proxy) -> Iterator[Endpoints]:
             endpoints, ports
         )
 
-    endpoints = up(StackSettings(ephemeral=True), services_of=only_infra)
+    endpoints = up(StackSettings(ephemeral=True), services_of=only_infra, policy=demo_policy_text())
     yield endpoints
     down(endpoints.state_dir)
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from causeline.producers.emitter import Emitter
+from causeline.producers.emitter.emitter import Emitter
 from causeline.producers.tracer import Tracer
 from tests.faults.oracle import Ledger
 from tests.faults.site import PROJECT

@@ -17,15 +17,16 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from causeline.cli.group_offsets import committed_offsets
-from causeline.console.store import open_store, translated
+from causeline.console.store import open_store
+from causeline.kafka.group_offsets import committed_offsets
+from causeline.kafka.offsets import watermarks
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse_errors import translated
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas import wire
-from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import UnreadableMessage
-from causeline.schemas.kafka_offsets import watermarks
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import EVENTS, LATE, RUNS, TOPICS
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.schemas.topics import DECISIONS, EVENTS, LATE, RUNS, TOPICS
 from causeline.sinks.loader.routes import routes
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.local import status
@@ -54,7 +55,7 @@ now_s = time.monotonic
 
 def read_views(endpoints: Endpoints, project: str, parts: int = 1) -> Seen:
     """All that the views show of `project`, row by row, and the events that stand in dead letters."""
-    with clickhouse_client(endpoints.clickhouse()) as client, translated(endpoints.clickhouse()):
+    with clickhouse_client(endpoints.clickhouse()) as client, translated(endpoints.clickhouse(), reading=True):
         event_ids: list[str] = []
         for part in range(parts):  # a large project is asked for piece by piece
             asked = "SELECT event_id FROM events WHERE project = {project:String}"
@@ -97,7 +98,7 @@ def behind(endpoints: Endpoints, loader_group: str | None = None, *, amended: bo
     prefix = endpoints.topic_prefix
     reads = {f"{prefix}.worker": [EVENTS.full_name(prefix)], loader_group or f"{prefix}.loader": sorted(routes(prefix))}
     if amended:
-        reads[f"{prefix}.amender"] = [LATE.full_name(prefix)]
+        reads[f"{prefix}.amender"] = [LATE.full_name(prefix), DECISIONS.full_name(prefix)]
     ends = end_offsets(endpoints)
     found = {}
     for group, names in reads.items():

@@ -8,10 +8,11 @@ from typing import Any
 import faust
 import faust.streams
 
-from causeline.streams import consumer, worker
-from causeline.streams.acknowledge import Acknowledger, Entry
-from causeline.streams.joiner import Joiner
-from causeline.streams.worker import Worker
+from causeline.streams.worker import consumer
+from causeline.streams.worker import process as worker
+from causeline.streams.worker.acknowledge import Acknowledger, Entry
+from causeline.streams.worker.joiner import Joiner
+from causeline.streams.worker.process import Worker
 
 
 def _replace(owner: object, name: str, value: object) -> None:
@@ -35,8 +36,15 @@ def _with(**settings: object) -> Callable[[], None]:
     return change
 
 
+def _commit_as_faust_does() -> None:
+    """What is committed follows from the acknowledgements, by Faust's own reckoning."""
+    for name in ("_filter_tps_with_pending_acks", "_new_offset", "_add_gap"):
+        delattr(consumer.LogConsumer, name)
+
+
 def _ack_out_of_order() -> None:
     """A message is acknowledged as soon as nothing holds it, whatever is before it."""
+    _commit_as_faust_does()
 
     def acknowledged(self: Acknowledger[Any]) -> list[Any]:
         free: list[Entry[Any]] = [entry for entry in self._entries if entry.holds == 0]
@@ -50,11 +58,13 @@ def _ack_out_of_order() -> None:
 
 def _ack_by_the_loop() -> None:
     """Faust acknowledges what its loop has gone past."""
+    _commit_as_faust_does()
     _replace(faust.streams.Stream, "noack", lambda self: self)
 
 
 def _read_by_take() -> None:
     """Batches as Faust's own `take_events` makes them, from a stream that is told not to acknowledge."""
+    _commit_as_faust_does()
 
     async def events(self: Any) -> AsyncIterator[Any]:
         async for batch in self.take_events(20, within=0.2):
@@ -66,6 +76,7 @@ def _read_by_take() -> None:
 
 def _keep_state() -> None:
     """What a worker knows of a partition outlives a rebalance: it goes on where it was, whatever came in between."""
+    _commit_as_faust_does()
     opened, handled, arrived = Joiner.open_partition, Joiner.handle, Acknowledger.arrive
 
     def opens_once(self: Joiner, partition: int, first_offset: int, done: Any) -> None:
@@ -75,9 +86,9 @@ def _keep_state() -> None:
     def handles_new(self: Joiner, incoming: Any) -> None:
         handled(self, [each for each in incoming if each.offset >= self.partitions[each.partition].acks.next_offset])
 
-    def arrives_anywhere(self: Acknowledger[Any], offset: int, token: Any, now_us: int) -> Any:
+    def arrives_anywhere(self: Acknowledger[Any], offset: int, token: Any, now_us: int, **named: Any) -> Any:
         self.next_offset = offset
-        return arrived(self, offset, token, now_us)
+        return arrived(self, offset, token, now_us, **named)
 
     _replace(Worker, "_drop_all", lambda _self: None)
     _replace(Joiner, "open_partition", opens_once)

@@ -2,11 +2,11 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from causeline.producers.emitter import Emitter
-from causeline.producers.settings import EmitterSettings
+from causeline.producers.emitter.emitter import Emitter
+from causeline.producers.emitter.settings import EmitterSettings
 from causeline.stack.endpoints import Endpoints
 from tests.faults.oracle import Ledger
 
@@ -18,6 +18,7 @@ class RecordingEmitter(Emitter):
 
     def __init__(self, endpoints: Endpoints, **settings: object) -> None:
         self._lock = threading.Lock()
+        self._noting: Callable[[str, str, bytes], bool] | None = None
         self._emitted: dict[str, str] = {}
         self._acknowledged: set[str] = set()
         super().__init__(
@@ -31,6 +32,22 @@ class RecordingEmitter(Emitter):
         with self._lock:
             self._emitted[event_id] = run_id
         return super().emit(run_id, event_id, item)
+
+    @property
+    def decisions(self) -> Emitter:
+        """What goes to the topic of decisions is noted too."""
+        made = super().decisions
+        if self._noting is None:
+            take = made.emit
+
+            def emit(run_id: str, event_id: str, item: bytes) -> bool:
+                with self._lock:
+                    self._emitted[event_id] = run_id
+                return take(run_id, event_id, item)
+
+            self._noting = emit
+            made.emit = emit  # type: ignore[method-assign] # one emitter of many is watched
+        return made
 
     def ledger(self) -> Ledger:
         """As of now."""

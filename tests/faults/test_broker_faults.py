@@ -136,8 +136,8 @@ def test_a_broker_killed_under_load_comes_back_with_all_of_it(site: Site, tell: 
     tell(f"{site.figures(emitter.ledger())}; delivering again {again_s:.1f} s after the kill")
 
 
-def test_a_worker_that_was_given_nothing_asks_again(site: Site) -> None:
-    """As after a broker's restart, when the group's leader may see no topic yet: here the topic is gone for a while."""
+def test_a_worker_whose_topic_is_gone_for_a_while_says_so_and_the_next_reads_it(site: Site) -> None:
+    """It is given nothing while the topic is away, and does not go on at the old topic's offsets when it is back."""
     with site.running("worker") as worker, site.running("load"):
         wait_until(lambda: "ready: 2 partitions" in worker.log, timeout_s=60, what="the worker is not ready")
         admin = AdminClient({**site.endpoints.kafka().client_config()})
@@ -145,7 +145,8 @@ def test_a_worker_that_was_given_nothing_asks_again(site: Site) -> None:
         admin.delete_topics([name])[name].result(30)
         wait_until(lambda: "assigned: 0 partitions" in worker.log, timeout_s=60, what="the worker keeps the topic")
         assert CliRunner().invoke(app, ["topics", "apply", "--partitions", "2"], env=site.environment).exit_code == 0
-        wait_until(lambda: "assigned: 2 partitions" in worker.log, timeout_s=40, what="the worker asks no more")
+        wait_until(lambda: worker.log.count("ready: 2 partitions") == 2, timeout_s=60, what="no worker follows")
+        assert "was deleted and made again" in worker.log
         found = site.violations(site.publish(20))
     assert found == [], site.explain(found)
 

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from causeline.cli.app import app
 from causeline.producers.tracer import Tracer
-from causeline.schemas.clock import system_clock
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.clock import system_clock
 from causeline.schemas.topics import EVENTS, RUNS
-from causeline.sinks.clickhouse import clickhouse_client
 from causeline.stack.waiting import wait_until
 from tests.faults import evidence
 from tests.faults.site import PROJECT, STORED, Site, emit_runs, spooling

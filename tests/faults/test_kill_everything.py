@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from causeline.demo.plan import plan
+from causeline.demo.publish import demo_policy_text, publish_planned
 from causeline.producers.artifacts import ArtifactStore
-from causeline.producers.demo.plan import plan
-from causeline.producers.demo.publish import publish_planned
 from causeline.producers.tracer import Tracer
 from causeline.schemas.errors import CauselineError
 from causeline.stack.endpoints import Endpoints
@@ -35,13 +35,16 @@ RSS_CAP = 600 << 20
 FRESH_WITHIN_S = 30.0
 LOAD_S = max(40.0, RUNS / 100)
 """How long publishing is spread over: long enough that every recovery happens under load."""
-PATIENCE_S = 90.0 + RUNS / 50
+PATIENCE_S = 240.0 + RUNS / 50
 
 
 @pytest.fixture
 def private_stack(tmp_path: Path) -> Iterator[Endpoints]:
     """A stack of this test's own: what dies here is nobody else's."""
-    endpoints = up(StackSettings(state_dir=tmp_path / "stack", partitions=4, workers=1, loaders=1, ephemeral=False))
+    endpoints = up(
+        StackSettings(state_dir=tmp_path / "stack", partitions=4, workers=1, loaders=1, ephemeral=False),
+        policy=demo_policy_text(),
+    )
     yield endpoints
     down(endpoints.state_dir)
 

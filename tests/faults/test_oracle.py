@@ -121,10 +121,10 @@ def test_time_and_memory_have_their_letters(measured: Measured, expected: set[st
 
 
 def test_a_table_with_a_row_too_many_is_told_and_one_without_is_not() -> None:
-    found = judge_stored({"event_rows": (13, 12), "run_rows": (3, 3)})
+    found = judge_stored({"narrow_event_rows": (13, 12), "narrow_run_rows": (3, 3)})
 
     assert [(each.letter, each.subject, each.what) for each in found] == [
-        ("D", "event_rows", "holds 13 rows of 12 keys")
+        ("D", "narrow_event_rows", "holds 13 rows of 12 keys")
     ]
 
 

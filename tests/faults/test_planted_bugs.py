@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from causeline.producers.segments import SUFFIX
+from causeline.producers.emitter.segments import SUFFIX
 from causeline.producers.tracer import Tracer
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse import clickhouse_client
 from tests.faults.oracle import Ledger
 from tests.faults.site import ONE_MESSAGE_AN_INSERT, PROJECT, STORED, Site, emit_runs, letters, spooling
 
@@ -82,6 +82,24 @@ def test_an_acknowledgement_before_the_publication_is_seen_as_missing_runs(site:
     with site.running("worker", "ack_before_publish"), site.running("load"):
         found = site.violations(site.publish(), died_at="ack_before_publish")
     assert letters(found) == {"E"}, site.explain(found)
+
+
+LONG_LINGER = {"CAUSELINE_WORKER_LINGER_MS": "100"}
+"""So a publication is on its way, the policy's record at least, when the first messages are joined."""
+
+
+@pytest.mark.parametrize(
+    ("bug", "expected"),
+    [("error_once", set()), ("error_once_lets_go", {"E"}), ("panic_once", set()), ("panic_once_and_go_on", {"E"})],
+)
+def test_a_fault_while_joining_acknowledges_nothing_and_one_that_does_is_seen_as_missing_runs(
+    site: Site, bug: str, expected: set[str]
+) -> None:
+    ledger = site.publish(batch_events=20)
+    with site.running("worker", bug, **LONG_LINGER) as worker, site.running("load"):
+        found = site.violations(ledger, died_at=bug)
+        assert letters(found) == expected, site.explain(found)
+    assert ("the worker ends: " in worker.log) == (bug != "panic_once_and_go_on"), worker.log
 
 
 @pytest.mark.parametrize(("bug", "expected"), [("none", set()), ("lose_revision", {"E"})])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse import clickhouse_client
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.waiting import wait_until
 from tests.faults import evidence
@@ -77,7 +77,8 @@ def test_the_hash_is_of_every_row_and_column(site: Site) -> None:
         site.publish(2)
         wait_until_read(site.endpoints, site.group())
     before = answers(site.endpoints)
-    site.command("ALTER TABLE event_rows UPDATE step_name = 'x' WHERE step_name = 's0' SETTINGS mutations_sync = 2")
+    renamed = "UPDATE step_name = 'x' WHERE step_name = 's0' SETTINGS mutations_sync = 2"
+    site.command(f"ALTER TABLE narrow_event_rows {renamed}")
     changed = answers(site.endpoints)
     assert changed["events"][0] == before["events"][0]
     assert changed["events"] != before["events"]

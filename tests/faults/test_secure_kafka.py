@@ -12,21 +12,22 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
-from causeline.cli import topics
-from causeline.producers.emitter import Emitter
-from causeline.producers.settings import EmitterSettings
+from causeline.kafka.admin import admin_client
+from causeline.kafka.preflight import check_topics
+from causeline.ops import topics
+from causeline.producers.emitter.emitter import Emitter
+from causeline.producers.emitter.settings import EmitterSettings
 from causeline.producers.tracer import Tracer
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas import wire
-from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import EnvironmentFault, Unreachable
 from causeline.schemas.registry import Schemas
 from causeline.stack.waiting import wait_until
-from causeline.streams.preflight import check_topics
 from tests.integration.security.secure_kafka import SecureKafka, secure_kafka
 
 pytestmark = pytest.mark.stack
 
-EVENTS, RUNS = "causeline.events", "causeline.runs"
+EVENTS, RUNS, DECISIONS = "causeline.events", "causeline.runs", "causeline.decisions"
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,16 @@ def test_no_part_can_alter_or_delete_a_topic(kafka: SecureKafka, user: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("user", "topic"), [("worker", EVENTS), ("loader", EVENTS), ("emitter", RUNS), ("nobody", EVENTS)]
+    ("user", "topic"),
+    [
+        ("worker", EVENTS),
+        ("loader", EVENTS),
+        ("emitter", RUNS),
+        ("emitter", DECISIONS),
+        ("worker", DECISIONS),
+        ("console", EVENTS),
+        ("nobody", EVENTS),
+    ],
 )
 def test_no_part_writes_where_it_has_no_business(kafka: SecureKafka, user: str, topic: str) -> None:
     told: list[KafkaError | None] = []
@@ -131,7 +141,7 @@ def test_the_operator_makes_topics_and_others_are_told_that_they_may_not(kafka: 
 
 def test_a_password_that_is_wrong_is_told_in_a_sentence(kafka: SecureKafka) -> None:
     guess = {"CAUSELINE_KAFKA_SASL_PASSWORD_FILE": "", "CAUSELINE_KAFKA_SASL_PASSWORD": "a-guessed-word"}
-    for ask in (check, lambda connection: topics.read(topics.admin_client(connection), "causeline")):
+    for ask in (check, lambda connection: topics.read(admin_client(connection), "causeline")):
         with pytest.raises(Unreachable, match=r"^Kafka at [0-9.:]+ does not let 'worker' in\.$") as caught:
             ask(kafka.connection("worker", **guess))
         assert "CAUSELINE_KAFKA_SASL_USERNAME" in str(caught.value.hint)

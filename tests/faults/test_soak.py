@@ -18,9 +18,10 @@ import psutil
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from causeline.demo.publish import demo_policy_text
 from causeline.producers.tracer import Tracer
+from causeline.runtime.clickhouse import clickhouse_client
 from causeline.schemas.topics import DEAD
-from causeline.sinks.clickhouse import clickhouse_client
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.local import down, status, up
 from causeline.stack.settings import StackSettings
@@ -51,7 +52,9 @@ PATIENCE_S = 600.0
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Endpoints]:
     """A stack of the soak's own."""
-    endpoints = up(StackSettings(state_dir=tmp_path / "stack", partitions=4, workers=2, loaders=1))
+    endpoints = up(
+        StackSettings(state_dir=tmp_path / "stack", partitions=4, workers=2, loaders=1), policy=demo_policy_text()
+    )
     yield endpoints
     down(endpoints.state_dir)
 

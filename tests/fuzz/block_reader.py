@@ -4,9 +4,9 @@ and read again."""
 import sys
 
 from causeline.schemas import wire
-from causeline.streams.assemble import assemble
-from causeline.streams.decode import Message, decode
-from causeline.streams.outgoing import run_batches
+from causeline.streams.runs.assemble import assemble
+from causeline.streams.runs.decode import Message, decode
+from causeline.streams.worker.publications import run_batches
 from tests.fuzz.driver import fuzz
 from tests.unit.streams.build import SCHEMAS, batch, whole_run
 

@@ -56,10 +56,10 @@ class ClickHouseProcess:
         self.reader = ClickHouseEndpoint(self.endpoint.url, "reader", self._password("reader"))
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("CAUSELINE_")},
-            "CAUSELINE_CLICKHOUSE_SERVER_PATH": str(self.data),
-            "CAUSELINE_CLICKHOUSE_SERVER_PORT": str(port),
-            "CAUSELINE_CLICKHOUSE_PASSWORD_FILE": str(folder / "owner.password"),
-            "CAUSELINE_CLICKHOUSE_READER_PASSWORD_FILE": str(folder / "reader.password"),
+            "CAUSELINE_ENGINE_PATH": str(self.data),
+            "CAUSELINE_ENGINE_PORT": str(port),
+            "CAUSELINE_ENGINE_PASSWORD_FILE": str(folder / "owner.password"),
+            "CAUSELINE_ENGINE_READER_PASSWORD_FILE": str(folder / "reader.password"),
             **(environment or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -1,10 +1,11 @@
-"""Real services for the integration tests, started once a session on free ports, in temporary folders."""
+"""Real services for the integration tests on free ports, in temporary folders: started once, ended after their use."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.demo.publish import demo_policy_text
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.kafka import running_broker
 from causeline.stack.local import down, up
@@ -27,7 +28,7 @@ def clickhouse() -> Iterator[ClickHouseConnection]:
     def engine_only(_settings: StackSettings, endpoints: Endpoints, ports: Ports) -> tuple[Service, ...]:
         return (clickhouse_service(endpoints, ports),)
 
-    endpoints = up(StackSettings(ephemeral=True), services_of=engine_only)
+    endpoints = up(StackSettings(ephemeral=True), services_of=engine_only, policy=demo_policy_text())
     yield endpoints.clickhouse()
     down(endpoints.state_dir)
 
@@ -40,6 +41,6 @@ def stack() -> Iterator[Endpoints]:
         services = stack_services(settings, endpoints, ports)
         return tuple(each.model_copy(update={"env": {**each.env, "CAUSELINE_HEALTH_PORT": "0"}}) for each in services)
 
-    endpoints = up(StackSettings(ephemeral=True), services_of=with_metrics)
+    endpoints = up(StackSettings(ephemeral=True), services_of=with_metrics, policy=demo_policy_text())
     yield endpoints
     down(endpoints.state_dir)

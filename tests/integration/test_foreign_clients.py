@@ -1,12 +1,15 @@
 """Clients that know nothing of us read the running stack: ClickHouse's, curl, and Confluent's with our registry."""
 
+import asyncio
 import json
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import clickhouse_connect
 import pytest
@@ -14,14 +17,17 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from mcp import Client, StdioServerParameters, types
 
 from causeline.console.store import open_store
+from causeline.demo import publish
+from causeline.kafka.offsets import watermarks
+from causeline.mcp.bounds import MOST_BYTES
+from causeline.mcp.tools import TOOLS
 from causeline.producers.artifacts import ArtifactStore
-from causeline.producers.demo import publish
-from causeline.producers.emitter import Emitter
+from causeline.producers.emitter.emitter import Emitter
 from causeline.producers.tracer import Tracer
 from causeline.schemas import wire
-from causeline.schemas.kafka_offsets import watermarks
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import EVENTS, RUNS, TOPICS, Topic
 from causeline.stack.endpoints import Endpoints
@@ -30,6 +36,7 @@ from causeline.stack.waiting import wait_until
 pytestmark = pytest.mark.stack
 
 RUN_COUNT = 20
+NOTEBOOK = Path(__file__).parents[2] / "examples" / "runs.ipynb"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -65,6 +72,61 @@ def sample(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Sample
 
 def password(file: Path) -> str:
     return file.read_text("utf-8").strip()
+
+
+def test_the_notebook_of_the_examples_runs_as_it_stands(
+    stack: Endpoints, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cell by cell, in an environment from `causeline env`; a kernel adds nothing that the cells need."""
+    for name, value in stack.reading().items():
+        monkeypatch.setenv(name, value)
+    names: dict[str, Any] = {}
+    for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), cell["id"], "exec"), names)  # noqa: S102 - our own cells
+
+    assert names["by_workflow"]["runs"].sum() >= len(sample.run_ids)
+    assert names["rows"] >= len(sample.run_ids)
+    assert set(names["columns"]) == set(names["steps"].columns)
+
+
+def test_an_agent_asks_every_tool_of_the_running_stack(stack: Endpoints, sample: Sample) -> None:
+    """By the protocol's own client, over stdin and stdout, each answer of 8 KB at most."""
+    command = StdioServerParameters(
+        command=sys.executable, args=["-m", "causeline.cli", "mcp", "--state-dir", str(stack.state_dir)]
+    )
+
+    async def session() -> dict[str, dict[str, Any]]:
+        said: dict[str, dict[str, Any]] = {}
+        async with Client(command, read_timeout_seconds=60) as client:
+
+            async def ask(tool: str, **given: object) -> dict[str, Any]:
+                result = await client.call_tool(tool, given)
+                [block] = result.content
+                assert isinstance(block, types.TextContent)
+                assert not result.is_error, block.text
+                assert len(block.text.encode()) <= MOST_BYTES
+                said[tool] = json.loads(block.text)["data"]
+                return said[tool]
+
+            found = await ask("find_runs", since="1d", limit=20)
+            run, other = (each["run_id"] for each in found["runs"][:2])
+            await ask("explain_run", run=run)
+            outline = await ask("run_outline", run=run)
+            await ask("step", run=run, step_id=outline["steps"][0]["step_id"])
+            await ask("compare_runs", left=run, right=other)
+            await ask("causes", since="1d")
+            await ask("drift")
+            await ask("ask", question="cost-of-failures", parameters={"since": "1d"})
+            await ask("sql", statement="SELECT * FROM runs")
+        return said
+
+    said = asyncio.run(session())
+
+    assert set(said) == set(TOOLS)
+    assert len(said["find_runs"]["runs"]) == 20
+    assert said["explain_run"]["summary"]
+    assert said["sql"]["rows"]
 
 
 def messages(stack: Endpoints, topic: str) -> Iterator[tuple[int, int, bytes | None, bytes]]:

@@ -1,41 +1,15 @@
-"""The commands, gathered into one app."""
+"""The commands, gathered into one app; each is loaded when it is called."""
 
 import logging
-import platform
-from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from causeline.cli import (
-    amend,
-    compare,
-    dead,
-    demo,
-    doctor,
-    drift,
-    evals,
-    explain,
-    export,
-    lint,
-    output,
-    policies,
-    read,
-    receive,
-    rejudge,
-    reviews,
-    services,
-    spool,
-    sql,
-    stack,
-    status,
-    topics,
-)
-from causeline.cli.options import Json, examples
-from causeline.cli.shield import Shielded
+from causeline.cli.options import examples
+from causeline.cli.root import Root
 
 app = typer.Typer(
     name="causeline",
-    cls=Shielded,
+    cls=Root,
     help="Turn a bad answer of an AI workflow into an inspectable chain of causes.",
     epilog=examples(  # noqa: S608 - an example in SQL; nobody runs it here
         "causeline demo                        # start everything, publish three workflows, explain a failed run",
@@ -59,42 +33,3 @@ def causeline() -> None:
     # What clients complain about is raised, and told once; services log it besides.
     for client in ("clickhouse_connect", "urllib3"):
         logging.getLogger(client).addHandler(logging.NullHandler())
-
-
-def show_version(json_output: Json = False) -> None:
-    """Print the version of causeline and of the Python it runs on."""
-    try:
-        ours = version("causeline")
-    except PackageNotFoundError:
-        ours = "unknown"
-    if json_output:
-        output.print_json({"causeline": ours, "python": platform.python_version()})
-    else:
-        output.say(f"causeline {ours} (Python {platform.python_version()})")
-
-
-for group in (
-    demo,
-    stack,
-    status,
-    doctor,
-    read,
-    explain,
-    compare,
-    lint,
-    evals,
-    sql,
-    policies,
-    topics,
-    services,
-    receive,
-    export,
-    amend,
-    reviews,
-    rejudge,
-    drift,
-    dead,
-    spool,
-):
-    group.register(app)
-app.command("version", epilog=examples("causeline version"))(show_version)

@@ -9,13 +9,13 @@ import typer
 
 from causeline.cli import connections, output
 from causeline.cli.options import ClickHouseUrl, Json, StateDir, examples
-from causeline.console.safe_text import shortened
-from causeline.schemas.clock import system_clock
+from causeline.runtime.clock import system_clock
+from causeline.runtime.text import inert_markdown, shortened
 from causeline.schemas.errors import UsageError
 
 if TYPE_CHECKING:
-    from causeline.console.compare import Difference
-    from causeline.console.compare_versions import Measured, Share, Versions
+    from causeline.console.compare.runs import Difference
+    from causeline.console.compare.versions import Measured, Share, Versions
 
 
 class By(StrEnum):
@@ -71,9 +71,9 @@ def compare(
     if wanted is None:
         _runs(left, right, state_dir, clickhouse_url, markdown=markdown, json_output=json_output)
         return
-    from causeline.console.store import open_store  # noqa: PLC0415 - the console extra
-    from causeline.console.version_lookup import versions_of  # noqa: PLC0415
-    from causeline.console.when import parse_moment  # noqa: PLC0415
+    from causeline.console.compare.version_lookup import versions_of
+    from causeline.console.store import open_store
+    from causeline.console.when import parse_moment
 
     since_us = parse_moment(since, now_us=system_clock())
     with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
@@ -98,9 +98,9 @@ def _runs(
     markdown: bool,
     json_output: bool,
 ) -> None:
-    from causeline.console import lookups  # noqa: PLC0415 - the console extra
-    from causeline.console.compare import compare_runs  # noqa: PLC0415
-    from causeline.console.store import open_store  # noqa: PLC0415
+    from causeline.console import lookups
+    from causeline.console.compare.runs import compare_runs
+    from causeline.console.store import open_store
 
     with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
         one, other = lookups.run_by_id(store, left), lookups.run_by_id(store, right)
@@ -195,7 +195,7 @@ def _as_markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None
     output.say("| " + " | ".join(headings) + " |")
     output.say("|" + "---|" * len(headings))
     for row in rows:
-        output.say("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+        output.say("| " + " | ".join(inert_markdown(cell) for cell in row) + " |")
 
 
 def register(app: typer.Typer) -> None:

@@ -1,10 +1,11 @@
 """Where Kafka and ClickHouse are: as said, else the running local stack's, else a sentence on how to say it."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
 from causeline.schemas.errors import Unreachable
 from causeline.schemas.topics import DEFAULT_PREFIX
 
@@ -18,6 +19,7 @@ CLICKHOUSE_PASSWORD = "CAUSELINE_CLICKHOUSE_PASSWORD"  # noqa: S105 - the variab
 CLICKHOUSE_PASSWORD_FILE = "CAUSELINE_CLICKHOUSE_PASSWORD_FILE"  # noqa: S105 - the variable's name
 ARTIFACTS = "CAUSELINE_ARTIFACTS"
 TOPIC_PREFIX = "CAUSELINE_TOPIC_PREFIX"
+READER_OF = "CAUSELINE_READER_OF"
 READER = "reader"
 """The local stack's read-only ClickHouse user."""
 
@@ -39,12 +41,21 @@ def settle(
         if said:
             os.environ[variable] = str(said)
     local = _local_environment(state_folder(state_dir))
+    if local and _is_what_env_gave(local):
+        # For other programs: our own commands log in as they need to, see `reader`.
+        for variable in (READER_OF, CLICKHOUSE, CLICKHOUSE_PASSWORD_FILE):
+            os.environ.pop(variable, None)
     ours = os.environ.get(CLICKHOUSE) in {None, "", local.get(CLICKHOUSE)}
     for variable, value in local.items():
         if variable == CLICKHOUSE_PASSWORD_FILE and (not ours or os.environ.get(CLICKHOUSE_PASSWORD)):
             continue
         if not os.environ.get(variable):
             os.environ[variable] = value
+
+
+def _is_what_env_gave(local: Mapping[str, str]) -> bool:
+    """Whether the login to ClickHouse is what `causeline env` gave for this stack; one that a user chose stands."""
+    return (os.environ.get(READER_OF), os.environ.get(CLICKHOUSE)) == (local[STATE_DIR], _as_reader(local[CLICKHOUSE]))
 
 
 def clickhouse(state_dir: Path | None = None, clickhouse_url: str | None = None) -> ClickHouseConnection:
@@ -62,7 +73,7 @@ def reader(state_dir: Path | None = None, clickhouse_url: str | None = None) -> 
         return connection
     return ClickHouseConnection.from_environment(
         {
-            CLICKHOUSE: connection.url.replace(f"//{connection.user}@", f"//{READER}@", 1),
+            CLICKHOUSE: _as_reader(connection.url),
             CLICKHOUSE_PASSWORD_FILE: str(endpoints.clickhouse_reader_password_file),
         }
     )
@@ -90,7 +101,7 @@ def local_endpoints(folder: Path) -> "Endpoints | None":
     """Where the stack that is up in `folder` answers; None where none is."""
     if not (folder / "endpoints.json").exists():
         return None
-    from causeline.stack.endpoints import Endpoints  # noqa: PLC0415 - the stack extra, only where a stack runs
+    from causeline.stack.endpoints import Endpoints
 
     return Endpoints.load(folder)
 
@@ -98,6 +109,11 @@ def local_endpoints(folder: Path) -> "Endpoints | None":
 def _local_environment(folder: Path) -> dict[str, str]:
     endpoints = local_endpoints(folder)
     return {} if endpoints is None else endpoints.environment()
+
+
+def _as_reader(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{READER}@{rest.rpartition('@')[2]}"
 
 
 def _require(variable: str) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -64,7 +65,7 @@ def list_messages(
     The worker and the loader each write a letter of what they cannot read; a message has one line however many there
     are.
     """
-    from causeline.sinks.dead.messages import dead_messages  # noqa: PLC0415 - the sinks extra
+    from causeline.sinks.dead.messages import dead_messages
 
     wanted = _wanted(() if state is State.ALL else (state.value,), reason, topic, since, prefix)
     with dead_messages(connections.clickhouse(state_dir, clickhouse_url)) as store:
@@ -86,7 +87,7 @@ def show(
     json_output: Json = False,
 ) -> None:
     """Show one message that could not be read: where it stood, why, and its bytes."""
-    from causeline.sinks.dead.messages import dead_messages  # noqa: PLC0415 - the sinks extra
+    from causeline.sinks.dead.messages import dead_messages
 
     with dead_messages(connections.clickhouse(state_dir, clickhouse_url)) as store:
         found = store.get(message)
@@ -127,8 +128,8 @@ def replay_messages(
     What can be read now is stored under the ids it always had, so sending it twice shows it once. What still cannot be
     read comes back as `returned`, and is refused after some attempts. Ends with 1 when any is refused.
     """
-    from causeline.sinks.dead.messages import dead_messages  # noqa: PLC0415 - the sinks extra
-    from causeline.sinks.dead.replay import KafkaOutlet, replay  # noqa: PLC0415
+    from causeline.sinks.dead.messages import dead_messages
+    from causeline.sinks.dead.replay import KafkaOutlet, replay, replayable
 
     if bool(messages) == every or (messages and (reason or topic or since)):
         raise UsageError("Say which messages: their ids, or --all with filters.", hint="causeline dead list")
@@ -140,7 +141,8 @@ def replay_messages(
             output.print_json_lines(map(_as_document, chosen)) if json_output else _print_table(chosen)
             output.note(f"{len(chosen)} messages would be sent; those sent {max_replays} times already are refused.")
             return
-        done = list(replay(chosen, store, KafkaOutlet(connections.kafka(state_dir, kafka)), max_replays=max_replays))
+        outlet = KafkaOutlet(connections.kafka(state_dir, kafka))
+        done = list(replay(chosen, store, outlet, topics=replayable(prefix), max_replays=max_replays))
     _tell(done, json_output=json_output)
 
 
@@ -152,7 +154,7 @@ def _chosen(store: "DeadMessages", ids: Sequence[str], wanted: "Wanted", limit: 
 
 
 def _tell(done: "Sequence[Replayed]", *, json_output: bool) -> None:
-    from causeline.sinks.dead.replay import Fate  # noqa: PLC0415 - the sinks extra
+    from causeline.sinks.dead.replay import Fate
 
     if json_output:
         for each in done:
@@ -162,10 +164,10 @@ def _tell(done: "Sequence[Replayed]", *, json_output: bool) -> None:
     if not json_output:
         output.say(f"{counted[Fate.SENT]} of {len(done)} messages sent again.")
     if refused := [each.message.message_id for each in done if each.fate is not Fate.SENT]:
-        worn, cut = counted[Fate.WORN_OUT], counted[Fate.CUT]
+        worn, cut, elsewhere = counted[Fate.WORN_OUT], counted[Fate.CUT], counted[Fate.ELSEWHERE]
         raise CheckFailed(
             f"{len(refused)} messages are refused, {refused[0]} first: {worn} came back too often,"
-            f" {cut} were too large for their letter to hold them.",
+            f" {cut} were too large for their letter to hold them, {elsewhere} name a topic that is none of ours.",
             hint="Mend what cannot be read, then raise --max-replays; what was cut is with its producer only.",
         )
 
@@ -173,7 +175,7 @@ def _tell(done: "Sequence[Replayed]", *, json_output: bool) -> None:
 def _wanted(
     states: Sequence[str], reason: Reason | None, topic: str | None, since: str | None, prefix: str
 ) -> "Wanted":
-    from causeline.sinks.dead.messages import Wanted  # noqa: PLC0415 - the sinks extra
+    from causeline.sinks.dead.messages import Wanted
 
     full = "" if topic is None else topic if topic.startswith(f"{prefix}.") else f"{prefix}.{topic}"
     since_us = 0 if since is None else parse_moment(since, now_us=time.time_ns() // 1000)
@@ -185,26 +187,28 @@ def _as_document(message: "DeadMessage") -> dict[str, object]:
 
 
 def _print_table(found: "Sequence[DeadMessage]") -> None:
+    digits = output.moment_digits((each.last_seen_at for each in found), datetime.now(UTC).year)
     output.print_table(
-        ["message", "found", "reason", "topic", "partition", "offset", "bytes", "state", "replays", "by", "detail"],
+        ["message", "found", "reason", "detail", "state", "topic", "partition", "offset", "bytes", "replays", "by"],
         [
             (
                 each.message_id,
                 f"{each.last_seen_at:%Y-%m-%d %H:%M:%S}",
                 each.reason,
+                each.detail,
+                each.state,
                 each.topic,
                 each.partition,
                 each.offset,
                 each.bytes,
-                each.state,
                 each.replays,
                 ",".join(each.stages),
-                each.detail,
             )
             for each in found
         ],
         right=["partition", "offset", "bytes", "replays"],
-        optional=["by", "bytes", "replays", "detail"],
+        optional=["state", "topic", "partition", "offset", "replays", "by", "bytes"],
+        short={"message": 8, "found": digits},
     )
 
 

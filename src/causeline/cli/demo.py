@@ -4,7 +4,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from causeline.cli import connections, demo_otlp, output
+from causeline.cli.gathering import gathered
 from causeline.cli.options import Json, StateDir, examples
 from causeline.cli.stack import start
 from causeline.schemas.errors import CheckFailed, Unreachable
 
 if TYPE_CHECKING:
-    from causeline.console.demo_report import Account, Published
     from causeline.console.store import Store
+    from causeline.demo.report import Account, Published
     from causeline.producers.tracer import Tracer
 
-_POLL_S = 0.5
 _FLUSH_TIMEOUT_S = 120.0
 
 
@@ -53,47 +53,69 @@ def demo(
 
 
 def _demo(runs: int, seed: int, patience_s: float, state_dir: Path | None, began: float, *, json_output: bool) -> None:
-    from causeline.console import demo_report  # noqa: PLC0415 - the console extra
-    from causeline.console.store import open_store  # noqa: PLC0415
+    from causeline.console.store import open_store
+    from causeline.demo import report
 
     folder = connections.state_folder(state_dir)
     _start_if_down(folder, state_dir)
     connections.settle(state_dir=state_dir)
+    before = _restarts(folder)
     published = _publish(folder, runs, seed)
-    sent = demo_otlp.publish(folder, runs, seed, published.session, demo_report.PROJECT)
+    sent = demo_otlp.publish(folder, runs, seed, published.session, report.PROJECT, patience_s=patience_s)
     with open_store(connections.clickhouse()) as store:
         _wait(store, published, patience_s)
         with output.progress() as tell:
             tell("counting", 0.0)
-            shown = demo_report.visible(store, published)
-            wrong = demo_report.differences(published, shown)
-            account = demo_report.account(store, published, shown, time.monotonic() - began)
+            shown = report.visible(store, published)
+            wrong = report.differences(published, shown)
+            account = report.account(store, published, shown, time.monotonic() - began)
         by_otlp = demo_otlp.account(store, sent, patience_s)
         if by_otlp.difference:
             wrong.append(by_otlp.difference)
+        restarted = _again(before, _restarts(folder))
+        wrong += restarted
         if json_output:
-            output.print_json(asdict(account) | by_otlp.record())
+            output.print_json(asdict(account) | by_otlp.record() | {"restarts": len(restarted)})
         else:
             _print(store, published, account, by_otlp)
     for sentence in wrong:
         output.note(sentence)
     if wrong:
-        raise CheckFailed("Published, visible and true are not the same.", hint="causeline status · the logs folder")
+        raise CheckFailed(
+            "Published, visible and true are not the same, or a service did not stay up.",
+            hint="causeline status · the logs folder",
+        )
 
 
 def _start_if_down(folder: Path, state_dir: Path | None) -> None:
     """Bring the stack up; one that is ready stays as it is, with as many workers as it was given."""
-    from causeline.stack.local import status  # noqa: PLC0415 - the stack extra
+    from causeline.stack.local import status
 
     if not status(folder).ready:
         start(state_dir)
 
 
+def _restarts(folder: Path) -> dict[str, tuple[int, str]]:
+    """By service of the stack how often it was started again, and how it last ended."""
+    from causeline.stack.local import status
+
+    return {each.name: (each.restarts, each.last_fault or "ended") for each in status(folder).services}
+
+
+def _again(before: Mapping[str, tuple[int, str]], after: Mapping[str, tuple[int, str]]) -> list[str]:
+    """A sentence for each service that was started again in between: a demo in which one falls is no demo."""
+    return [
+        f"{name} was started again {times - before.get(name, (0, ''))[0]} times; it {fault.rstrip('.')}."
+        for name, (times, fault) in after.items()
+        if times > before.get(name, (0, ""))[0]
+    ]
+
+
 def _publish(folder: Path, runs: int, seed: int) -> "Published":
     """Publish the demo's runs; what the broker acknowledged of them, and what the truth file says."""
-    from causeline.console.demo_report import PROJECT, Published  # noqa: PLC0415 - the console extra
-    from causeline.producers.artifacts import ArtifactStore  # noqa: PLC0415
-    from causeline.producers.demo import publish  # noqa: PLC0415
+    from causeline.demo import publish
+    from causeline.demo.report import PROJECT, Published
+    from causeline.producers.artifacts import ArtifactStore
 
     session = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
     truth_file = folder / "demo" / f"{session}.truth.jsonl"
@@ -124,8 +146,8 @@ def _publish(folder: Path, runs: int, seed: int) -> "Published":
 @contextmanager
 def _tracer(project: str, delivered: set[str]) -> Iterator["Tracer"]:
     """A tracer that notes which events the broker acknowledged."""
-    from causeline.producers.emitter import Emitter  # noqa: PLC0415 - not for every command
-    from causeline.producers.tracer import Tracer  # noqa: PLC0415
+    from causeline.producers.emitter.emitter import Emitter
+    from causeline.producers.tracer import Tracer
 
     lock = threading.Lock()
 
@@ -148,21 +170,14 @@ def _truth(file: Path) -> Iterator[str]:
 
 def _wait(store: "Store", published: "Published", patience_s: float) -> None:
     """Return when every event and run of the session is there; raises CheckFailed when nothing moves any more."""
-    from causeline.console.demo_report import seen  # noqa: PLC0415 - the console extra
+    from causeline.demo.report import seen
 
     wanted = (len(published.event_ids), len(published.run_ids))
-    last, moved = (-1, -1), time.monotonic()
-    with output.progress() as tell:
-        while True:
-            events, runs = seen(store, published)
-            if events >= wanted[0] and runs >= wanted[1]:
-                return
-            if (events, runs) != last:
-                last, moved = (events, runs), time.monotonic()
-            elif time.monotonic() - moved > patience_s:
-                raise _given_up((events, runs), wanted, patience_s)
-            tell("loading events, joining runs", (events + runs) / sum(wanted))
-            time.sleep(_POLL_S)
+    there = gathered(
+        lambda: seen(store, published), wanted, label="loading events, joining runs", patience_s=patience_s
+    )
+    if there[0] < wanted[0] or there[1] < wanted[1]:
+        raise _given_up(there, wanted, patience_s)
 
 
 def _given_up(there: tuple[int, int], wanted: tuple[int, int], patience_s: float) -> CheckFailed:
@@ -180,15 +195,16 @@ def _given_up(there: tuple[int, int], wanted: tuple[int, int], patience_s: float
 
 
 def _print(store: "Store", published: "Published", account: "Account", by_otlp: demo_otlp.OtlpAccount) -> None:
-    from causeline.console import demo_report, lookups  # noqa: PLC0415 - the console extra
-    from causeline.console.trace_map import trace_map  # noqa: PLC0415
-    from causeline.console.trace_view import render  # noqa: PLC0415
+    from causeline.console import lookups
+    from causeline.console.views.trace_map import trace_map
+    from causeline.console.views.trace_view import render
+    from causeline.demo import report
 
-    for table in demo_report.tables(store, published.session):
+    for table in report.tables(store, published.session):
         output.say(table.title)
         output.print_table(table.columns, table.rows, right=table.right)
         output.say()
-    example = demo_report.telling_run(store, published.session)
+    example = report.telling_run(store, published.session)
     if example:
         output.say("One run that went wrong")
         run = lookups.run_by_id(store, example)
@@ -223,7 +239,7 @@ def _next_commands(session: str, example: str | None) -> list[str]:
         *shown,
         f"causeline runs {label} --has-gap --order costliest",
         f"causeline runs {label} --verdict partial",
-        f"causeline runs --label conversation.id={session}   # what came over OTLP",
+        f"causeline runs --session {session}   # what came over OTLP",
         'causeline sql "SELECT step_kind, count(), avg(duration_us) FROM steps GROUP BY step_kind"',
         "causeline status",
         "causeline down",
@@ -231,7 +247,7 @@ def _next_commands(session: str, example: str | None) -> list[str]:
 
 
 def _take_down(state_dir: Path | None, *, json_output: bool) -> None:
-    from causeline.stack.local import down  # noqa: PLC0415 - the stack extra
+    from causeline.stack.local import down
 
     with output.progress(quiet=json_output) as tell:
         down(connections.state_folder(state_dir), tell)

@@ -1,8 +1,8 @@
 """`drift` and `watch`: what moved, since when and with which anchor; and the job that finds it."""
 
 import os
-import signal
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from causeline.cli import connections, output
-from causeline.cli.explain import PolicyFile, named_policy
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, Log, LogLevel, StateDir, TopicPrefix, examples
 from causeline.cli.services import start_logging
-from causeline.schemas.clock import system_clock
+from causeline.cli.why import PolicyFile, named_policy
+from causeline.runtime.clock import system_clock
+from causeline.runtime.signals import stopped_by_signals
 from causeline.schemas.errors import UsageError
 from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.topics import DEFAULT_PREFIX
 
 if TYPE_CHECKING:
-    from causeline.console.drift.alerts import Alert
+    from causeline.console.store import Store
+    from causeline.console.stored_causes import WeighedCause
+    from causeline.drift.alerts import Alert
 
+_CAUSES_SHOWN = 3
 _BARS = "▁▂▃▄▅▆▇█"
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is shown with the alert.")]
 AlertId = Annotated[str, typer.Argument(metavar="ALERT", help="An alert's id, whole or how it begins.")]
@@ -42,9 +46,9 @@ def drift(
     """
     if ctx.invoked_subcommand is not None:
         return
-    from causeline.console.drift.alerts import alerts, course  # noqa: PLC0415 - the console extra
-    from causeline.console.drift.overview import watched  # noqa: PLC0415
-    from causeline.console.store import open_store  # noqa: PLC0415
+    from causeline.console.store import open_store
+    from causeline.drift.alerts import alerts, course
+    from causeline.drift.overview import watched
 
     with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
         found = alerts(store, workflow=workflow, ended=ended)
@@ -76,6 +80,7 @@ def drift(
                 for each, shares in zip(found, courses, strict=True)
             ],
             optional=["state", "window", "course"],
+            short={"alert": 8},
         )
     elif overview:
         output.say("Nothing drifts.")
@@ -95,17 +100,26 @@ def show(
     state_dir: StateDir = None,
     json_output: Json = False,
 ) -> None:
-    """Show one alert: shares with their counts, anchors with their part in it, and runs of both sides."""
-    from causeline.console.drift.alerts import alert_by_id, course  # noqa: PLC0415 - the console extra
-    from causeline.console.drift.alerts import examples as runs_of_both_sides  # noqa: PLC0415
-    from causeline.console.store import open_store  # noqa: PLC0415
+    """Show one alert: what moved in the window that opened it, with which anchor, runs of both sides, their causes."""
+    from causeline.console.store import open_store
+    from causeline.drift.alerts import alert_by_id, course
+    from causeline.drift.alerts import examples as runs_of_both_sides
 
     with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
         found = alert_by_id(store, alert)
         shares = course(store, found)
         before, after = runs_of_both_sides(store, found, named_policy(policy) or DEFAULT_POLICY)
+        behind = _causes_since(store, found)
     if json_output:
-        output.print_json({**_document(found), "course": shares, "runs_before": before, "runs_after": after})
+        output.print_json(
+            {
+                **_document(found),
+                "course": shares,
+                "runs_before": before,
+                "runs_after": after,
+                "causes": [each.as_json() for each in behind],
+            }
+        )
         return
     output.say(found.headline)
     output.say(
@@ -150,7 +164,24 @@ def show(
     output.say()
     output.say(f"Runs before, {found.shrunk.value}: {', '.join(before) or 'none is stored any more'}")
     output.say(f"Runs after, {found.grown.value}: {', '.join(after) or 'none is stored any more'}")
+    if behind:
+        output.say()
+        output.say("What went wrong since then:")
+    for each in behind:
+        output.say(f"  {each.runs:,d} of {each.of:,d} runs: {each.sentence}")
+        output.say(f"    e.g. causeline why {each.examples[0]}")
     output.say(f"Do: {found.advice}")
+
+
+def _causes_since(store: "Store", alert: "Alert") -> "Sequence[WeighedCause]":
+    """What the runs of its windows suffer from, the commonest first."""
+    from causeline.console.stored_causes import weighed
+    from causeline.drift.windows import Length
+
+    until = alert.last_window + Length(alert.length).delta
+    since_us, until_us = (round(each.timestamp() * 1e6) for each in (alert.since, until))
+    found = weighed(store, since_us=since_us, until_us=until_us, workflows=(alert.workflow,))
+    return sorted(found.causes, key=lambda cause: -cause.runs)[:_CAUSES_SHOWN]
 
 
 def numbers(
@@ -165,11 +196,11 @@ def numbers(
     json_output: Json = False,
 ) -> None:
     """Show a workflow's numbers by window: quantiles of confidence and provenance, time and cost by kind of step."""
-    from causeline.console.drift.numbers import numbers as by_window  # noqa: PLC0415 - the console extra
-    from causeline.console.drift.windows import Length  # noqa: PLC0415
-    from causeline.console.store import open_store  # noqa: PLC0415
-    from causeline.console.when import parse_moment  # noqa: PLC0415
-    from causeline.console.words import dollars, duration  # noqa: PLC0415
+    from causeline.console.store import open_store
+    from causeline.console.when import parse_moment
+    from causeline.console.words import dollars, duration
+    from causeline.drift.numbers import numbers as by_window
+    from causeline.drift.windows import Length
 
     if window not in set(Length):
         raise UsageError(f"There is no window of {window!r}.", hint=f"Windows: {', '.join(Length)}.")
@@ -214,9 +245,9 @@ def pin(
     json_output: Json = False,
 ) -> None:
     """Hold a workflow's windows against the runs of a release, beside those before them, from the next pass on."""
-    from causeline.console.drift.judgements import pin_of  # noqa: PLC0415 - the console extra
-    from causeline.console.drift.speaking import put_pin  # noqa: PLC0415
-    from causeline.console.drift.store import open_drift_store  # noqa: PLC0415
+    from causeline.drift.judgements import pin_of
+    from causeline.drift.marks import put_pin
+    from causeline.drift.store import open_drift_store
 
     with open_drift_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
         pinned = pin_of(store, workflow, release)
@@ -263,10 +294,10 @@ def _mark(
     *,
     json_output: bool,
 ) -> None:
-    from causeline.console.drift.alerts import alert_by_id  # noqa: PLC0415 - the console extra
-    from causeline.console.drift.lifecycle import Mark  # noqa: PLC0415
-    from causeline.console.drift.speaking import put_mark  # noqa: PLC0415
-    from causeline.console.drift.store import open_drift_store  # noqa: PLC0415
+    from causeline.drift.alerts import alert_by_id
+    from causeline.drift.lifecycle import Mark
+    from causeline.drift.marks import put_mark
+    from causeline.drift.store import open_drift_store
 
     if not reason.strip():
         raise UsageError("--reason says nothing.", hint="Say why, e.g. --reason 'new scanner, reviewed'.")
@@ -296,10 +327,10 @@ def watch(
     second does the same work again, and no harm. Alerts go to the topic of alerts where a Kafka is named, and from
     there to ClickHouse. Further settings are CAUSELINE_DRIFT_… variables.
     """
-    from causeline.console.drift.job import Watch, follow  # noqa: PLC0415 - the console extra
-    from causeline.console.drift.publish import KafkaPublisher  # noqa: PLC0415
-    from causeline.console.drift.settings import DriftSettings  # noqa: PLC0415
-    from causeline.console.drift.store import open_drift_store  # noqa: PLC0415
+    from causeline.drift.job import Watch, follow
+    from causeline.drift.publish import KafkaPublisher
+    from causeline.drift.settings import DriftSettings
+    from causeline.drift.store import open_drift_store
 
     connection = connections.clickhouse(state_dir, clickhouse_url)
     connections.settle(state_dir=state_dir, kafka_servers=kafka)
@@ -312,9 +343,8 @@ def watch(
     stop = threading.Event()
     if not once:
         start_logging(log_level)
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda *_: stop.set())
-        follow(connection, watching, settings.every_s, stop)
+        with stopped_by_signals(stop.set):
+            follow(connection, watching, settings.every_s, stop)
         return
     with open_drift_store(connection) as store:
         done = watching.once(store, stop)

@@ -1,6 +1,5 @@
 """`export`: runs as OpenTelemetry traces to any backend."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -8,7 +7,7 @@ import typer
 from causeline.cli import connections, output
 from causeline.cli.options import Json, KafkaServers, Log, LogLevel, StateDir, TopicPrefix, examples
 from causeline.cli.services import start_logging
-from causeline.schemas.connections import KafkaConnection
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas.errors import CheckFailed
 from causeline.schemas.topics import DEFAULT_PREFIX
 
@@ -52,15 +51,12 @@ def export(
     attributes. Reviews and evals are traces of their own, linked to the run's. API keys go in
     CAUSELINE_EXPORT_HEADERS (key=value,…) or CAUSELINE_EXPORT_HEADERS_FILE. Ends with 1 where runs were refused.
     """
-    from causeline.sinks.otlp.export import run_exporter  # noqa: PLC0415 - the otlp extra
-    from causeline.sinks.otlp.settings import ExporterSettings  # noqa: PLC0415
+    from causeline.otlp.exporter.export import run_exporter
+    from causeline.otlp.exporter.settings import ExporterSettings
 
     connections.kafka(state_dir, kafka)
     connections.set_topic_prefix(prefix)
-    for name, value in {"ENDPOINT": endpoint, "STYLE": style, "GROUP": group}.items():
-        if value is not None:
-            os.environ[f"CAUSELINE_EXPORT_{name}"] = value
-    settings = ExporterSettings.from_environment()
+    settings = ExporterSettings.from_environment(endpoint=endpoint, style=style, group=group)
     start_logging(log_level)
     counts = run_exporter(settings, KafkaConnection.from_environment(), until_end=once)
     if json_output:

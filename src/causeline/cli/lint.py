@@ -8,12 +8,12 @@ import typer
 from causeline.cli import connections, output
 from causeline.cli.options import ClickHouseUrl, Json, StateDir, examples
 from causeline.console.run_filter import RunFilter
-from causeline.schemas.clock import system_clock
+from causeline.runtime.clock import system_clock
 from causeline.schemas.run import Run
 
 if TYPE_CHECKING:
-    from causeline.console.habits import Found, Lint
     from causeline.console.store import Store
+    from causeline.diagnosis.habits import Found, Lint
 
 _BATCH = 500
 
@@ -35,9 +35,9 @@ def lint_traces(
 
     It ends with 1 when a workflow has one of them, so that a pipeline can hold a new workflow to them.
     """
-    from causeline.console.habits import lint  # noqa: PLC0415 - the console extra
-    from causeline.console.store import open_store  # noqa: PLC0415
-    from causeline.console.when import parse_moment  # noqa: PLC0415
+    from causeline.console.store import open_store
+    from causeline.console.when import parse_moment
+    from causeline.diagnosis.habits import lint
 
     wanted = RunFilter(workflows=tuple(workflow or ()), since_us=parse_moment(since, now_us=system_clock()))
     with (
@@ -56,9 +56,9 @@ def lint_traces(
 
 
 def _runs(store: "Store", wanted: RunFilter, limit: int, tell: output.Progress) -> Iterator[Run]:
-    from causeline.console import lookups  # noqa: PLC0415 - the console extra
+    from causeline.console import lookups, run_lists
 
-    ids = [run.run_id for run in lookups.find_runs(store, wanted, limit=limit)]
+    ids = [run.run_id for run in run_lists.find_runs(store, wanted, limit=limit)]
     for start in range(0, len(ids), _BATCH):
         tell("reading runs", start / len(ids))
         yield from lookups.runs_by_id(store, ids[start : start + _BATCH]).values()
@@ -76,8 +76,10 @@ def _print(found: "Lint", since: str) -> None:
                 lacking = found.missing_anchors.get(workflow, {})
                 said = ", ".join(f"{anchor} ({count:,d})" for anchor, count in lacking.items())
                 output.say(f"      lacking: {said}")
+        for says, count in found.cost_answers.get(workflow, ()):
+            output.say(f"  cost {count:,d} answer{'' if count == 1 else 's'}: {says}")
         output.say()
-    for habit in {each.habit.name: each.habit for each in found.found}.values():
+    for habit in {each.habit.name: each.habit for each in found.found if not each.attributes}.values():
         output.say(f"What ends {habit.name}:")
         for line in habit.add.splitlines():
             output.say(f"    {line}")
@@ -88,12 +90,17 @@ def _print_habit(found: "Found") -> None:
     output.say(f"  {found.habit.name}: {found.runs:,d} of {found.of_runs:,d} runs ({found.share:.0%})")
     output.say(f"      {found.habit.says}")
     output.say(f"      e.g. causeline show {found.examples[0]}")
+    if found.attributes:
+        output.say(f"      set on its spans: {', '.join(found.attributes)}")
 
 
 def _as_json(found: "Lint") -> dict[str, object]:
     return {
         "runs": found.runs,
         "missing_anchors": found.missing_anchors,
+        "cost_answers": {
+            name: [{"says": says, "runs": count} for says, count in each] for name, each in found.cost_answers.items()
+        },
         "habits": [
             {
                 "workflow": each.workflow,
@@ -103,7 +110,8 @@ def _as_json(found: "Lint") -> dict[str, object]:
                 "of_runs": each.of_runs,
                 "share": round(each.share, 4),
                 "examples": each.examples,
-                "add": each.habit.add,
+                "add": "" if each.attributes else each.habit.add,
+                "set": each.attributes,
             }
             for each in found.found
         ],

@@ -1,5 +1,6 @@
 """Options that several commands share, each said once."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -17,10 +18,28 @@ StateDir: TypeAlias = Annotated[
         help="Folder of the local stack's state.",
     ),
 ]
+
+
+def is_written(context: typer.Context, name: str | None) -> bool:
+    """Whether an option stands on the command line; it may be set by its variable, or by default, as well."""
+    source = context.get_parameter_source(name or "")
+    return source is not None and source.name == "COMMANDLINE"  # the enumeration of whichever click typer brings
+
+
+def _chosen(context: typer.Context, parameter: typer.CallbackParam, url: str | None) -> str | None:
+    """What is written on the command line is the user's choice, and no more what `causeline env` gave."""
+    if is_written(context, parameter.name):
+        from causeline.cli.connections import READER_OF
+
+        os.environ.pop(READER_OF, None)
+    return url
+
+
 ClickHouseUrl: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--clickhouse-url",
+        callback=_chosen,
         envvar="CAUSELINE_CLICKHOUSE_URL",
         metavar="URL",
         show_default="the running local stack's",

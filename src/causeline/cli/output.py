@@ -3,13 +3,15 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias
 
 import typer
 
-from causeline.console.safe_text import visible
+from causeline.cli.tables import Layout, layout
+from causeline.runtime.text import inert_json, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 Progress: TypeAlias = Callable[[str, float], None]
 """Told a stage and the fraction of it that is done, 0 to 1."""
 
-_COLUMN_GAP = 3
+_MOST_NAMES: Final = 8
+RUN_DIGITS: Final = -8
+"""Of a run id the last digits are shown: the first are a time, and alike for runs of one hour."""
 _PLAIN_WIDTH = 160
 """Columns of what is not a table, where there is no terminal to ask."""
 
@@ -29,7 +33,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 def console(*, stderr: bool = False) -> "Console":
     """A rich console on stdout or stderr: colours on a terminal unless NO_COLOR is set, none elsewhere."""
-    from rich.console import Console  # noqa: PLC0415 - a tenth of a second that `--help` need not pay
+    from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if is_terminal(stream) else int(os.environ.get("COLUMNS") or _PLAIN_WIDTH)
@@ -60,8 +64,13 @@ def note(text: str) -> None:
 
 
 def print_json(document: object) -> None:
-    """The answer as one JSON document on one line."""
-    typer.echo(json.dumps(document, ensure_ascii=False, default=_as_json))
+    """The answer as one JSON document on one line; JSON has no word for what is no finite number, so that is null."""
+    try:
+        text = json.dumps(document, ensure_ascii=False, default=_as_json, allow_nan=False)
+    except ValueError:
+        said = json.dumps(document, default=_as_json)
+        text = json.dumps(json.loads(said, parse_constant=lambda _: None), ensure_ascii=False, allow_nan=False)
+    typer.echo(inert_json(text))
 
 
 def print_json_lines(documents: Iterable[object]) -> None:
@@ -81,45 +90,54 @@ def print_table(
     *,
     right: Sequence[str] = (),
     optional: Sequence[str] = (),
+    short: Mapping[str, int] | None = None,
 ) -> None:
-    """A table: drawn on a terminal, tab-separated with a header elsewhere; None is an empty cell.
+    """A table: drawn on a terminal, a row a line; tab-separated with a header elsewhere. None is an empty cell.
 
-    `right` names the columns of numbers; `optional` those that a narrow terminal goes without, the first to go last.
+    `right` names the columns of numbers; `optional` those that a narrow terminal goes without, the first to go last;
+    `short` the columns of ids, of which a terminal is shown so many digits: the first, or where negative the last.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     if not is_terminal(sys.stdout):
         for row in (list(columns), *cells):
             typer.echo("\t".join(row))
         return
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - as above
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
 
+    digits = short or {}
+    shortened = [[_short(cell, digits.get(name)) for name, cell in zip(columns, row, strict=True)] for row in cells]
     screen = console()
-    shown = fitting(columns, cells, screen.width, optional)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for index in shown:
-        name = columns[index]
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=index == 0)
-    for row in cells:
-        table.add_row(*(Text(row[index]) for index in shown))
+    fitted = layout(columns, shortened, screen.width, optional=optional, whole={*right, *digits})
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for place, width in fitted.widths.items():
+        justify: Literal["left", "right"] = "right" if columns[place] in right else "left"
+        table.add_column(columns[place], justify=justify, width=width, no_wrap=True, overflow="ellipsis")
+    for row in shortened:
+        table.add_row(*(Text(row[place]) for place in fitted.widths))
     screen.print(table)
-    left_out = [columns[index] for index in range(len(columns)) if index not in shown and columns[index] in optional]
-    if left_out:
-        note(f"Left out for want of room: {', '.join(left_out)}; a pipe or --json has them.")
+    _tell_what_is_not_shown(fitted, columns)
 
 
-def fitting(
-    columns: Sequence[str], cells: Sequence[Sequence[str]], width: int, optional: Sequence[str] = ()
-) -> list[int]:
-    """The columns, by place, that fit into `width` characters: optional ones go from the last until the rest fits."""
-    widths = [max([len(name), *(len(row[index]) for row in cells)]) for index, name in enumerate(columns)]
-    shown = list(range(len(columns)))
-    for name in reversed(optional):
-        if sum(widths[index] + _COLUMN_GAP for index in shown) <= width:
-            break
-        shown.remove(columns.index(name))
-    return shown
+def moment_digits(moments: Iterable[datetime | None], this_year: int) -> int:
+    """For `short`, of a column of moments to the second: without the year where all are of this one."""
+    return -14 if all(each is None or each.year == this_year for each in moments) else 19
+
+
+def _tell_what_is_not_shown(fitted: Layout, columns: Sequence[str]) -> None:
+    if left_out := fitted.left_out(columns):
+        shown = ", ".join(left_out[:_MOST_NAMES])
+        more = f" and {len(left_out) - _MOST_NAMES} more" if len(left_out) > _MOST_NAMES else ""
+        note(f"Left out for want of room: {shown}{more}; a pipe or --json has them.")
+    elif fitted.is_cut:
+        note("What ends in … is cut for want of room; a pipe or --json has it whole.")
+
+
+def _short(text: str, digits: int | None) -> str:
+    if digits is None:
+        return text
+    return text[digits:] if digits < 0 else text[:digits]
 
 
 def _cell(value: object) -> str:
@@ -144,7 +162,7 @@ def progress(*, quiet: bool = False) -> Iterator[Progress]:
 
 @contextmanager
 def _bar() -> Iterator[Progress]:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - as above
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as bars:

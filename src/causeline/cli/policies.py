@@ -40,8 +40,8 @@ def list_policies(
     *, clickhouse_url: ClickHouseUrl = None, state_dir: StateDir = None, json_output: Json = False
 ) -> None:
     """List every policy that has judged runs or gaps, the newest first."""
-    from causeline.console.policies import kept_policies  # noqa: PLC0415 - the console extra
-    from causeline.console.store import open_store  # noqa: PLC0415
+    from causeline.console.policies import kept_policies
+    from causeline.console.store import open_store
 
     with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
         kept = kept_policies(store)
@@ -78,8 +78,8 @@ def show(
     json_output: Json = False,
 ) -> None:
     """Read back a policy that has judged: what it said, and from which messages on it did."""
-    from causeline.console.policies import kept_policy, uses_of  # noqa: PLC0415 - the console extra
-    from causeline.console.store import open_store  # noqa: PLC0415
+    from causeline.console.policies import kept_policy, uses_of
+    from causeline.console.store import open_store
 
     with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
         kept = kept_policy(store, policy_hash)

@@ -1,6 +1,5 @@
 """`receive`: the OTLP receiver, which a supervisor, or a container, runs."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -47,16 +46,12 @@ def receive(
     Point any OTLP exporter here: its traces become runs. A request is answered when Kafka has its events. Prompts and
     answers go to the artifact store (CAUSELINE_ARTIFACTS); further settings are CAUSELINE_RECEIVE_… variables.
     """
-    from causeline.producers.otlp.receiver import run_receiver  # noqa: PLC0415 - the otlp extra
-    from causeline.producers.otlp.settings import ReceiverSettings  # noqa: PLC0415
+    from causeline.otlp.receiver.process import run_receiver
+    from causeline.otlp.receiver.settings import ReceiverSettings
 
     connections.kafka(state_dir, kafka)
     connections.set_topic_prefix(prefix)
-    chosen = {"host": host, "port": port, "grpc_port": grpc_port, "kafka_topic": kafka_topic}
-    for name, value in chosen.items():
-        if value is not None:
-            os.environ[f"CAUSELINE_RECEIVE_{name.upper()}"] = str(value)
-    settings = ReceiverSettings.from_environment()
+    settings = ReceiverSettings.from_environment(host=host, port=port, grpc_port=grpc_port, kafka_topic=kafka_topic)
     start_logging(log_level)
     raise typer.Exit(run_receiver(settings))
 

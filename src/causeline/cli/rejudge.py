@@ -7,9 +7,9 @@ import typer
 
 from causeline.cli import connections, output
 from causeline.cli.amend import arrow_source, on_demand
-from causeline.cli.explain import PolicyFile
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, StateDir, TopicPrefix, examples
-from causeline.schemas.clock import system_clock
+from causeline.cli.why import PolicyFile
+from causeline.runtime.clock import system_clock
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.policy_file import read_policy
 from causeline.schemas.topics import DEFAULT_PREFIX
@@ -40,9 +40,9 @@ def rejudge(
     With --apply the runs that change are published anew, and replace their records. Their revision stays, since it
     counts events and a policy changes none: of equal revisions the last published stands.
     """
-    from causeline.console.when import parse_moment  # noqa: PLC0415 - the console extra
-    from causeline.streams.amender.rejudge import Rejudge  # noqa: PLC0415 - the streams extra
-    from causeline.streams.amender.settings import AmenderSettings  # noqa: PLC0415
+    from causeline.console.when import parse_moment
+    from causeline.streams.amender.rejudge import Rejudge
+    from causeline.streams.amender.settings import AmenderSettings
 
     now_us = system_clock()
     since_us = parse_moment(since, now_us=now_us)
@@ -53,8 +53,8 @@ def rejudge(
     judging = _policy(policy)
     settings = AmenderSettings.from_environment()
     with arrow_source(settings) as source:
-        from causeline.schemas.registry import Schemas  # noqa: PLC0415
-        from causeline.streams.amender.stored import Stored  # noqa: PLC0415
+        from causeline.schemas.registry import Schemas
+        from causeline.streams.amender.stored import Stored
 
         amending = on_demand(settings, source) if apply else None
         stored = Stored(source)
@@ -74,7 +74,7 @@ def rejudge(
 
 
 def _policy(file: Path | None) -> Policy:
-    import os  # noqa: PLC0415 - the variable is settled with the connection
+    import os
 
     named = file or os.environ.get("CAUSELINE_POLICY")
     return read_policy(Path(named)) if named else DEFAULT_POLICY

@@ -1,6 +1,5 @@
 """`reviews`: the queue of what people were asked to look at, and their decisions."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,20 +10,20 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from causeline.cli import connections, output
+from causeline.cli.artifact import artifact_store
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, StateDir, TopicPrefix, examples
-from causeline.schemas.errors import CauselineError, CheckFailed, NotFound, Unreachable
+from causeline.schemas.errors import CauselineError, NotFound, UsageError
 from causeline.schemas.topics import DEFAULT_PREFIX
 from causeline.schemas.vocabulary import ReviewOutcome
 
 if TYPE_CHECKING:
-    from causeline.console.reviews.decision import Decision
-    from causeline.console.reviews.queue import Item
-    from causeline.console.reviews.store import ClickHouseLeases
     from causeline.console.store import Store
+    from causeline.reviews.queue import Item
+    from causeline.reviews.store import ClickHouseLeases
     from causeline.schemas.run import Run
 
-_VISIBLE_POLL_S = 0.1
 _LEASE_S = 1800.0
+_EXCERPT = 600
 
 
 class State(StrEnum):
@@ -57,7 +56,7 @@ def list_items(
 
     An item is open until a review answers it. An escalated one stays open, for another reviewer, as urgent as can be.
     """
-    from causeline.console.reviews.queue import Wanted, items, stats  # noqa: PLC0415 - the console extra
+    from causeline.reviews.queue import Wanted, items, stats
 
     wanted = Wanted(None if state is State.ALL else state.value, workflow, reason, run, overdue)
     with _store(clickhouse_url, state_dir) as store:
@@ -72,7 +71,7 @@ def list_items(
         _print_items(found)
         whole = stats(store, Wanted(None, workflow))
     output.note(
-        f"{whole['open']} open of {whole['items']}: {whole['leased']} leased, {whole['overdue']} overdue,"
+        f"{whole['open']} open of {whole['items']}: {whole['leased']} leased, {whole['overdue']} overdue (!),"
         f" {whole['escalated']} escalated; the oldest for {_age(whole['open_age_max_s'])}."
     )
 
@@ -92,8 +91,8 @@ def next_item(
 
     Who holds a lease gets the same item again. Ends with 1 when nothing is free.
     """
-    from causeline.console.reviews.leases import lease_next  # noqa: PLC0415 - the console extra
-    from causeline.console.reviews.queue import Wanted  # noqa: PLC0415
+    from causeline.reviews.leases import lease_next
+    from causeline.reviews.queue import Wanted
 
     with _store(clickhouse_url, state_dir) as store:
         item = lease_next(store, reviewer, Wanted(workflow=workflow), lease_s=lease_s)
@@ -107,6 +106,36 @@ def next_item(
     output.say(f"      causeline reviews resolve {item.item_id} --outcome approved --reviewer {reviewer}")
 
 
+def show(
+    *,
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="A review item's id, whole or how it begins.")],
+    clickhouse_url: ClickHouseUrl = None,
+    state_dir: StateDir = None,
+    json_output: Json = False,
+) -> None:
+    """Show an item: what is asked and why, and what each of its links is to the run, with the text it points to."""
+    from causeline.reviews.links import roles_of
+    from causeline.reviews.queue import item_by_id
+
+    with _store(clickhouse_url, state_dir) as store:
+        found = item_by_id(store, item)
+        run = _run_of(store, found.run_id)
+    shown = [
+        {"ref": ref, "roles": roles_of(run, ref) if run else [], "excerpt": _excerpt(state_dir, ref)}
+        for ref in found.links
+    ]
+    if json_output:
+        output.print_json({**asdict(found), "links": shown})
+        return
+    _print_item(found, links=False)
+    for each in shown:
+        output.say("")
+        output.say(f"{each['ref']}")
+        output.say(f"  is: {', '.join(each['roles']) or 'no part of the record'}")
+        for line in str(each["excerpt"]).split("\n"):
+            output.say(f"  | {line}")
+
+
 def resolve(
     *,
     item: Annotated[str, typer.Argument(metavar="ITEM", help="A review item's id, whole or how it begins.")],
@@ -114,6 +143,10 @@ def resolve(
     reviewer: Reviewer,
     override_ref: Annotated[
         str | None, typer.Option("--override-ref", metavar="REF", help="Reference to the corrected value.")
+    ] = None,
+    override_text: Annotated[
+        str | None,
+        typer.Option("--override-text", metavar="TEXT", help="The corrected value itself: stored, then referenced."),
     ] = None,
     note_ref: Annotated[
         str | None, typer.Option("--note-ref", metavar="REF", help="Reference to the reviewer's note.")
@@ -134,12 +167,17 @@ def resolve(
     """Record what a reviewer decided about an item: a review event of its run, by the same door as every event.
 
     The item is leased for it, so of two reviewers one is refused. The run's record takes the review in as its next
-    revision. An override needs the reference of what stands instead; no content travels.
+    revision. An override needs what stands instead: a reference, or a text that goes to the artifact store; no content
+    travels.
     """
-    from causeline.console.reviews.decision import decided  # noqa: PLC0415 - the console extra
-    from causeline.console.reviews.leases import hold, release  # noqa: PLC0415
-    from causeline.console.reviews.queue import item_by_id  # noqa: PLC0415
+    from causeline.reviews.decision import decided
+    from causeline.reviews.queue import item_by_id
+    from causeline.reviews.record import record
 
+    if override_text is not None and override_ref is not None:
+        raise UsageError("A correction is a text or a reference, not both.", hint="Leave out --override-ref.")
+    if override_text is not None and not override_text.strip():
+        raise UsageError("The corrected value is empty.", hint="Give it by --override-text TEXT.")
     connections.kafka(state_dir, kafka)
     connections.set_topic_prefix(prefix)
     with _store(clickhouse_url, state_dir) as store:
@@ -150,22 +188,14 @@ def resolve(
             outcome=outcome,
             reviewer_ref=reviewer,
             field=field,
-            override_ref=override_ref,
+            override_ref=artifact_store(state_dir).put(override_text.encode()) if override_text else override_ref,
             note_ref=note_ref,
         )
-        held = hold(store, found, reviewer, lease_s=_LEASE_S)
-        try:
-            _publish(held, decision)
-        except CauselineError:
-            release(store, held, reviewer)
-            raise
-        answered = _wait(store, held, patience_s) if wait else held
-        if outcome is ReviewOutcome.ESCALATED:
-            release(store, answered, reviewer)
+        answered = record(store, found, decision, patience_s=patience_s if wait else None)
     if json_output:
         output.print_json(asdict(answered))
     elif not wait:
-        output.say(f"Recorded: {outcome} for item {held.item_id} of run {held.run_id}.")
+        output.say(f"Recorded: {outcome} for item {answered.item_id} of run {answered.run_id}.")
     else:
         output.say(f"Item {answered.item_id} of run {answered.run_id} is {answered.state}: {answered.outcome}.")
 
@@ -179,8 +209,8 @@ def stats(
     json_output: Json = False,
 ) -> None:
     """Count review items: open, leased, overdue, by outcome, as shares, and how old they get."""
-    from causeline.console.reviews.queue import Wanted  # noqa: PLC0415 - the console extra
-    from causeline.console.reviews.queue import stats as count  # noqa: PLC0415
+    from causeline.reviews.queue import Wanted
+    from causeline.reviews.queue import stats as count
 
     with _store(clickhouse_url, state_dir) as store:
         counted = dict(count(store, Wanted(None, workflow, reason)))
@@ -192,57 +222,37 @@ def stats(
 
 @contextmanager
 def _store(clickhouse_url: str | None, state_dir: Path | None) -> "Iterator[ClickHouseLeases]":
-    from causeline.console.reviews.store import open_leases  # noqa: PLC0415 - the console extra
+    from causeline.reviews.store import open_leases
 
     with open_leases(connections.clickhouse(state_dir, clickhouse_url)) as store:
         yield store
 
 
 def _run_of(store: "Store", run_id: str) -> "Run | None":
-    from causeline.console.lookups import runs_by_id  # noqa: PLC0415 - the console extra
+    from causeline.console.lookups import runs_by_id
 
     return runs_by_id(store, [run_id]).get(run_id)
 
 
-def _publish(item: "Item", decision: "Decision") -> None:
-    from causeline.producers.tracer import Tracer  # noqa: PLC0415 - slow to load
+def _excerpt(state_dir: Path | None, ref: str) -> str:
+    """The text that a reference points to, in bounds; a sentence where there is none to show."""
+    from causeline.web.views.artifact import is_text, place_in
 
-    with Tracer(item.project, enabled=True) as tracer:
-        taken = tracer.record_review(
-            item.run_id,
-            item.workflow,
-            decision.outcome,
-            run_started_at=round(item.run_started_at.timestamp() * 1e6),
-            field=decision.field,
-            reviewer_ref=decision.reviewer_ref,
-            override_ref=decision.override_ref,
-            note_ref=decision.note_ref,
-        )
-        if not taken:
-            reasons = tracer.stats().last_invalid
-            raise CheckFailed(f"The review was not recorded: {reasons[-1] if reasons else 'it was refused'}")
-        if left := tracer.flush(30):
-            raise Unreachable(f"Kafka has not taken the review: {left.events} event is left.", hint="Try again.")
-
-
-def _wait(store: "Store", item: "Item", patience_s: float) -> "Item":
-    from causeline.console.reviews.queue import item_by_id  # noqa: PLC0415 - the console extra
-
-    deadline = time.monotonic() + patience_s
-    while True:
-        now = item_by_id(store, item.item_id)
-        if now.review_event_id != item.review_event_id:
-            return now
-        if time.monotonic() >= deadline:
-            raise CheckFailed(
-                f"The review is published, and not visible after {patience_s:g} s.",
-                hint="`causeline status` shows whether loaders lag; do not resolve the item again.",
-            )
-        time.sleep(_VISIBLE_POLL_S)
+    base, _, fragment = ref.partition("#")
+    try:
+        data = artifact_store(state_dir).get(base)
+    except CauselineError as error:
+        return error.message
+    if not is_text(data):
+        return f"{len(data):,d} bytes that are no text"
+    text = data.decode("utf-8", "replace")
+    begin, end, _ = place_in(text, fragment)
+    piece = text[begin:end]
+    return piece if len(piece) <= _EXCERPT else f"{piece[:_EXCERPT]}…"
 
 
 def _age(seconds: object) -> str:
-    from causeline.console.words import duration  # noqa: PLC0415 - the console extra
+    from causeline.console.words import duration
 
     return duration(round(float(seconds) * 1e6)) if isinstance(seconds, int | float) else "no time"
 
@@ -252,40 +262,41 @@ def _print_items(found: "list[Item]") -> None:
         [
             "item",
             "urgency",
-            "age",
             "due",
             "reason",
-            "field",
-            "workflow",
+            "question",
             "run",
             "state",
+            "field",
+            "workflow",
+            "age",
             "leased by",
             "until",
-            "question",
         ],
         [
             (
                 item.item_id,
                 item.urgency,
-                _age(item.age_s),
-                f"{item.due_at:%Y-%m-%d %H:%M}{' overdue' if item.is_overdue else ''}" if item.due_at else None,
+                f"{item.due_at:%m-%d %H:%M}{' !' if item.is_overdue else ''}" if item.due_at else None,
                 item.reason,
-                item.field_path,
-                item.workflow,
+                item.question,
                 item.run_id,
                 item.outcome if item.outcome == ReviewOutcome.ESCALATED else item.state,
+                item.field_path,
+                item.workflow,
+                _age(item.age_s),
                 item.leased_by,
                 f"{item.leased_until:%H:%M:%S}" if item.leased_until else None,
-                item.question,
             )
             for item in found
         ],
         right=["urgency"],
-        optional=["leased by", "until", "question", "workflow"],
+        optional=["run", "state", "field", "workflow", "age", "leased by", "until"],
+        short={"item": 8, "run": output.RUN_DIGITS},
     )
 
 
-def _print_item(item: "Item") -> None:
+def _print_item(item: "Item", *, links: bool = True) -> None:
     lines = [
         ("item", item.item_id),
         ("question", item.question or item.reason),
@@ -295,7 +306,7 @@ def _print_item(item: "Item") -> None:
         ("priority", f"{item.priority}{', escalated' if item.outcome == ReviewOutcome.ESCALATED else ''}"),
         ("due", f"{item.due_at:%Y-%m-%d %H:%M} UTC{', overdue' if item.is_overdue else ''}" if item.due_at else "-"),
         ("yours until", f"{item.leased_until:%Y-%m-%d %H:%M:%S} UTC" if item.leased_until else "-"),
-        *(("link", link) for link in item.links),
+        *(("link", link) for link in item.links if links),
     ]
     for name, text in lines:
         output.say(f"{name + ':':13}{text}")
@@ -311,11 +322,12 @@ def register(app: typer.Typer) -> None:
         epilog=examples("causeline reviews list", "causeline reviews list --overdue --workflow invoice --json"),
     )(list_items)
     group.command("next", epilog=examples("causeline reviews next --reviewer reviewer:17 --lease-s 900"))(next_item)
+    group.command("show", epilog=examples("causeline reviews show ITEM", "causeline reviews show ITEM --json"))(show)
     group.command(
         "resolve",
         epilog=examples(
             "causeline reviews resolve ITEM --outcome approved --reviewer reviewer:17",
-            "causeline reviews resolve ITEM --outcome overridden --override-ref REF --reviewer reviewer:17",
+            "causeline reviews resolve ITEM --outcome overridden --override-text '300 EUR' --reviewer reviewer:17",
         ),
     )(resolve)
     group.command("stats", epilog=examples("causeline reviews stats", "causeline reviews stats --json"))(stats)

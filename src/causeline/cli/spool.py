@@ -14,7 +14,7 @@ from causeline.schemas.errors import CheckFailed, EnvironmentFault, Unreachable,
 from causeline.schemas.topics import DEFAULT_PREFIX
 
 if TYPE_CHECKING:
-    from causeline.producers.segments import SegmentState
+    from causeline.producers.emitter.segments import SegmentState
 
 Folder: TypeAlias = Annotated[
     Path | None,
@@ -90,8 +90,8 @@ def spool_drain(
 def _drain(
     folder: Path, timeout_s: float, kafka: str | None, prefix: str, state_dir: Path | None
 ) -> tuple[int, str | None]:
-    from causeline.producers.emitter import Emitter  # noqa: PLC0415 - the Kafka client, for this command only
-    from causeline.producers.settings import EmitterSettings  # noqa: PLC0415
+    from causeline.producers.emitter.emitter import Emitter
+    from causeline.producers.emitter.settings import EmitterSettings
 
     connection = connections.kafka(state_dir, kafka)
     settings = EmitterSettings.from_environment().model_copy(update={"spool": folder, "topic_prefix": prefix})
@@ -110,10 +110,11 @@ def _named(folder: Path | None) -> Path:
 
 
 def _segments(folder: Path) -> "Sequence[SegmentState]":
-    from causeline.producers.segments import segments_in  # noqa: PLC0415 - Unix only, for these commands only
+    from causeline.producers.emitter.decisions import SPOOL_FOLDER
+    from causeline.producers.emitter.segments import segments_in
 
     try:
-        return segments_in(folder)
+        return [*segments_in(folder), *segments_in(folder / SPOOL_FOLDER)]
     except OSError as error:
         raise EnvironmentFault(
             f"The spool {folder} cannot be read: {error.strerror}.", hint="Check the folder's permissions."

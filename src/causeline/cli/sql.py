@@ -9,11 +9,17 @@ import typer
 
 from causeline.cli import connections, output
 from causeline.cli.options import ClickHouseUrl, Json, StateDir, examples
-from causeline.schemas.clock import system_clock
+from causeline.runtime.clock import system_clock
+from causeline.runtime.text import visible
 from causeline.schemas.errors import UsageError
 
 if TYPE_CHECKING:
-    from causeline.console.read_only_sql import Answer
+    from collections.abc import Mapping
+
+    from causeline.console.read_only_sql import Bounds, SqlResult
+    from causeline.runtime.connections import ClickHouseConnection
+
+_ONLY = "Only the first {:,d} rows are shown; --limit shows more."
 
 
 class Format(StrEnum):
@@ -23,6 +29,8 @@ class Format(StrEnum):
     JSON = "json"  # one object a line
     CSV = "csv"
     TSV = "tsv"
+    ARROW = "arrow"  # Arrow's stream
+    PARQUET = "parquet"
 
 
 def sql(
@@ -51,8 +59,8 @@ def sql(
     The views events, runs, steps, gaps, reviews and dead_letters show each thing once; `DESCRIBE runs` explains their
     columns. Questions that everybody has come with it: `--list` names them, `@NAME` asks one.
     """
-    from causeline.console.questions import MARK, question  # noqa: PLC0415 - the console extra
-    from causeline.console.read_only_sql import Bounds, ask, one_statement, parse_parameters  # noqa: PLC0415
+    from causeline.console.questions import MARK, question
+    from causeline.console.read_only_sql import Bounds, ask, one_statement, parse_parameters
 
     if list_:
         _list(json_output=json_output)
@@ -68,16 +76,19 @@ def sql(
         text, parameters = asked.sql, asked.values(parameters, now_us=system_clock())
     elif show:
         raise UsageError("--show prints the SQL of a question.", hint="causeline sql @gap-rates --show")
-    one_statement(text)
+    statement = one_statement(text)
     connection = connections.reader(state_dir, clickhouse_url)
+    if not json_output and format_ in {Format.ARROW, Format.PARQUET}:
+        _write(connection, statement, parameters, format_, Bounds(rows=limit, seconds=timeout_s))
+        return
     answer = ask(connection, text, parameters, Bounds(rows=limit, seconds=timeout_s))
     _print(answer, Format.JSON if json_output else format_)
     if answer.more:
-        output.note(f"Only the first {limit:,d} rows are shown; --limit shows more.")
+        output.note(_ONLY.format(limit))
 
 
 def _list(*, json_output: bool) -> None:
-    from causeline.console.questions import MARK, questions  # noqa: PLC0415 - the console extra
+    from causeline.console.questions import MARK, questions
 
     if json_output:
         output.print_json_lines(asdict(each) for each in questions().values())
@@ -98,15 +109,17 @@ def _statement(argument: str | None) -> str:
     return sys.stdin.read()
 
 
-def _print(answer: "Answer", format_: Format) -> None:
-    from causeline.console.read_only_sql import as_separated, plain  # noqa: PLC0415 - the console extra
+def _print(answer: "SqlResult", format_: Format) -> None:
+    from causeline.console.read_only_sql import as_separated, plain
 
     match format_:
         case Format.JSON:
             output.print_json_lines(dict(zip(answer.columns, map(plain, row), strict=True)) for row in answer.rows)
         case Format.CSV | Format.TSV:
             for line in as_separated(answer, "," if format_ is Format.CSV else "\t"):
-                typer.echo(line, nl=False)
+                # A terminal shows what a cell is; what goes into a file or a pipe stays as it is.
+                shown = _shown(line) if output.is_terminal(sys.stdout) else line
+                typer.echo(shown, nl=False, color=True)  # else what looks like a colour is left out
         case Format.TABLE:
             numbers = [
                 name
@@ -116,6 +129,31 @@ def _print(answer: "Answer", format_: Format) -> None:
             output.print_table(answer.columns, [[plain(v) for v in row] for row in answer.rows], right=numbers)
 
 
+def _write(
+    connection: "ClickHouseConnection",
+    statement: str,
+    parameters: "Mapping[str, str]",
+    format_: Format,
+    bounds: "Bounds",
+) -> None:
+    """The rows as bytes for a file or a program, block by block."""
+    from causeline.console.read_only_sql import require_used
+    from causeline.read.rows import Rows
+
+    if sys.stdout.isatty():
+        raise UsageError(
+            f"{format_.value.capitalize()} is no text.", hint=f"causeline sql … -f {format_} > rows.{format_}"
+        )
+    require_used(statement, parameters)
+    rows = Rows(connection, statement, parameters, bounds)
+    if rows.write(sys.stdout.buffer, as_parquet=format_ is Format.PARQUET):
+        output.note(_ONLY.format(bounds.rows))
+
+
+def _shown(line: str) -> str:
+    return "\t".join(map(visible, line.removesuffix("\n").removesuffix("\r").split("\t"))) + "\n"
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     app.command(
@@ -123,6 +161,7 @@ def register(app: typer.Typer) -> None:
             'causeline sql "SELECT workflow, verdict, count() FROM runs GROUP BY ALL"',
             'causeline sql "SELECT * FROM steps WHERE run_id = {run:String}" --param run=0198… --format csv',
             "echo 'DESCRIBE gaps' | causeline sql",
+            'causeline sql "SELECT run_id, cost_usd FROM runs" --limit 1000000 --format parquet > runs.parquet',
             "causeline sql --list",
             "causeline sql @gap-rates --param workflow=invoice --param since=24h",
         )

@@ -74,7 +74,7 @@ def up(
         return
     output.say(f"Kafka       {endpoints.kafka_bootstrap_servers}")
     output.say(f"ClickHouse  {endpoints.clickhouse_url}  (password in {endpoints.clickhouse_password_file})")
-    output.say(f"Console     {endpoints.console_url}")
+    output.say(f"Console     {endpoints.console_url}   (causeline open signs you in)")
     output.say(f"OTLP        {endpoints.otlp_url} (HTTP), {endpoints.otlp_grpc_url} (gRPC)")
     output.say(f"Artifacts   {endpoints.artifacts}")
     output.say("Next: causeline demo · causeline status · causeline down")
@@ -82,18 +82,18 @@ def up(
 
 def start(state_dir: Path | None, *, quiet: bool = False, **chosen: object) -> None:
     """Bring the stack up with the settings that were chosen, telling how far it is."""
-    from causeline.stack.local import up as bring_up  # noqa: PLC0415 - the stack extra
-    from causeline.stack.settings import load_settings  # noqa: PLC0415
+    from causeline.demo.publish import demo_policy_text
+    from causeline.stack.local import up as bring_up
+    from causeline.stack.settings import StackSettings
 
-    named = {name: value for name, value in chosen.items() if value is not None}
-    settings = load_settings(state_dir=connections.state_folder(state_dir), **named)
+    settings = StackSettings.from_environment(state_dir=connections.state_folder(state_dir), **chosen)
     with output.progress(quiet=quiet) as tell:
-        bring_up(settings, tell)
+        bring_up(settings, tell, policy=demo_policy_text())
 
 
 def down(state_dir: StateDir = None, json_output: Json = False) -> None:
     """Stop the local stack; what it stored stays for the next `up`."""
-    from causeline.stack.local import down as bring_down  # noqa: PLC0415 - the stack extra
+    from causeline.stack.local import down as bring_down
 
     folder = connections.state_folder(state_dir)
     with output.progress(quiet=json_output) as tell:
@@ -104,16 +104,28 @@ def down(state_dir: StateDir = None, json_output: Json = False) -> None:
         output.say("The stack is stopped." if stopped else f"No stack was running in {folder}.")
 
 
-def env(state_dir: StateDir = None, json_output: Json = False) -> None:
-    """Print the variables that point any program at the running local stack, for `eval "$(causeline env)"`."""
+def env(
+    *,
+    writer: Annotated[
+        bool, typer.Option("--writer", help="Log in to ClickHouse as its owner, who may change and remove everything.")
+    ] = False,
+    state_dir: StateDir = None,
+    json_output: Json = False,
+) -> None:
+    """Print the variables that point any program at the running local stack, for `eval "$(causeline env)"`.
+
+    ClickHouse is read as its reader, which notebooks and drivers need no more than; `causeline`'s own commands find the
+    owner by themselves where they write.
+    """
     folder = connections.state_folder(state_dir)
     endpoints = connections.local_endpoints(folder)
     if endpoints is None:
         raise NotFound(f"No stack is running in {folder}.", hint="causeline up")
+    variables = endpoints.environment() if writer else endpoints.reading()
     if json_output:
-        output.print_json(endpoints.environment())
+        output.print_json(variables)
         return
-    for name, value in endpoints.environment().items():
+    for name, value in variables.items():
         output.say(f"export {name}={shlex.quote(value)}")
 
 

@@ -23,7 +23,7 @@ class LiveGap:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class RowCounts:
     """Rows of each public view."""
 
     events: int
@@ -31,6 +31,7 @@ class Counts:
     steps: int
     gaps: int
     reviews: int
+    causes: int
     dead_letters: int
 
 
@@ -41,3 +42,5 @@ class OpenRun:
     run_id: str
     events: int
     last_seen: datetime
+    has_ended: bool = False
+    """Whether its end is stored."""

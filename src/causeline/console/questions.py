@@ -49,8 +49,8 @@ class Question:
         known = {parameter.name for parameter in self.parameters}
         for name in given:
             if name not in known:
-                said = ", ".join(sorted(known)) or "none"
-                raise UsageError(f"{MARK}{self.name} has no parameter {name}.", hint=f"It has: {said}.")
+                names = ", ".join(sorted(known)) or "none"
+                raise UsageError(f"{MARK}{self.name} has no parameter {name}.", hint=f"It has: {names}.")
         return {each.name: self._value(each, given.get(each.name), now_us) for each in self.parameters}
 
     def _value(self, parameter: Parameter, given: str | None, now_us: int) -> str:
@@ -90,21 +90,21 @@ def parse(name: str, text: str) -> Question:
     head, lines = [], text.splitlines()
     while lines and lines[0].startswith("--"):
         head.append(lines.pop(0))
-    said = [match for line in head if (match := _PARAMETER.fullmatch(line))]
+    declared = [match for line in head if (match := _PARAMETER.fullmatch(line))]
     asks = " ".join(line.removeprefix("--").strip() for line in head if not line.startswith("-- :"))
     sql = "\n".join(lines).strip()
     types = dict(_TYPE.findall(sql))
-    if not asks or len(said) != sum(line.startswith("-- :") for line in head) or set(types) != _names(said):
+    if not asks or len(declared) != sum(line.startswith("-- :") for line in head) or set(types) != _names(declared):
         raise ValueError(f"the head of {name}.sql does not say what its SQL asks")
     parameters = (
         Parameter(each["name"], types[each["name"]], None if each["must"] else each["default"], each["help"])
-        for each in said
+        for each in declared
     )
     return Question(name, asks, sql, tuple(parameters))
 
 
-def _names(said: Iterable[re.Match[str]]) -> set[str]:
-    return {each["name"] for each in said}
+def _names(declared: Iterable[re.Match[str]]) -> set[str]:
+    return {each["name"] for each in declared}
 
 
 def _is_sql(name: str) -> bool:

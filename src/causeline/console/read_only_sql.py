@@ -11,10 +11,10 @@ from datetime import datetime
 
 from clickhouse_connect.driver.client import Client
 
-from causeline.console.store import translated
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse_errors import translated
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.errors import CheckFailed, Unreachable, UsageError
-from causeline.sinks.clickhouse import clickhouse_client
 
 _TOKENS = re.compile(
     r"""
@@ -53,7 +53,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SqlResult:
     """Rows under their columns; `more` tells that there were more than the bound."""
 
     columns: tuple[str, ...]
@@ -106,14 +106,17 @@ def ask(
     parameters: Mapping[str, str],
     bounds: Bounds,
     now_s: Callable[[], float] = time.monotonic,
-) -> Answer:
+) -> SqlResult:
     """The answer to the one statement in `text`; raises UsageError when it does not read, CheckFailed past a bound."""
     statement = one_statement(text)
-    _require_used(statement, parameters)
+    require_used(statement, parameters)
     began = now_s()
     try:
         # A second more than the server has: its own answer, that time is up, says more than silence.
-        with clickhouse_client(connection, timeout_s=bounds.seconds + 1) as client, translated(connection):
+        with (
+            clickhouse_client(connection, timeout_s=bounds.seconds + 1) as client,
+            translated(connection, reading=True),
+        ):
             return _ask(client, statement, parameters, bounds)
     except Unreachable as error:
         if now_s() - began < bounds.seconds:
@@ -123,10 +126,8 @@ def ask(
         ) from error
 
 
-def _ask(client: Client, statement: str, parameters: Mapping[str, str], bounds: Bounds) -> Answer:
-    fixed = client.server_settings.get("readonly")
-    # Whoever may not change settings is held to their own limits by the server; the rows are bounded here as well.
-    settings = None if fixed is not None and fixed.readonly else bounds.settings()
+def _ask(client: Client, statement: str, parameters: Mapping[str, str], bounds: Bounds) -> SqlResult:
+    settings = settable(client, bounds.settings())
     rows: list[tuple[object, ...]] = []
     with client.query_row_block_stream(statement, parameters=dict(parameters), settings=settings) as blocks:
         columns = tuple(blocks.source.column_names)
@@ -134,10 +135,17 @@ def _ask(client: Client, statement: str, parameters: Mapping[str, str], bounds: 
             rows.extend(tuple(row) for row in block)
             if len(rows) > bounds.rows:
                 break
-    return Answer(columns, tuple(rows[: bounds.rows]), more=len(rows) > bounds.rows)
+    return SqlResult(columns, tuple(rows[: bounds.rows]), more=len(rows) > bounds.rows)
 
 
-def _require_used(statement: str, parameters: Mapping[str, str]) -> None:
+def settable(client: Client, settings: Mapping[str, object]) -> dict[str, object] | None:
+    """`settings`, or None for who may not change any: the server holds them to their own limits."""
+    fixed = client.server_settings.get("readonly")
+    return None if fixed is not None and fixed.readonly else dict(settings)
+
+
+def require_used(statement: str, parameters: Mapping[str, object]) -> None:
+    """Raises UsageError for a parameter that `statement` does not name."""
     # The client would fill a parameter that the server does not know of into the text itself.
     for name in parameters:
         if not re.search(rf"\{{\s*{name}\s*:", statement):
@@ -146,7 +154,7 @@ def _require_used(statement: str, parameters: Mapping[str, str]) -> None:
             )
 
 
-def as_separated(answer: Answer, separator: str) -> Iterable[str]:
+def as_separated(answer: SqlResult, separator: str) -> Iterable[str]:
     """Lines of CSV or TSV with a header; a text that a spreadsheet would run as a formula gets an apostrophe."""
     line = io.StringIO()
     # Older Pythons quote what ends a line of theirs only: a bare return would begin a row, and a formula in it.

@@ -56,6 +56,9 @@ class RunFilter:
     statuses: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    """Asked for or answering, in any of the run's calls."""
+    sessions: tuple[str, ...] = ()
+    user_hashes: tuple[str, ...] = ()
     prompt_versions: tuple[str, ...] = ()
     since_us: int | None = None
     until_us: int | None = None
@@ -65,9 +68,20 @@ class RunFilter:
     fallback_kinds: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def condition(self) -> Condition:
-        """The filter as SQL and parameters; raises MalformedId for an id that could not be part of one."""
-        terms = [*self._of_id(), *self._of_values(), *self._of_time(), *self._of_findings(), *self._of_labels()]
+    def condition(self, *, of_order: bool = False) -> Condition:
+        """The filter as SQL and parameters, over the view `runs`, or over `run_order` (same values, fewer columns).
+
+        Raises MalformedId for an id that could not be part of one.
+        """
+        terms = [
+            *self._of_id(),
+            *self._of_values(),
+            *self._of_models(),
+            *(self._of_listed() if of_order else self._of_arrays()),
+            *self._of_time(),
+            *self._of_findings(),
+            *self._of_labels(),
+        ]
         parameters = {name: value for term in terms for name, value in term.parameters.items()}
         return Condition(" AND ".join(term.sql for term in terms) or "1", parameters)
 
@@ -80,6 +94,25 @@ class RunFilter:
             if values:
                 yield Condition(f"has({{{name}:Array(String)}}, ifNull({name}, ''))", {name: list(values)})
 
+    def _of_models(self) -> Iterator[Condition]:
+        if self.models:
+            yield Condition("hasAny(model_names, {models:Array(String)})", {"models": list(self.models)})
+
+    def _of_listed(self) -> Iterator[Condition]:
+        if self.has_fallback:
+            yield Condition("notEmpty(fallback_kinds)", {})
+        if self.fallback_kinds:
+            sql = "hasAny(fallback_kinds, {fallback_kinds:Array(String)})"
+            yield Condition(sql, {"fallback_kinds": list(self.fallback_kinds)})
+
+    def _of_arrays(self) -> Iterator[Condition]:
+        if self.has_fallback:
+            yield Condition("notEmpty(fallbacks)", {})
+        if self.fallback_kinds:
+            kinds = list(self.fallback_kinds)
+            sql = "arrayExists(each -> has({fallback_kinds:Array(String)}, ifNull(each.kind, '')), fallbacks)"
+            yield Condition(sql, {"fallback_kinds": kinds})
+
     def _of_time(self) -> Iterator[Condition]:
         for name, sign, moment in (("since", ">=", self.since_us), ("until", "<", self.until_us)):
             if moment is not None:
@@ -90,12 +123,6 @@ class RunFilter:
             yield Condition("notEmpty(gap_kinds)", {})
         if self.gap_kinds:
             yield Condition("hasAny(gap_kinds, {gap_kinds:Array(String)})", {"gap_kinds": list(self.gap_kinds)})
-        if self.has_fallback:
-            yield Condition("notEmpty(fallbacks)", {})
-        if self.fallback_kinds:
-            kinds = list(self.fallback_kinds)
-            sql = "arrayExists(each -> has({fallback_kinds:Array(String)}, ifNull(each.kind, '')), fallbacks)"
-            yield Condition(sql, {"fallback_kinds": kinds})
 
     def _of_labels(self) -> Iterator[Condition]:
         for number, (key, value) in enumerate(sorted(self.labels.items())):
@@ -110,7 +137,8 @@ class RunFilter:
             "verdict": self.verdicts,
             "status": self.statuses,
             "route": self.routes,
-            "model_name": self.models,
+            "session_id": self.sessions,
+            "user_hash": self.user_hashes,
             "prompt_version": self.prompt_versions,
         }
 

@@ -1,6 +1,8 @@
 """A run from the text that it is kept as: the values of its row, as JSON arrays without names.
 
 The names and types are those of the run's Avro schema, whose order the table's columns have.
+
+Decided in ADR 25.
 """
 
 import json
@@ -11,7 +13,7 @@ from typing import Any, cast
 
 from causeline.console.answers import Record
 from causeline.schemas import catalogue
-from causeline.sinks.tables import RUNS, AvroType, record_schema
+from causeline.schemas.tables import RUNS, AvroType, record_schema
 
 _Reader = Callable[[Any], Any]
 

@@ -10,8 +10,10 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +22,7 @@ from causeline.schemas.errors import EnvironmentFault, NotFound, Unreachable, Us
 
 _ADDRESS = re.compile(r"sha256/([0-9a-f]{2})/([0-9a-f]{62})", re.ASCII)
 _LOCAL = "artifact:"
+_A_DAY_S = 86_400
 
 
 class Corrupted(EnvironmentFault):
@@ -38,6 +41,12 @@ class _Blobs(Protocol):
     def read(self, address: str) -> bytes: ...
 
     def size(self, address: str) -> int | None: ...
+
+    def touch(self, address: str) -> None: ...
+
+    def unused_since(self, cutoff_s: float) -> Iterator[str]: ...
+
+    def remove(self, address: str, cutoff_s: float) -> int: ...
 
 
 class ArtifactStore:
@@ -68,6 +77,8 @@ class ArtifactStore:
         address = _address_of(data)
         if self._blobs.size(address) != len(data):  # absent, or cut short by a crash of the machine
             self._blobs.write(address, data)
+        else:
+            self._blobs.touch(address)
         return self._blobs.prefix + address
 
     def put_many(self, items: Sequence[bytes]) -> list[str]:
@@ -76,8 +87,12 @@ class ArtifactStore:
         lot = dict(zip(addresses, items, strict=True))
         self._blobs.write_small([(address, data) for address, data in lot.items() if len(data) <= MAX_PACKED_BYTES])
         for address, data in lot.items():
-            if len(data) > MAX_PACKED_BYTES and self._blobs.size(address) != len(data):
+            if len(data) <= MAX_PACKED_BYTES:
+                continue
+            if self._blobs.size(address) != len(data):
                 self._blobs.write(address, data)
+            else:
+                self._blobs.touch(address)
         return [self._blobs.prefix + address for address in addresses]
 
     def get(self, ref: str) -> bytes:
@@ -91,6 +106,17 @@ class ArtifactStore:
     def exists(self, ref: str) -> bool:
         """Whether a reference can be resolved. Raises UsageError for what is none of this store's."""
         return self._blobs.size(self._address(ref)) is not None
+
+    def unused_since(self, cutoff_s: float) -> Iterator[str]:
+        """References of what nobody has stored, or stored again, since then (Unix seconds)."""
+        return (self._blobs.prefix + address for address in self._blobs.unused_since(cutoff_s))
+
+    def remove(self, ref: str, *, cutoff_s: float | None = None) -> int:
+        """Remove what a reference names, and give its bytes; 0 where it isn't there, or was stored since `cutoff_s`.
+
+        Nothing of it is left on a disk of ours: small ones are overwritten where they lie. Raises EnvironmentFault.
+        """
+        return self._blobs.remove(self._address(ref), float("inf") if cutoff_s is None else cutoff_s)
 
     def _address(self, ref: str) -> str:
         base = ref.partition("#")[0]
@@ -159,6 +185,35 @@ class _DirectoryBlobs:
         except OSError as error:
             raise EnvironmentFault(f"The artifact {address} cannot be read: {error.strerror}.") from error
 
+    def touch(self, address: str) -> None:
+        """Note that it was stored again: whoever collects what is old must not take it."""
+        try:
+            os.utime(self._root / address)
+        except FileNotFoundError:
+            self._packed.touch(_digest_in(address))
+        except PermissionError:
+            return  # another user's store: who collects there is that user, and has it as old as it is
+
+    def unused_since(self, cutoff_s: float) -> Iterator[str]:
+        for file in (self._root / "sha256").glob("??/*"):
+            if _ADDRESS.fullmatch(f"sha256/{file.parent.name}/{file.name}") and file.stat().st_mtime < cutoff_s:
+                yield f"sha256/{file.parent.name}/{file.name}"
+        for digest in self._packed.unused_since(cutoff_s):
+            yield f"sha256/{digest.hex()[:2]}/{digest.hex()[2:]}"
+
+    def remove(self, address: str, cutoff_s: float) -> int:
+        file = self._root / address
+        try:
+            found = file.stat()
+            if found.st_mtime >= cutoff_s:
+                return 0
+            file.unlink()
+        except FileNotFoundError:
+            return self._packed.remove(_digest_in(address), cutoff_s)
+        except OSError as error:
+            raise EnvironmentFault(f"The artifact {address} cannot be removed: {error.strerror}.") from error
+        return found.st_size
+
 
 class _UrlBlobs:
     """Objects under an fsspec URL."""
@@ -199,6 +254,27 @@ class _UrlBlobs:
         except NotFound:
             return None
 
+    def touch(self, address: str) -> None:
+        """Object stores have a time of their own, of the first writing: written again, the object is young again."""
+        if time.time() - _seconds(self._guard(self._files.modified, address)) > _A_DAY_S:
+            self.write(address, self.read(address))
+
+    def unused_since(self, cutoff_s: float) -> Iterator[str]:
+        for path, detail in self._guard(lambda root: self._files.find(root, detail=True).items(), "sha256"):
+            found = _ADDRESS.search(path)
+            moment = detail.get("mtime") or detail.get("LastModified") or detail.get("updated") or detail.get("created")
+            if found and moment is not None and _seconds(moment) < cutoff_s:
+                yield found[0]
+
+    def remove(self, address: str, cutoff_s: float) -> int:
+        size = self.size(address)
+        if size is None:
+            return 0
+        if cutoff_s != float("inf") and _seconds(self._guard(self._files.modified, address)) >= cutoff_s:
+            return 0
+        self._guard(self._files.rm_file, address)
+        return size
+
     def _guard(self, act: Any, address: str) -> Any:
         try:
             return act(f"{self._root}/{address}")
@@ -209,3 +285,10 @@ class _UrlBlobs:
                 f"The artifact store does not answer: {type(error).__name__}.",
                 hint="Check CAUSELINE_ARTIFACTS and the store's credentials.",
             ) from error
+
+
+def _seconds(moment: Any) -> float:
+    """Unix seconds of what a store's client calls a time: a number, a datetime or ISO 8601."""
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    return float(moment.timestamp() if isinstance(moment, datetime) else moment)

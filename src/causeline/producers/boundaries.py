@@ -1,17 +1,11 @@
 """How a run makes its steps: one method for each boundary of the trace map, with the fields that are natural there."""
 
-from __future__ import annotations
-
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from causeline.producers import fields as f
+from causeline.producers.recording import Recording
 from causeline.producers.steps import Step
 from causeline.schemas.vocabulary import StepKind
-
-if TYPE_CHECKING:
-    from causeline.producers.runs import Run
-
 
 # Looked up once: a member of an enumeration is a slow look-up to make at every step.
 _CLASSIFY = StepKind.CLASSIFY
@@ -26,53 +20,49 @@ _TOOL = StepKind.TOOL
 _VALIDATE = StepKind.VALIDATE
 
 
-class Boundaries(ABC):
-    """The step-making half of `Run`."""
-
-    @abstractmethod
-    def _run(self) -> Run:
-        """The run that the steps are of."""
+class Boundaries(Recording):
+    """The step-making part of `Run`."""
 
     def step(self, kind: StepKind | str, name: str, *, announce: bool = False, **fields: Unpack[f.StepFields]) -> Step:
         """A step of any kind. `announce` tells its start at once, for steps that are long enough to watch."""
-        return Step(self._run(), kind, name, fields, announce=announce)
+        return Step(self, kind, name, fields, announce=announce)
 
     def parse(self, name: str, **fields: Unpack[f.ParseFields]) -> Step:
         """A step that parses an input."""
-        return Step(self._run(), _PARSE, name, fields)
+        return Step(self, _PARSE, name, fields)
 
     def mask(self, name: str, **fields: Unpack[f.MaskFields]) -> Step:
         """A step that masks; what it masked where is an artifact like any other."""
-        return Step(self._run(), _MASK, name, fields)
+        return Step(self, _MASK, name, fields)
 
     def classify(self, name: str, **fields: Unpack[f.RouteFields]) -> Step:
         """A step that classifies."""
-        return Step(self._run(), _CLASSIFY, name, fields)
+        return Step(self, _CLASSIFY, name, fields)
 
     def route(self, name: str, **fields: Unpack[f.RouteFields]) -> Step:
         """A step that decides for a branch."""
-        return Step(self._run(), _ROUTE, name, fields)
+        return Step(self, _ROUTE, name, fields)
 
     def retrieve(self, name: str, **fields: Unpack[f.RetrieveFields]) -> Step:
         """A step that finds context."""
-        return Step(self._run(), _RETRIEVE, name, fields)
+        return Step(self, _RETRIEVE, name, fields)
 
     def prompt(self, name: str, **fields: Unpack[f.PromptFields]) -> Step:
         """A step that renders a prompt."""
-        return Step(self._run(), _PROMPT, name, fields)
+        return Step(self, _PROMPT, name, fields)
 
     def model_call(self, name: str, **fields: Unpack[f.ModelFields]) -> Step:
         """A step that asks a model."""
-        return Step(self._run(), _MODEL_CALL, name, fields)
+        return Step(self, _MODEL_CALL, name, fields)
 
     def tool(self, name: str, **fields: Unpack[f.ToolFields]) -> Step:
         """A step that calls a tool."""
-        return Step(self._run(), _TOOL, name, fields)
+        return Step(self, _TOOL, name, fields)
 
     def validate(self, name: str, **fields: Unpack[f.ValidateFields]) -> Step:
         """A step that validates an output."""
-        return Step(self._run(), _VALIDATE, name, fields)
+        return Step(self, _VALIDATE, name, fields)
 
     def output(self, name: str, **fields: Unpack[f.OutputFields]) -> Step:
         """A step that gives the answer away."""
-        return Step(self._run(), _OUTPUT, name, fields)
+        return Step(self, _OUTPUT, name, fields)

@@ -4,7 +4,7 @@ import logging
 import sys
 
 _API = "opentelemetry.trace"
-_LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def current_span() -> tuple[str, str] | None:
@@ -16,6 +16,6 @@ def current_span() -> tuple[str, str] | None:
         context = api.get_current_span().get_span_context()
         ids = (f"{context.trace_id:032x}", f"{context.span_id:016x}") if context.is_valid else None
     except Exception as error:  # noqa: BLE001 - whatever is installed there, the application goes on
-        _LOG.debug("The current OpenTelemetry span cannot be read: %s", type(error).__name__)
+        log.debug("The current OpenTelemetry span cannot be read: %s", type(error).__name__)
         return None
     return ids

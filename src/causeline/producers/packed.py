@@ -5,10 +5,12 @@ own, and the index is one SQLite database, so this is safe for threads and proce
 survives `kill -9`: the bytes are written before the index names them.
 """
 
+import fcntl
 import os
 import secrets
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,12 +26,17 @@ _CACHE_KIB = -64 * 1024  # negative: SQLite's way to say KiB
 _CHECKPOINT_PAGES = 16_000
 """Digests are spread over the whole index, so nearly each goes to a page of its own. With the pages at hand, and
 written back once in 64 MB of log, a blob costs 9 us in an index of 400,000, and 17 with SQLite's own bounds."""
+_A_DAY_S = 86_400
 _ROWS = 200
 """Of one statement: SQLite lets go of the interpreter's lock for each, which costs more than a row does."""
 
 
 def _insert(rows: int) -> str:
-    return f"INSERT OR IGNORE INTO blobs VALUES {', '.join(['(?, ?, ?, ?)'] * rows)}"  # noqa: S608 - constants
+    return (
+        "INSERT INTO blobs (digest, pack, start, size, stored_on)"  # noqa: S608 - constants
+        f" VALUES {', '.join(['(?, ?, ?, ?, ?)'] * rows)}"
+        " ON CONFLICT (digest) DO UPDATE SET stored_on = excluded.stored_on WHERE stored_on < excluded.stored_on"
+    )
 
 
 class PackedBlobs:
@@ -48,6 +55,7 @@ class PackedBlobs:
     def write(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
         """Store (digest, bytes) pairs, all or none; one that is there stays. Raises EnvironmentFault."""
         lot = list(blobs)
+        today = int(time.time() // _A_DAY_S)
         try:
             with self._lock:
                 index = self._open()
@@ -55,7 +63,7 @@ class PackedBlobs:
                 places = []
                 at = self._pack_bytes
                 for digest, data in lot:
-                    places.append((digest, self._pack_name, at, len(data)))
+                    places.append((digest, self._pack_name, at, len(data), today))
                     at += len(data)
                 self._append(pack, b"".join(data for _, data in lot))
                 with index:
@@ -85,6 +93,57 @@ class PackedBlobs:
         except OSError as error:
             raise EnvironmentFault(f"An artifact cannot be read: {error.strerror}.") from error
 
+    def touch(self, digest: bytes) -> None:
+        """Note that a blob was stored again."""
+        today = int(time.time() // _A_DAY_S)
+        with self._lock, self._open() as index:
+            index.execute("UPDATE blobs SET stored_on = ? WHERE digest = ? AND stored_on < ?", (today, digest, today))
+
+    def unused_since(self, cutoff_s: float) -> list[bytes]:
+        """Digests of blobs that nobody stored since then, to the day."""
+        if self._index is None and not self._index_file.exists():
+            return []
+        with self._lock:
+            found = self._open().execute("SELECT digest FROM blobs WHERE stored_on < ?", (int(cutoff_s // _A_DAY_S),))
+            return [digest for (digest,) in found]
+
+    def remove(self, digest: bytes, cutoff_s: float) -> int:
+        """Overwrite a blob where it lies and forget it; its bytes, 0 where it is not here or was stored since then.
+
+        A pack of which nothing is left goes, unless a process may still append to it.
+        """
+        if self._index is None and not self._index_file.exists():
+            return 0
+        last_day = 1 << 40 if cutoff_s == float("inf") else int(cutoff_s // _A_DAY_S)
+        try:
+            with self._lock, self._open() as index:
+                row = index.execute(
+                    "DELETE FROM blobs WHERE digest = ? AND stored_on < ? RETURNING pack, start, size",
+                    (digest, last_day),
+                ).fetchone()
+                if row is None:
+                    return 0
+                name, start, size = row
+                with self._pack_file(name).open("r+b") as pack:
+                    pack.seek(start)
+                    pack.write(bytes(size))
+                    os.fsync(pack.fileno())
+                if index.execute("SELECT 1 FROM blobs WHERE pack = ? LIMIT 1", (name,)).fetchone() is None:
+                    self._drop(name)
+        except (sqlite3.Error, OSError) as error:
+            raise EnvironmentFault(f"An artifact cannot be removed: {error}.") from error
+        return int(size)
+
+    def _drop(self, name: str) -> None:
+        """Remove a pack that nobody has open for writing: writers hold a shared lock for as long as they live."""
+        file = self._pack_file(name)
+        with file.open("rb") as pack:
+            try:
+                fcntl.flock(pack, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            file.unlink()
+
     def _find(self, digest: bytes) -> tuple[str, int, int] | None:
         if self._index is None and not self._index_file.exists():
             return None
@@ -110,6 +169,7 @@ class PackedBlobs:
                 "CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, pack TEXT, start INTEGER, size INTEGER)"
                 " WITHOUT ROWID"
             )
+            _add_day(index)
             self._index, self._opened_in = index, os.getpid()
         return self._index
 
@@ -118,6 +178,7 @@ class PackedBlobs:
             self._pack_name = secrets.token_hex(8)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
             self._pack = os.open(self._pack_file(self._pack_name), flags, 0o600)
+            fcntl.flock(self._pack, fcntl.LOCK_SH)
             self._pack_bytes = 0
             weakref.finalize(self, os.close, self._pack)
         return self._pack
@@ -131,3 +192,14 @@ class PackedBlobs:
 
     def _pack_file(self, name: str) -> Path:
         return self._index_file.parent / f"{name}.pack"
+
+
+def _add_day(index: sqlite3.Connection) -> None:
+    """The day that a blob was last stored on; of an index from before there were days it is unknown, and long ago."""
+    if "stored_on" in {name for _, name, *_ in index.execute("PRAGMA table_info(blobs)")}:
+        return
+    try:
+        index.execute("ALTER TABLE blobs ADD COLUMN stored_on INTEGER NOT NULL DEFAULT 0")
+    except sqlite3.OperationalError as error:
+        if "duplicate column" not in str(error):  # else another process was faster
+            raise

@@ -1,5 +1,7 @@
 """A run, as the application holds it: a context manager that makes steps and says what happens besides.
 
+How its events are numbered and written is `recording.py`, how it makes its steps `boundaries.py`.
+
 Steps nest by context variable, so they find their parent across awaits. A function for another thread is taken there
 by `run.bind(function)`, or by `contextvars.copy_context().run`.
 """
@@ -8,75 +10,38 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import itertools
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextvars import Token
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from causeline.producers import context, propagation
 from causeline.producers.boundaries import Boundaries
-from causeline.producers.sampling import Emit, SampledRun, is_always_kept
-from causeline.producers.steps import Step, class_name, cut, is_failure
+from causeline.producers.evidence import LOST, Decision, conflicting, decided
+from causeline.producers.mending.event import marked, name_of, usable
+from causeline.producers.mending.fields import Faults
+from causeline.producers.recording import Recorder, Recording
+from causeline.producers.sampling import is_always_kept
+from causeline.producers.steps import class_name, is_failure, parent_within
+from causeline.runtime.clock import Clock
 from causeline.schemas import ids
-from causeline.schemas.clock import Clock
-from causeline.schemas.encode import OF_EVERY_STEP, RunWriter
-from causeline.schemas.errors import InvalidEvent
-from causeline.schemas.events import MAX_LIST, ConflictSide
-from causeline.schemas.judge import judge, weigh
+from causeline.schemas.events import ConflictSide
 from causeline.schemas.policy import Rules
 from causeline.schemas.vocabulary import (
     EvalOutcome,
     EventType,
     FallbackKind,
     FinalState,
-    GapKind,
     NextStep,
     ReviewOutcome,
     Status,
     StepKind,
 )
 
-if TYPE_CHECKING:
-    from causeline.producers.emitter import Emitter
-    from causeline.producers.tracer import Tracer
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_OK = Status.OK
-_MAX_NAME = 256
-_MAX_STEP = 300
-_MAX_STEP_LABELS = 4096
-_CONFLICT = 2
-"""So many values make a conflict."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What the policy makes of a field's evidence: a gap and the next step, or neither."""
-
-    kind: GapKind | None = None
-    next_step: NextStep | None = None
-    threshold: float | None = None
-    stands: ConflictSide | None = None
-    """Of a conflict, the side that the policy's authority lets stand."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the evidence suffices."""
-        return self.kind is None
-
-
-class _Pen(NamedTuple):
-    """What one process writes a run's events with: the bytes that stay the same, the next number, where they go."""
-
-    writer: RunWriter
-    numbers: itertools.count[int]
-    emit: Emit
-    sampled: SampledRun | None
-    """Where not all runs are on record."""
+__all__ = ["Decision", "Run", "review_fields"]
 
 
 class Run(Boundaries):
@@ -84,7 +49,7 @@ class Run(Boundaries):
 
     def __init__(
         self,
-        tracer: Tracer,
+        recorder: Recorder,
         *,
         run_id: str,
         workflow: str,
@@ -96,20 +61,18 @@ class Run(Boundaries):
         begins: Mapping[str, Any] | None = None,
         only_here: bool = True,
     ) -> None:
-        self._tracer = tracer
-        self.run_id = run_id
-        self.workflow = workflow
-        self.project = project
-        self.clock = clock
+        super().__init__(
+            recorder,
+            run_id=run_id,
+            workflow=workflow,
+            project=project,
+            clock=clock,
+            started_at=run_started_at,
+            parent_step_id=parent_step_id,
+            only_here=only_here,
+        )
         self.rules = rules
-        self.started_at = clock() if run_started_at is None else run_started_at
-        self.parent_step_id = parent_step_id
         self._begins = begins
-        self._only_here = only_here
-        self._begun_in = 0
-        self._over = False
-        self._finished_steps: list[str] = []
-        self._pens: dict[str, _Pen] = {}
         self._tokens: list[Token[Run | None]] = []
         self.outer: Run | None = None
         """The run that was current before."""
@@ -124,7 +87,7 @@ class Run(Boundaries):
         if self._begins is not None and not self._begun_in:
             self._begun_in = context.PROCESS.number
             self.say(EventType.RUN_STARTED, self.started_at, {"parent_step_id": self.parent_step_id, **self._begins})
-            self._tracer.count_open_runs(1)
+            self._recorder.count_open_runs(1)
         return self
 
     def __exit__(
@@ -135,7 +98,7 @@ class Run(Boundaries):
             context.leave(context.RUN, self._tokens.pop())
         if not self.is_left:
             return
-        if is_failure(kind):
+        if is_failure(kind, error):
             self.finish(FinalState.FAILED, error_type=class_name(kind))
         else:
             self.finish(FinalState.ANSWERED)
@@ -163,9 +126,9 @@ class Run(Boundaries):
         if self._over or self._begun_in != context.PROCESS.number:
             return
         self._over = True
-        self._tracer.count_open_runs(-1)
+        self._recorder.count_open_runs(-1)
         failed = error_type is not None or final_state == FinalState.FAILED
-        ending = {"final_state": final_state, "status": Status.ERROR if failed else _OK, "error_type": error_type}
+        ending = {"final_state": final_state, "status": Status.ERROR if failed else Status.OK, "error_type": error_type}
         sampled = self._sampled()
         if sampled is not None:
             if is_always_kept(EventType.RUN_FINISHED, ending):
@@ -174,8 +137,8 @@ class Run(Boundaries):
                 return
             labels = sampled.with_share(labels)
         more = {"raw_output_ref": raw_output_ref, "labels": labels, "expected_steps": self._finished_steps}
-        # An end that breaks the contract in what it carries is said again without that: its loss shows as a hole.
-        if not self.say(EventType.RUN_FINISHED, self.clock(), {**ending, **more}) and self._pens:
+        # An end that the masking hook withholds is said again, bare: its loss shows as a hole.
+        if not self.say(EventType.RUN_FINISHED, self.clock(), {**ending, **more}) and self._recorder.masks:
             self.say(EventType.RUN_FINISHED, self.clock(), ending)
 
     # --- what is said besides
@@ -192,20 +155,24 @@ class Run(Boundaries):
         attempts: int = 0,
     ) -> Decision:
         """What the policy makes of some evidence, recorded nowhere: for a workflow that weighs before it decides."""
-        try:
-            conflicting_refs = conflicting_refs or _conflicting(refs, sides)
-            found = judge(
-                required=required,
-                score=score,
-                evidence_refs=refs,
-                conflicting_refs=conflicting_refs,
-                attempts=attempts,
-                standard=self.rules.standard(field),
-            )
-            stands = _standing(sides, self.rules.authority) if sides else None
-        except (AttributeError, TypeError, ValueError):  # a score that is no number supports nothing, and stops nothing
-            return Decision(GapKind.UNSUPPORTED_FIELD, NextStep.REVIEW)
-        return Decision() if found is None else Decision(found.kind, found.next_step, found.threshold, stands)
+        given = {"field_path": field, "evidence_required": required, "provenance_score": score, "evidence_refs": refs}
+        return decided(self._judged({**given, "retry_count": attempts}, conflicting_refs, sides), self.rules, score)
+
+    def _judged(
+        self, given: dict[str, Any], conflicting_refs: Sequence[str], sides: Sequence[ConflictSide]
+    ) -> dict[str, Any]:
+        """The fields that are judged, as their event will say them."""
+        said, faults = usable(
+            EventType.EVIDENCE_CHECKED, {**given, "conflicting_refs": conflicting_refs, "conflict_sides": sides}
+        )
+        if not said.get("conflicting_refs") and said.get("conflict_sides"):
+            said["conflicting_refs"] = conflicting(said.get("evidence_refs", ()), said["conflict_sides"])
+        if faults:
+            said["labels"] = marked(said.get("labels"), faults)
+            self.keep()
+            if self._recorder.emitter is not None:
+                self._recorder.emitter.count_mended(faults.sentences(EventType.EVIDENCE_CHECKED))
+        return said
 
     def evidence(
         self,
@@ -229,39 +196,25 @@ class Run(Boundaries):
         the decision's `stands` is the one that the policy's authority ranks first. Within an evidence step the event
         belongs to it, elsewhere it is a step by itself. No network, no wait.
         """
-        conflicting_refs = conflicting_refs or _conflicting(refs, sides)
-        decision = self.judge(
-            field,
-            refs=refs,
-            score=score,
-            required=required,
-            conflicting_refs=conflicting_refs,
-            sides=sides,
-            attempts=attempts,
-        )
         step = context.current_step()
         within = step is not None and step.run is self and step.kind == StepKind.EVIDENCE
-        self.say(
-            EventType.EVIDENCE_CHECKED,
-            self.clock(),
-            {
-                "step_id": step.step_id if step is not None and within else ids.new_step_id(),
-                "parent_step_id": None if within else self.parent_of(step),
-                "step_kind": StepKind.EVIDENCE,
-                "step_name": name or (step.name if step is not None and within else cut(field, _MAX_NAME)),
-                "field_path": field,
-                "evidence_required": required,
-                "provenance_score": score,
-                "evidence_refs": refs,
-                "conflicting_refs": conflicting_refs,
-                "conflict_sides": sides or None,
-                "retry_count": attempts,
-                "next_step": next_step or decision.next_step,
-                "policy_hash": self.rules.policy_hash,
-                "labels": labels,
-            },
-        )
-        return decision
+        given = {
+            "step_id": step.step_id if step is not None and within else ids.new_step_id(),
+            "parent_step_id": None if within else parent_within(self, step),
+            "step_kind": StepKind.EVIDENCE,
+            "step_name": name or (step.name if step is not None and within else name_of(field, "field_path", Faults())),
+            "field_path": field,
+            "evidence_required": required,
+            "provenance_score": score,
+            "evidence_refs": refs,
+            "retry_count": attempts,
+            "policy_hash": self.rules.policy_hash,
+            "labels": labels,
+        }
+        said = self._judged(given, conflicting_refs, sides)
+        decision = decided(said, self.rules, score)
+        said["next_step"] = next_step or decision.next_step
+        return decision if self.say(EventType.EVIDENCE_CHECKED, self.clock(), said) else LOST
 
     def fallback(self, kind: FallbackKind | str, *, reason: str | None = None) -> None:
         """Say that the workflow does something other than it meant to."""
@@ -280,20 +233,15 @@ class Run(Boundaries):
         override_ref: str | None = None,
         note_ref: str | None = None,
     ) -> None:
-        """Say what a reviewer decided; references, never names or texts."""
+        """Say what a reviewer decided; references, never names or texts. It is published to the topic of decisions,
+        which this process needs the right to write to."""
         self.say(
             EventType.REVIEW_RECORDED, self.clock(), review_fields(outcome, field, reviewer_ref, override_ref, note_ref)
         )
 
     def eval(self, case_id: str, outcome: EvalOutcome | str | None = None) -> None:
-        """Say that the run answers an eval case, or became one."""
+        """Say that the run answers an eval case, or became one; published as a review is."""
         self.say(EventType.EVAL_RECORDED, self.clock(), {"eval_case_id": case_id, "eval_outcome": outcome})
-
-    def keep(self) -> None:
-        """Put the run on record whatever the emitter's sample; without one every run is."""
-        sampled = self._sampled()
-        if sampled is not None:
-            sampled.keep()
 
     # --- other processes
 
@@ -316,6 +264,18 @@ class Run(Boundaries):
             headers, propagation.RemoteRun(self.run_id, parent, self.project, self.workflow, self.started_at)
         )
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Where it is unpickled it goes on, as by its headers: it is ended here."""
+        headers: dict[str, str] = {}
+        self.inject(headers)
+        return _going_on, (self._recorder, headers)
+
     def bind(self, function: Callable[P, T]) -> Callable[P, T]:
         """`function` so that it runs within this run and its current step, on whatever thread it is called."""
         here = contextvars.copy_context()
@@ -327,131 +287,9 @@ class Run(Boundaries):
 
         return bound
 
-    # --- for steps and the tracer
 
-    def _run(self) -> Run:
-        return self
-
-    def say(self, kind: EventType, occurred_at: int, said: dict[str, Any]) -> bool:
-        """Number, mask, write and hand over one event; False when it was not taken.
-
-        Never raises: what is wrong is counted, and its number leaves a hole.
-        """
-        emitter = self._tracer.emitter
-        if emitter is None:
-            return True
-        try:
-            pen = self._pens.get(emitter.emitter_id) or self._new_pen(emitter)
-            seq = next(pen.numbers)
-            if kind is EventType.RUN_FINISHED:
-                said["expected_events"] = seq + 1
-            masked = self._tracer.masked(kind, said)
-            if masked is None:
-                self.keep()
-                return False
-            if pen.sampled is not None and is_always_kept(kind, masked):
-                pen.sampled.keep()
-            event_id, item = pen.writer.write(kind, seq=seq, occurred_at=occurred_at, fields=masked)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the application goes on
-            self._count(emitter, kind, error)
-            return False
-        return pen.emit(self.run_id, event_id, item)
-
-    def step_over(
-        self, step: Step, parent: str | None, fields: dict[str, Any], failure: type[BaseException] | None
-    ) -> None:
-        """A step has ended, well or by an exception, and says these fields."""
-        at = self.clock()
-        # Also a step whose event is dropped is expected: so the record can name what it lacks.
-        if len(self._finished_steps) < MAX_LIST:
-            try:
-                self._finished_steps.append(_step_labels[step.kind, step.name])
-            except TypeError:  # it cannot be hashed, and breaks the contract, which its event shows
-                self._finished_steps.append(cut(f"{step.kind}:{step.name}", _MAX_STEP))
-        tracer = self._tracer
-        emitter = tracer.emitter
-        if emitter is None:
-            return
-        status = _OK
-        if failure is not None:
-            status = Status.ERROR
-            fields = {"error_type": class_name(failure), **fields}
-            if "status" in fields:
-                fields["status"] = status
-        of_every_step = (step.started_at, step.step_id, parent, step.kind, step.name, status)
-        if tracer.masks:
-            said = {**dict(zip(OF_EVERY_STEP, of_every_step, strict=True)), **fields}
-            self.say(EventType.STEP_FINISHED, at, said)
-            return
-        try:
-            pen = self._pens.get(emitter.emitter_id) or self._new_pen(emitter)
-            if pen.sampled is not None and is_always_kept(EventType.STEP_FINISHED, {"status": status, **fields}):
-                pen.sampled.keep()
-            event_id, item = pen.writer.write_step(next(pen.numbers), at, of_every_step, fields)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the application goes on
-            self._count(emitter, EventType.STEP_FINISHED, error)
-        else:
-            pen.emit(self.run_id, event_id, item)
-
-    def _count(self, emitter: Emitter, kind: EventType, error: Exception) -> None:
-        if not isinstance(error, InvalidEvent):
-            error = InvalidEvent(f"{kind}: cannot be written ({type(error).__name__}).")
-        self.keep()  # a run with a hole says so
-        emitter.count_unpublished(error)
-
-    def _sampled(self) -> SampledRun | None:
-        emitter = self._tracer.emitter
-        pen = None if emitter is None else self._pens.get(emitter.emitter_id)
-        return None if pen is None else pen.sampled
-
-    def _new_pen(self, emitter: Emitter) -> _Pen:
-        """For the first event of this process, which a fork makes another one; two threads get the same."""
-        emitter_id = emitter.emitter_id
-        name = self._tracer.writer_name(self.run_id, emitter_id, only_here=self._only_here)
-        # What this process does not end it cannot hold until the end.
-        sampled = emitter.sampling.begin(self.run_id) if self._begun_in == context.PROCESS.number else None
-        emit = emitter.emit if sampled is None else sampled.emit
-        writer = RunWriter(
-            run_id=self.run_id,
-            project=self.project,
-            workflow=self.workflow,
-            emitter_id=name,
-            run_started_at=self.started_at,
-        )
-        return self._pens.setdefault(emitter_id, _Pen(writer, itertools.count(), emit, sampled))
-
-    def parent_of(self, step: Step | None) -> str | None:
-        """What a new step within `step` has for its parent."""
-        return step.step_id if step is not None and step.run is self else self.parent_step_id
-
-
-class _StepLabels(dict[tuple[object, object], str]):
-    """kind:name of the steps met before."""
-
-    def __missing__(self, step: tuple[object, object]) -> str:
-        if len(self) >= _MAX_STEP_LABELS:
-            self.clear()
-        label = self[step] = cut(f"{step[0]}:{step[1]}", _MAX_STEP)
-        return label
-
-
-_step_labels = _StepLabels()
-
-
-def _conflicting(refs: Sequence[str], sides: Sequence[ConflictSide]) -> Sequence[str]:
-    """The sources that speak against what is used: of sides that give different values, those that `refs` lack."""
-    try:
-        if len({side.value_ref for side in sides}) < _CONFLICT:
-            return ()
-        against = [side.source_ref for side in sides if side.source_ref not in refs]
-        return against or [side.source_ref for side in sides[1:]]
-    except (AttributeError, TypeError):  # what is no side, or no reference, is refused where the event is written
-        return ()
-
-
-def _standing(sides: Sequence[ConflictSide], authority: Sequence[str]) -> ConflictSide | None:
-    weights = weigh([side.source_kind for side in sides], authority)
-    return next((side for side, weight in zip(sides, weights, strict=True) if weight.won), None)
+def _going_on(recorder: Recorder, headers: dict[str, str]) -> Recording:
+    return recorder.continue_run(headers)
 
 
 def review_fields(

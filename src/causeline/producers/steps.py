@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from causeline.producers import fields as f
 from causeline.producers.context import STEP, current_step, leave
+from causeline.producers.recording import Recording
 from causeline.schemas import ids
 from causeline.schemas.vocabulary import EventType, StepKind
 
@@ -29,8 +30,8 @@ class Step:
         "_announce", "_fields", "_parent", "_token", "is_left", "kind", "name", "outer", "run", "started_at", "step_id",
     )  # fmt: skip
 
-    def __init__(self, run: Run, kind: StepKind | str, name: str, fields: Any, *, announce: bool = False) -> None:
-        self.run = run
+    def __init__(self, run: Recording, kind: StepKind | str, name: str, fields: Any, *, announce: bool = False) -> None:
+        self.run = cast("Run", run)
         self.kind = kind
         self.name = name
         self.step_id = ids.new_step_id()
@@ -59,7 +60,7 @@ class Step:
     def label(self, labels: Mapping[str, object]) -> Self:
         """Add labels, as text."""
         if not isinstance(labels, Mapping):
-            return self.set(labels=labels)  # breaks the contract, which the end of the step will find
+            return self.set(labels=labels)  # the end of the step leaves it out, and says so
         return self.set(labels={key: _as_text(value) for key, value in labels.items()})
 
     def __enter__(self) -> Self:
@@ -71,7 +72,7 @@ class Step:
         if current is not self:
             self.outer = current
         self.is_left = False
-        self._parent = run.parent_step_id if self.outer is None else run.parent_of(self.outer)
+        self._parent = parent_within(run, self.outer)
         self._token = STEP.set(self)
         if self._announce:
             run.say(EventType.STEP_STARTED, self.started_at, self._identity())
@@ -84,8 +85,8 @@ class Step:
         token, self._token = self._token, None
         if token is not None:
             leave(STEP, token)
-        failure = None if kind is None or not is_failure(kind) else kind
-        self.run.step_over(self, self._parent, self._fields, failure)
+        error_type = class_name(kind) if is_failure(kind, error) else None
+        self.run.step_over(self, self._parent, self._fields, error_type)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -94,6 +95,16 @@ class Step:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.__exit__(kind, error, trace)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Where it is unpickled it is a step like it that may be begun there: this one ends here."""
+        return Step, (self.run, self.kind, self.name, dict(self._fields))
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -105,9 +116,17 @@ class Step:
         }
 
 
-def is_failure(kind: type[BaseException] | None) -> bool:
-    """Whether an exception ends a run or a step as an error; that a consumer wants no more items does not."""
-    return kind is not None and not issubclass(kind, GeneratorExit)
+def parent_within(run: Recording, step: Step | None) -> str | None:
+    """What a new step of `run` has for its parent where `step` is current."""
+    return step.step_id if step is not None and step.run is run else run.parent_step_id
+
+
+def is_failure(kind: type[BaseException] | None, error: BaseException | None) -> bool:
+    """Whether an exception ends a run or a step as an error; that a consumer wants no more items does not, nor that the
+    process is to end well."""
+    if kind is None or issubclass(kind, GeneratorExit):
+        return False
+    return not (isinstance(error, SystemExit) and error.code in (None, 0))
 
 
 def class_name(kind: type[BaseException] | None) -> str | None:
@@ -120,5 +139,8 @@ def cut(text: object, most: int) -> str:
     return str(text)[:most].encode("utf-8", "replace").decode() or "?"
 
 
-def _as_text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _as_text(value: object) -> Any:
+    """Of a plain value its text; of any other the end of the step makes one, where that can be."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) if isinstance(value, int) else value

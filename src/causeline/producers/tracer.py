@@ -19,20 +19,26 @@ counted, logged at most once a minute and visible in `tracer.stats()`.
 import itertools
 import logging
 import os
+import secrets
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from causeline.producers import otel_context, propagation
 from causeline.producers.context import current_run
+from causeline.producers.decorators import name_of as name_of_function
 from causeline.producers.decorators import traced
-from causeline.producers.emitter import Emitter
-from causeline.producers.file_transport import FileTransport
+from causeline.producers.emitter.emitter import Emitter
+from causeline.producers.emitter.shared import SHARED
+from causeline.producers.emitter.stats import Left, Stats
+from causeline.producers.mending.event import is_sayable, marked, name_of, run_id_of, step_label, usable
+from causeline.producers.mending.fields import Faults
 from causeline.producers.runs import Run, review_fields
-from causeline.producers.stats import Left, Stats
 from causeline.producers.steps import Step
+from causeline.runtime.clock import Clock, system_clock
 from causeline.schemas import ids
-from causeline.schemas.clock import Clock, system_clock
+from causeline.schemas.errors import InvalidEvent
 from causeline.schemas.events import MAX_LABELS
 from causeline.schemas.otel_names import OTEL_LINK_LABEL
 from causeline.schemas.policy import DEFAULT_POLICY, Policy, Rules
@@ -45,13 +51,14 @@ T = TypeVar("T")
 Mask = Callable[[EventType, Mapping[str, Any]], Mapping[str, Any] | None]
 """Sees every event's fields before they are written; gives what may be published, or None for nothing."""
 
-_LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _TIMESTAMP_DIGITS = 12
 _MAX_TAKEN_UP = 10_000
 
 
 class Tracer:
-    """Puts runs on record. One a process is enough; safe for threads, asyncio and fork.
+    """Puts runs on record. Safe for threads, asyncio and fork; a process may make as many as it likes, for all that are
+    made without an emitter share one.
 
     `project` falls back to CAUSELINE_PROJECT, `policy` to the file CAUSELINE_POLICY and then to the built-in one. A
     disabled tracer (`enabled=False`, or CAUSELINE_DISABLED=1) has the same face and no network. Where an OpenTelemetry
@@ -70,10 +77,11 @@ class Tracer:
         release: str | None = None,
         follow_otel: bool = True,
     ) -> None:
-        self.project = project or os.environ.get("CAUSELINE_PROJECT") or "default"
+        self.project = name_of(project or os.environ.get("CAUSELINE_PROJECT") or "default", "project", Faults())
         if enabled is None:
             enabled = os.environ.get("CAUSELINE_DISABLED", "").lower() not in ("1", "true", "yes")
-        self.emitter = (emitter or _default_emitter()) if enabled else None
+        self._shares = enabled and emitter is None
+        self.emitter = (emitter or SHARED.join(self)) if enabled else None
         self.policy = policy or _policy_from_environment()
         self._clock = clock
         self._mask = mask
@@ -85,6 +93,8 @@ class Tracer:
         self._taken_up: dict[str, itertools.count[int]] = {}
         self._follows_otel = follow_otel
         self._traces: dict[str, object] = {}
+        self._key = secrets.token_hex(8)
+        _tracers[self._key] = self
 
     @classmethod
     def disabled(cls) -> "Tracer":
@@ -108,13 +118,20 @@ class Tracer:
         Without either it is the run of the OpenTelemetry trace that is current here. Only the first run of a trace can
         be that: every other one has an id of its own, and the label `otel.link.0` names the span it began under.
         """
-        remote, labels = propagation.parse_traceparent(traceparent), self._labelled(labels)
+        faults = Faults()
+        given = None if run_id is None else run_id_of(run_id, faults)
+        workflow = name_of(workflow, "workflow", faults)
+        if labels is not None and not isinstance(labels, Mapping):
+            faults.drop("labels", "pairs of texts")
+            labels = None
+        labels = self._labelled(labels)
+        remote = propagation.parse_traceparent(traceparent)
         if remote is None and run_id is None and self._follows_otel and (span := otel_context.current_span()):
             if self._is_first_of(span[0]):
                 remote = span
             else:
                 labels = _with(labels, OTEL_LINK_LABEL.format(0), ":".join(span))
-        given = remote[0] if remote else run_id
+        given = remote[0] if remote else given
         return Run(
             self,
             run_id=given or ids.new_run_id(),
@@ -123,9 +140,20 @@ class Tracer:
             clock=clock or self._clock,
             rules=self._rules(workflow),
             parent_step_id=remote[1] if remote else None,
-            begins={"input_ref": input_ref, "labels": labels},
+            begins={"input_ref": input_ref, "labels": self._noting(faults, labels)},
             only_here=given is None,
         )
+
+    def _noting(self, faults: Faults, labels: Any) -> Any:
+        """Labels of a run's start, with the names of what of the run itself could not be used."""
+        if not faults:
+            return labels
+        if self.emitter is not None:
+            self.emitter.count_mended(faults.sentences(EventType.RUN_STARTED))
+        said, more = usable(EventType.RUN_STARTED, {"labels": labels})
+        for name, should_be in more.dropped.items():
+            faults.drop(name, should_be)
+        return marked(said.get("labels"), faults)
 
     def _is_first_of(self, trace_id: str) -> bool:
         """Whether no run of this trace began here before; atomic, for threads that begin at once."""
@@ -137,9 +165,7 @@ class Tracer:
     def _labelled(self, labels: Mapping[str, str] | None) -> Mapping[str, str] | None:
         said = {RELEASE_LABEL: self.release, EVAL_CASE_LABEL: self.eval_case_id}
         ours = {name: value for name, value in said.items() if value is not None}
-        if not ours or (labels is not None and not isinstance(labels, Mapping)):
-            return labels
-        return ours | dict(labels or {})
+        return ours | dict(labels or {}) if ours else labels
 
     def continue_run(
         self, headers: Mapping[str, str], *, workflow: str | None = None, clock: Clock | None = None
@@ -151,7 +177,7 @@ class Tracer:
         remote = propagation.extract(headers)
         if remote is None:
             return self.run(workflow or "unknown", clock=clock)
-        name = remote.workflow or workflow or "unknown"
+        name = remote.workflow or name_of(workflow or "unknown", "workflow", Faults())
         return Run(
             self,
             run_id=remote.run_id,
@@ -178,7 +204,8 @@ class Tracer:
         override_ref: str | None = None,
         note_ref: str | None = None,
     ) -> bool:
-        """Say what a reviewer decided about a run that is over, from any process; False when it was not taken."""
+        """Say what a reviewer decided about a run that is over, from any process; False when it was not taken. It is
+        published to the topic of decisions, which this process needs the right to write to."""
         said = review_fields(outcome, field, reviewer_ref, override_ref, note_ref)
         return self._record(EventType.REVIEW_RECORDED, run_id, workflow, run_started_at, said)
 
@@ -191,13 +218,21 @@ class Tracer:
         *,
         run_started_at: int | None = None,
     ) -> bool:
-        """Say that a run that is over answers an eval case, or became one; False when it was not taken."""
+        """Say that a run that is over answers an eval case, or became one; False when it was not taken. Published as a
+        review is."""
         said = {"eval_case_id": case_id, "eval_outcome": outcome}
         return self._record(EventType.EVAL_RECORDED, run_id, workflow, run_started_at, said)
 
     def _record(
         self, kind: EventType, run_id: str, workflow: str, run_started_at: int | None, said: dict[str, Any]
     ) -> bool:
+        faults = Faults()
+        run_id, workflow = run_id_of(run_id, faults) or "", name_of(workflow, "workflow", faults)
+        if not run_id or not is_sayable(kind, said):
+            if self.emitter is not None:
+                what = "run_id: should be 32 hex digits" if not run_id else "it does not say what was decided"
+                self.emitter.count_unpublished(InvalidEvent(f"{kind}: {what}."))
+            return False
         run = Run(
             self,
             run_id=run_id,
@@ -213,23 +248,27 @@ class Tracer:
     # --- decorators
 
     def workflow(self, name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-        """Make each call of a function a run: sync, async, or a generator of either kind."""
-        return traced(lambda: self.run(name))
+        """Make each call of a function a run, whatever kind of function it is; what it returns to be asked or awaited
+        later, a generator or coroutine, belongs to it."""
+        return traced(lambda _function: lambda: self.run(name))
 
     def step(self, kind: StepKind | str, name: str | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
-        """Make each call of a function a step of its run, whatever kind of function it is; outside a run it is not
-        traced. Without a `name` the step has the function's."""
+        """Make each call of a function a step of its run, whatever kind of function it is. Outside a run it is counted
+        and not traced. Without a `name` the step has the function's."""
 
-        def decorate(function: Callable[P, T]) -> Callable[P, T]:
-            step_name = name or str(getattr(function, "__name__", kind))
+        def begin_of(function: Callable[..., Any]) -> Callable[[], Step | None]:
+            step_name = name or name_of_function(function)
 
             def begin() -> Step | None:
                 run = current_run()
-                return None if run is None else run.step(kind, step_name)
+                if run is None:
+                    self.count_outside(f"{step_label(kind, step_name)} was called where no run is current.")
+                    return None
+                return run.step(kind, step_name)
 
-            return traced(begin)(function)
+            return begin
 
-        return decorate
+        return traced(begin_of)
 
     # --- upkeep
 
@@ -247,15 +286,18 @@ class Tracer:
         return Left() if self.emitter is None else self.emitter.flush(timeout_s)
 
     def close(self, timeout_s: float | None = None) -> Left:
-        """Flush and stop; gives what is left. The end of the process does it too.
+        """Flush, and stop with the last tracer that shares the emitter; gives what is left. The end of the process does
+        it too.
 
         Runs that were begun and not ended are logged; in the record they will be `unfinished`.
         """
         if self.emitter is None:
             return Left()
+        if self._shares and not SHARED.leave(self.emitter, self):
+            return self.emitter.flush(timeout_s)  # other tracers go on
         left = self.emitter.close(timeout_s)
         if open_runs := self.emitter.stats().open_runs:
-            _LOG.warning("Runs begun and not ended when the tracer closed: %d.", open_runs)
+            log.warning("Runs begun and not ended when the tracer closed: %d.", open_runs)
         return left
 
     def __enter__(self) -> "Tracer":
@@ -264,22 +306,53 @@ class Tracer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __copy__(self) -> "Tracer":
+        return self
+
+    def __deepcopy__(self, _: object) -> "Tracer":
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In this process, and in its forks, itself; in another one a tracer like it, which emits where that process's
+        environment says. Its clock stays here."""
+        options = {
+            "project": self.project,
+            "policy": self.policy,
+            "mask": self._mask,
+            "enabled": self.emitter is not None,
+            "release": self.release,
+            "follow_otel": self._follows_otel,
+        }
+        return _known_or_made, (self._key, options)
+
     # --- for runs
 
-    def masked(self, kind: EventType, said: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def masked(self, kind: EventType, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """What the masking hook lets through; None, and counted, when it fails: no result, no event."""
         if self._mask is None:
-            return said
+            return fields
         try:
-            masked = self._mask(kind, said)
-            reason = "the masking hook gave nothing to publish"
-        except Exception as error:  # noqa: BLE001 - it fails closed, and the application goes on
-            masked, reason = None, f"the masking hook raised {type(error).__name__}"
+            masked = self._mask(kind, fields)
+        except (KeyboardInterrupt, SystemExit) as error:  # the process is to end, and the event is not published either
+            self._count_mask_failed(kind, error)
+            raise
+        except BaseException as error:  # noqa: BLE001 - it fails closed, and the application goes on
+            self._count_mask_failed(kind, error)
+            return None
         if isinstance(masked, Mapping):
             return masked
-        if self.emitter is not None:
-            self.emitter.count_mask_failed(f"{kind}: {reason}.")
+        self._count_mask_failed(kind, None)
         return None
+
+    def _count_mask_failed(self, kind: EventType, error: BaseException | None) -> None:
+        what = "gave nothing to publish" if error is None else f"raised {type(error).__name__}"
+        if self.emitter is not None:
+            self.emitter.count_mask_failed(f"{kind}: the masking hook {what}.")
+
+    def count_outside(self, reason: str) -> None:
+        """A step was not within its run."""
+        if self.emitter is not None:
+            self.emitter.count_outside(reason)
 
     def count_open_runs(self, change: int) -> None:
         """A run began (1) or ended (-1)."""
@@ -298,14 +371,13 @@ class Tracer:
             self._taken_up.clear()
         return f"{emitter_id}+{next(self._taken_up.setdefault(run_id, itertools.count(1)))}"
 
-    def _rules(self, workflow: object) -> Rules:
-        # A workflow that is no text breaks the contract, which shows with its first event; here it must not raise.
-        return self.policy.rules(workflow if isinstance(workflow, str) else "")
+    def _rules(self, workflow: str) -> Rules:
+        return self.policy.rules(workflow)
 
 
 def _with(labels: Mapping[str, str] | None, name: str, value: str) -> Mapping[str, str] | None:
-    """`labels` and one more where there is room; what is no mapping breaks the contract, as the first event shows."""
-    if labels is not None and (not isinstance(labels, Mapping) or len(labels) >= MAX_LABELS):
+    """`labels` and one more where there is room."""
+    if labels is not None and len(labels) >= MAX_LABELS:
         return labels
     return {name: value} | dict(labels or {})
 
@@ -317,12 +389,18 @@ def _start_in_id(run_id: str) -> int | None:
     return int(run_id[:_TIMESTAMP_DIGITS], 16) * 1000
 
 
+_tracers: WeakValueDictionary[str, Tracer] = WeakValueDictionary()
+
+
+def _known_or_made(key: str, options: Mapping[str, Any]) -> Tracer:
+    known = _tracers.get(key)
+    if known is None:
+        known = Tracer(**options)
+        known._key = key  # noqa: SLF001 - our own
+        _tracers[key] = known
+    return known
+
+
 def _policy_from_environment() -> Policy:
     file = os.environ.get("CAUSELINE_POLICY")
     return read_policy(Path(file)) if file else DEFAULT_POLICY
-
-
-def _default_emitter() -> Emitter:
-    """To Kafka, or into the file that CAUSELINE_TRACE_FILE names: where a gate reads what its target traced."""
-    file = os.environ.get("CAUSELINE_TRACE_FILE")
-    return Emitter(transport=lambda: FileTransport(file)) if file else Emitter()

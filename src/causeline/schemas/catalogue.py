@@ -2,6 +2,8 @@
 
 With no registry configured these ids are the ones on the wire; the console serves them under a registry's paths, so
 that foreign deserializers read our topics. They start at a million, far from the ids that a registry hands out.
+
+Decided in ADR 3.
 """
 
 import json
@@ -19,7 +21,7 @@ AvroSchema = dict[str, Any]
 
 _FIRST_ID = 1_000_000
 _VERSIONS_PER_SUBJECT = 1_000
-_SUBJECTS = ("trace-batch", "run-batch", "gap", "review-item", "dead-letter", "policy-use", "alert")
+_SUBJECTS = ("trace-batch", "run-batch", "gap", "review-item", "dead-letter", "policy-use", "alert", "cause")
 """Append only: a subject's place gives its ids."""
 
 

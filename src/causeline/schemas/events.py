@@ -1,8 +1,10 @@
 """The contract of an event: one strict model per event type, and the wide record they become on the wire.
 
 Times are microseconds since the epoch, UTC. Strings that describe are at most 1024 characters, ids and versions 256,
-references 2048; lists at most 1000 items, a conflict's sides 100; labels at most 32 pairs, each text at most 256
-characters.
+references 2048 (their form: causeline.schemas.references); lists at most 1000 items, a conflict's sides 100; labels at
+most 32 pairs, each text at most 256 characters.
+
+Decided in ADRs 1 and 5.
 """
 
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from causeline.schemas.errors import InvalidEvent
 from causeline.schemas.ids import is_run_id, is_step_id
+from causeline.schemas.references import MAX_REFERENCE, WHAT, WHO, is_persons_id, is_reference
 from causeline.schemas.vocabulary import (
     EvalOutcome,
     EventType,
@@ -23,8 +26,10 @@ from causeline.schemas.vocabulary import (
     ReviewOutcome,
     Status,
     StepKind,
+    WorkflowSource,
 )
 
+MAX_NAME = 256
 MAX_LABELS = 32
 MAX_LABEL_CHARS = 256
 MAX_LIST = 1000
@@ -32,7 +37,7 @@ MAX_SIDES = 100
 UNNUMBERED_EMITTER = "otlp"
 """Emitter of all that comes as spans of foreign traces. Nobody numbers those, so that its events all have number 0 and
 no loss is read from them: whether such a run is whole is told by its root and by the parents that its spans name."""
-_LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
+LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 
 
 def _run_id(value: str) -> str:
@@ -47,6 +52,18 @@ def _step_id(value: str) -> str:
     return value
 
 
+def _reference(value: str) -> str:
+    if not is_reference(value):
+        raise ValueError(f"should be {WHAT}")
+    return value
+
+
+def _persons_id(value: str) -> str:
+    if not is_persons_id(value):
+        raise ValueError(f"should be {WHO}")
+    return value
+
+
 def _labels(value: dict[str, str]) -> dict[str, str]:
     if len(value) > MAX_LABELS:
         raise ValueError(f"at most {MAX_LABELS} labels")
@@ -57,14 +74,16 @@ def _labels(value: dict[str, str]) -> dict[str, str]:
 
 RunId: TypeAlias = Annotated[str, AfterValidator(_run_id)]
 StepId: TypeAlias = Annotated[str, AfterValidator(_step_id)]
-Micros: TypeAlias = Annotated[int, Field(ge=0, le=_LAST_MICROSECOND)]
-Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=256)]
+Micros: TypeAlias = Annotated[int, Field(ge=0, le=LAST_MICROSECOND)]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 StepLabel: TypeAlias = Annotated[str, Field(min_length=1, max_length=300)]
 """kind:name of a step."""
 Phrase: TypeAlias = Annotated[str, Field(min_length=1, max_length=1024)]
-Ref: TypeAlias = Annotated[str, Field(min_length=1, max_length=2048)]
+Ref: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE), AfterValidator(_reference)]
+PersonRef: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_REFERENCE), AfterValidator(_persons_id)]
 Refs: TypeAlias = Annotated[tuple[Ref, ...], Field(max_length=MAX_LIST)]
 Score: TypeAlias = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Finite: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 Amount: TypeAlias = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Count: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
 BigCount: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -110,6 +129,9 @@ class TraceEvent(BaseModel):
     run_started_at: Micros
     occurred_at: Micros
     labels: Labels = Field(default_factory=dict)
+    session_id: Name | None = None
+    user_hash: Name | None = None
+    workflow_source: WorkflowSource | None = None
 
     @classmethod
     def checked(cls, **fields: object) -> Self:
@@ -132,6 +154,10 @@ class _Step(BaseModel):
     parent_step_id: StepId | None = None
     step_kind: StepKind
     step_name: Name
+    original_kind: Name | None = None
+    """The word that its own instrumentation has for its kind."""
+    attributes_ref: Ref | None = None
+    """All else that its span said."""
 
 
 class RunStarted(TraceEvent):
@@ -168,6 +194,7 @@ class StepFinished(TraceEvent, _Step):
     prompt_version: Name | None = None
     model_provider: Name | None = None
     model_name: Name | None = None
+    request_model: Name | None = None
     model_policy: Name | None = None
     temperature: Amount | None = None
     top_p: Score | None = None
@@ -220,7 +247,7 @@ class ReviewRecorded(TraceEvent):
     step_id: StepId | None = None
     field_path: Phrase | None = None
     review_outcome: ReviewOutcome
-    reviewer_ref: Ref | None = None
+    reviewer_ref: PersonRef | None = None
     override_ref: Ref | None = None
     review_note_ref: Ref | None = None
 
@@ -233,10 +260,24 @@ class EvalRecorded(TraceEvent):
     eval_outcome: EvalOutcome | None = None
 
 
+class EvaluationRecorded(TraceEvent):
+    """An evaluator judged the run or a step of it, on a scale of its own."""
+
+    event_type = EventType.EVALUATION_RECORDED
+    step_id: StepId | None = None
+    evaluation_name: Name
+    evaluation_score: Finite | None = None
+    evaluation_scale: Name | None = None
+    evaluation_label: Name | None = None
+    evaluator: Name | None = None
+    explanation_ref: Ref | None = None
+
+
 class RunFinished(TraceEvent):
     """A run ended, and says how many events it sent."""
 
     event_type = EventType.RUN_FINISHED
+    parent_step_id: StepId | None = None
     final_state: FinalState
     status: Status
     error_type: Name | None = None
@@ -254,6 +295,7 @@ AnyEvent: TypeAlias = (
     | FallbackTaken
     | ReviewRecorded
     | EvalRecorded
+    | EvaluationRecorded
     | RunFinished
 )
 
@@ -267,6 +309,7 @@ EVENT_MODELS: Mapping[EventType, type[TraceEvent]] = {
         FallbackTaken,
         ReviewRecorded,
         EvalRecorded,
+        EvaluationRecorded,
         RunFinished,
     )
 }
@@ -303,6 +346,7 @@ def from_record(record: Mapping[str, object]) -> TraceEvent:
 _MODELS_BY_WORD: Mapping[str, type[TraceEvent]] = {kind.value: model for kind, model in EVENT_MODELS.items()}
 _WORDS: Mapping[str, type[StrEnum]] = {
     "step_kind": StepKind,
+    "workflow_source": WorkflowSource,
     "status": Status,
     "next_step": NextStep,
     "fallback_taken": FallbackKind,

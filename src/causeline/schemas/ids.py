@@ -49,6 +49,13 @@ def new_step_id() -> str:
             _step_ids.extend(step_id for step_id in ids if step_id != _NO_STEP)
 
 
+def draw_event_ids() -> str:
+    """The first 29 of the 32 hex digits of 4096 event ids; the last three count."""
+    # Times of the ids are those of the machine, whatever clock the run has.
+    drawn = new_step_id()
+    return f"{time.time_ns() // 1_000_000:012x}7{drawn[:3]}{_VARIANTS[drawn[3]]}{drawn[4:]}"
+
+
 class EventIds:
     """UUIDv7 for the events of one run: drawn once, counted on within a second of the run's clock.
 
@@ -70,9 +77,7 @@ class EventIds:
         return self._draw(at_us >> _SECOND_BITS)
 
     def _draw(self, second: int) -> str:
-        # Times of the ids are those of the machine, whatever clock the run has.
-        drawn = new_step_id()
-        prefix = f"{time.time_ns() // 1_000_000:012x}7{drawn[:3]}{_VARIANTS[drawn[3]]}{drawn[4:]}"
+        prefix = draw_event_ids()
         numbers = iter(_NUMBERS)
         self._drawn = (second, prefix, numbers)
         return prefix + next(numbers)

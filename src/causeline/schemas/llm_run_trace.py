@@ -57,3 +57,12 @@ def llm_run_trace(run: Mapping[str, object]) -> LlmRunTrace | NeverRecorded:
     for name in ("context_refs", "validation_errors", "evidence_refs"):
         values[name] = list(cast("Sequence[str]", values[name] or ()))
     return LlmRunTrace.model_validate(values)
+
+
+def with_nulls(run: Mapping[str, object]) -> dict[str, object]:
+    """The same fields in the same order, null where a required one was never recorded: no LlmRunTrace, and said so."""
+    fields = LlmRunTrace.model_fields
+    lists = {"context_refs", "validation_errors", "evidence_refs"}
+    return {
+        name: list(cast("Sequence[str]", run.get(name) or ())) if name in lists else run.get(name) for name in fields
+    }

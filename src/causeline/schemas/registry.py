@@ -1,11 +1,12 @@
 """Which schema ids may stand in a message: the bundled ones, and a registry's where one is configured."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from causeline.schemas import catalogue
 from causeline.schemas.catalogue import SchemaVersion
 from causeline.schemas.errors import EnvironmentFault, Reason, Unreachable, UnreadableMessage
+from causeline.schemas.topics import Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,16 @@ class Schemas:
                 schema_id=schema_id,
             )
         return schema
+
+
+def schemas_of(url: str | None, topics: Iterable[Topic], prefix: str) -> Schemas:
+    """The schemas to read and write these topics by: a registry's beside the bundled ones, where one is named.
+
+    Raises what `from_registry` raises. Of topics that share a subject the last gives its name.
+    """
+    if url is None:
+        return Schemas()
+    return from_registry(url, {topic.subject: f"{topic.full_name(prefix)}-value" for topic in topics})
 
 
 def from_registry(url: str, subject_names: Mapping[str, str]) -> Schemas:

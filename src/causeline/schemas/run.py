@@ -1,12 +1,16 @@
 """A stored run, typed: what stands in `causeline.runs` and in the `runs` view, read from either.
 
 Times are aware datetimes in UTC. The fields are those of `Run` in the Avro schema, whose docs say what each means.
+
+Decided in ADR 4.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, get_args, get_type_hints
+
+from causeline.schemas.vocabulary import SCOPE_LABEL
 
 Labels = Mapping[str, str]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -108,6 +112,9 @@ class Step(Decisions):
     input_tokens: int | None = None
     output_tokens: int | None = None
     labels: Labels = field(default_factory=dict)
+    original_kind: str | None = None
+    request_model: str | None = None
+    attributes_ref: str | None = None
 
     @property
     def full_name(self) -> str:
@@ -196,6 +203,21 @@ class Eval(_FromRecord):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation(_FromRecord):
+    """What an evaluator said of the run or of one of its steps; the label goes before the score."""
+
+    event_id: str = ""
+    step_id: str | None = None
+    name: str = ""
+    score: float | None = None
+    scale: str | None = None
+    label: str | None = None
+    evaluator: str | None = None
+    explanation_ref: str | None = None
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Decisions):
     """One run, joined."""
 
@@ -246,3 +268,11 @@ class Run(Decisions):
     first_offset: int | None = None
     last_offset: int | None = None
     assembler_version: str | None = None
+    session_id: str | None = None
+    user_hash: str | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another's instrumentation told it: it has no word for much of what a workflow of ours records."""
+        return SCOPE_LABEL in self.labels

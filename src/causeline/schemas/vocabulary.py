@@ -1,4 +1,4 @@
-"""The closed words of the contract; on the wire they are plain strings, so that a new one breaks no reader."""
+"""The closed words of the contract; on the wire they are plain strings, so that a new one breaks no reader (ADR 2)."""
 
 from enum import StrEnum
 
@@ -6,6 +6,12 @@ RELEASE_LABEL = "release"
 """The label of a run that names the release of the application it ran in."""
 SKEW_LABEL = "clock.skew_s"
 """The label of a run whose events were told by clocks that disagree: by how many seconds, below zero for one behind."""
+FOREIGN_LABEL = "foreign.events"
+"""The label of a run of which events name another project or workflow: how many were set aside."""
+CLAIMS_LABEL = "foreign.decisions"
+"""The label of a run about which reviews or evals came by the events topic: how many were set aside."""
+SCOPE_LABEL = "otel.scope"
+"""The label of a run that came from another's instrumentation: the scope of its root span."""
 EVAL_CASE_LABEL = "eval.case"
 """The label of a run that an eval gate asked for: the case it answers. Such runs are not what people asked."""
 
@@ -20,6 +26,7 @@ class EventType(StrEnum):
     FALLBACK_TAKEN = "fallback_taken"
     REVIEW_RECORDED = "review_recorded"
     EVAL_RECORDED = "eval_recorded"
+    EVALUATION_RECORDED = "evaluation_recorded"
     RUN_FINISHED = "run_finished"
 
 
@@ -31,10 +38,16 @@ class StepKind(StrEnum):
     MASK = "mask"
     CLASSIFY = "classify"
     ROUTE = "route"
+    AGENT = "agent"
+    WORKFLOW = "workflow"
+    CHAIN = "chain"
+    EMBEDDING = "embedding"
     RETRIEVE = "retrieve"
+    RERANKER = "reranker"
     PROMPT = "prompt"
     MODEL_CALL = "model_call"
     TOOL = "tool"
+    GUARDRAIL = "guardrail"
     VALIDATE = "validate"
     EVIDENCE = "evidence"
     FALLBACK = "fallback"
@@ -42,6 +55,19 @@ class StepKind(StrEnum):
     EVAL = "eval"
     OUTPUT = "output"
     CUSTOM = "custom"
+
+    @classmethod
+    def of(cls, word: str) -> "StepKind":
+        """The kind of a stored word; one that a newer producer knows and we do not is a custom step."""
+        return next((kind for kind in cls if kind == word), cls.CUSTOM)
+
+
+class WorkflowSource(StrEnum):
+    """Who names a run's workflow where nobody says it outright, the strongest first."""
+
+    AGENT = "agent"  # the topmost agent's name
+    SERVICE = "service"  # the service's
+    SPAN = "span"  # that of the span itself
 
 
 class Status(StrEnum):
@@ -140,3 +166,21 @@ class NextStep(StrEnum):
     APPLY_AUTHORITY = "apply_authority"
     ESCALATE = "escalate"
     SAFE_STOP = "safe_stop"
+
+
+GOOD_LABELS = frozenset(
+    {"pass", "passed", "true", "correct", "relevant", "grounded", "factual", "yes", "good", "safe", "faithful", "ok"}
+)
+BAD_LABELS = frozenset(
+    {
+        "fail", "failed", "false", "incorrect", "irrelevant", "ungrounded", "hallucinated", "no", "bad", "unsafe",
+        "unfaithful", "off_topic", "toxic",
+    }
+)  # fmt: skip
+"""Words that evaluators judge by; of other words, and of a score alone, nobody but the evaluator knows the meaning."""
+
+
+def is_bad(label: str | None) -> bool | None:
+    """Whether an evaluation's label is a bad verdict; None where it says neither."""
+    word = (label or "").lower()
+    return True if word in BAD_LABELS else False if word in GOOD_LABELS else None

@@ -18,14 +18,20 @@ from string import Template
 
 from clickhouse_connect.driver.client import Client
 
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse_errors import translated
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.errors import CheckFailed, UsageError
-from causeline.sinks.clickhouse import clickhouse_client, translated
-from causeline.sinks.tables import MIGRATIONS_TABLE
+from causeline.schemas.tables import MIGRATIONS_TABLE
+from causeline.sinks.retention import RetentionSettings, apply_retention
 
 Progress = Callable[[float], None]
 """Told the fraction done, 0 to 1."""
 
+_ANY_SIZE = {"max_table_size_to_drop": 0}
+"""A table that another took the place of goes, however large it is."""
+_LONG_S = 6 * 3600
+"""How long one statement may take: one that fills a new table goes over every run that is stored."""
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql", re.ASCII)
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9_.-]+|\{[a-z]+\}", re.ASCII)
 _STATEMENT_END = re.compile(r";[ \t]*(?:\n|\Z)")
@@ -94,15 +100,16 @@ def migrate(
     *,
     cluster: str | None = None,
     known: Sequence[Migration] | None = None,
+    retention: RetentionSettings | None = None,
 ) -> list[str]:
-    """Create the database if it is missing, apply what it has not seen, and name the files applied now.
+    """Create the database if it is missing, apply what it has not seen, set `retention`, and name what was done.
 
     Migrations that the database has and we have not are left alone: an older release may run beside a newer one.
     Raises Unreachable, UsageError without the right to create tables, CheckFailed when an applied file was edited.
     """
     wanted = migrations() if known is None else known
     _create_database(connection, cluster)
-    with clickhouse_client(connection) as client, translated(connection):
+    with clickhouse_client(connection, timeout_s=_LONG_S) as client, translated(connection):
         for statement in statements(_JOURNAL, cluster=cluster):
             client.command(statement)
         seen = _journal(client)
@@ -111,10 +118,11 @@ def migrate(
         for done, migration in enumerate(missing):
             progress(done / len(missing))
             for statement in statements(migration.text, cluster=cluster):
-                client.command(statement)
+                client.command(statement, settings=_ANY_SIZE)
             _record(client, migration)
+        kept = [] if retention is None else apply_retention(client, retention, cluster=cluster)
     progress(1.0)
-    return [each.name for each in missing]
+    return [*(each.name for each in missing), *(f"retention of {table}" for table in kept)]
 
 
 def _create_database(connection: ClickHouseConnection, cluster: str | None) -> None:

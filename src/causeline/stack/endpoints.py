@@ -5,12 +5,17 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
 from causeline.schemas.errors import NotFound
 from causeline.stack.supervisor.state import write_private
 
 POLICY_FILE = "policy.toml"
 ENDPOINTS_FILE = "endpoints.json"
+USER_KEY_FILE = "user.key"
+"""Key of the hash by which users are told apart: another key, other hashes."""
+READER = "reader"
+"""ClickHouse's user who may only read."""
+CONSOLE_TOKEN_FILE = "console.token"  # noqa: S105 - the name of a file
 
 
 class Endpoints(BaseModel):
@@ -43,8 +48,23 @@ class Endpoints(BaseModel):
         """The policy file of this stack: of the demo workflows at first, and there to be edited."""
         return self.state_dir / POLICY_FILE
 
+    @property
+    def console_token_file(self) -> Path:
+        """The file that holds the console's token: with it, `causeline open` signs its owner in."""
+        return self.state_dir / CONSOLE_TOKEN_FILE
+
+    def reading(self) -> dict[str, str]:
+        """The same for programs that only read: they log in to ClickHouse as its reader. What says so is for our own
+        commands, which tell this login by it from one that a user chose."""
+        return {
+            **self.environment(),
+            "CAUSELINE_CLICKHOUSE_URL": self.clickhouse_url.replace(f"//{self.clickhouse_user}@", f"//{READER}@", 1),
+            "CAUSELINE_CLICKHOUSE_PASSWORD_FILE": str(self.clickhouse_reader_password_file),
+            "CAUSELINE_READER_OF": str(self.state_dir),
+        }
+
     def environment(self) -> dict[str, str]:
-        """The variables that point any of our commands at this stack."""
+        """The variables that point any of our commands at this stack, as its owner."""
         return {
             "CAUSELINE_STATE_DIR": str(self.state_dir),
             "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap_servers,

@@ -1,4 +1,4 @@
-"""The state folder: made private, with its passwords and the ports that one `up` hands on to the next."""
+"""The state folder: made private, with its passwords and the ports that one `up` hands on to the next (ADR 8)."""
 
 import contextlib
 import fcntl
@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from causeline.producers.demo.publish import demo_policy_text
 from causeline.schemas.errors import EnvironmentFault
-from causeline.stack.endpoints import POLICY_FILE, Endpoints
+from causeline.stack.endpoints import CONSOLE_TOKEN_FILE, POLICY_FILE, USER_KEY_FILE, Endpoints
 from causeline.stack.faults import environment_fault
 from causeline.stack.ports import LOOPBACK, free_ports, require_free
 from causeline.stack.services import Ports
 from causeline.stack.settings import StackSettings
-from causeline.stack.supervisor.state import LOGS_DIR, write_private
+from causeline.stack.supervisor.state import LOGS_DIR, open_private, write_private
 
 CLICKHOUSE_USER = "causeline"
 _PORTS_FILE = "ports.json"
@@ -31,6 +30,9 @@ _SERVICE_NAMES = {
     "otlp": "the receiver of OTLP/HTTP",
     "otlp_grpc": "the receiver of OTLP/gRPC",
 }
+
+BUILT_IN_POLICY = "version = 1\n"
+"""A policy file that says nothing of its own."""
 
 
 def state_folder(settings: StackSettings, *, needed_bytes: int = _MIN_FREE_BYTES) -> Path:
@@ -57,11 +59,11 @@ def state_folder(settings: StackSettings, *, needed_bytes: int = _MIN_FREE_BYTES
     return folder
 
 
-def policy_file(folder: Path) -> Path:
-    """The stack's policy file; made with the demo workflows' policy when there is none, for its owner to edit."""
+def policy_file(folder: Path, text: str = BUILT_IN_POLICY) -> Path:
+    """The stack's policy file; made with `text` when there is none, for its owner to edit."""
     file = folder / POLICY_FILE
     if not file.exists():
-        write_private(file, demo_policy_text())
+        write_private(file, text)
     return file
 
 
@@ -69,7 +71,7 @@ def policy_file(folder: Path) -> Path:
 def taking_turns(folder: Path) -> Iterator[None]:
     """Let one `up` or `down` at a time work on the stack in `folder`; others wait."""
     try:
-        file = (folder / _LOCK_FILE).open("a")
+        file = open_private(folder / _LOCK_FILE, "a")
     except OSError as error:
         raise environment_fault(error, f"the state folder {folder}") from error
     with file:
@@ -122,7 +124,9 @@ def _last_ports(folder: Path) -> dict[str, int]:
 
 
 def endpoints_for(settings: StackSettings, folder: Path, ports: Ports) -> Endpoints:
-    """Where the stack in `folder` will answer; makes the passwords the first time."""
+    """Where the stack in `folder` will answer; makes the passwords, and the key of users' hashes, the first time."""
+    _password(folder / USER_KEY_FILE)
+    _password(folder / CONSOLE_TOKEN_FILE)
     return Endpoints(
         state_dir=folder,
         kafka_bootstrap_servers=f"{LOOPBACK}:{ports.kafka}",

@@ -20,13 +20,14 @@ from causeline.schemas.errors import CauselineError, EnvironmentFault, NotFound
 from causeline.stack.endpoints import ENDPOINTS_FILE, Endpoints
 from causeline.stack.faults import environment_fault
 from causeline.stack.kafka import class_path, find_java
-from causeline.stack.layout import choose_ports, endpoints_for, policy_file, state_folder, taking_turns
+from causeline.stack.layout import BUILT_IN_POLICY, choose_ports, endpoints_for, policy_file, state_folder, taking_turns
 from causeline.stack.services import Ports, stack_services
 from causeline.stack.settings import StackSettings
 from causeline.stack.supervisor import Plan, ProcessId, Service, ServiceReport, ServiceState, SupervisorReport
 from causeline.stack.supervisor import processes as found
 from causeline.stack.supervisor.daemon import is_running
-from causeline.stack.supervisor.state import LOGS_DIR, PLAN_FILE, STATE_FILE, write_private
+from causeline.stack.supervisor.output import telling
+from causeline.stack.supervisor.state import LOGS_DIR, PLAN_FILE, STATE_FILE, open_private, write_private
 from causeline.stack.waiting import wait_until
 
 Progress = Callable[[str, float], None]
@@ -35,7 +36,7 @@ Progress = Callable[[str, float], None]
 ServicesOf = Callable[[StackSettings, Endpoints, Ports], tuple[Service, ...]]
 
 _UP_TIMEOUT_S = 240.0
-_BIRTH_TIMEOUT_S = 15.0
+_BIRTH_TIMEOUT_S = 60.0
 _DOWN_TIMEOUT_S = 90.0
 _LEFT_OVER_GRACE_S = 10.0
 # What names a cluster or a server elsewhere must not reach the services of this stack.
@@ -64,8 +65,11 @@ def up(
     progress: Progress = lambda _stage, _fraction: None,
     *,
     services_of: ServicesOf = stack_services,
+    policy: str = BUILT_IN_POLICY,
 ) -> Endpoints:
     """Bring the stack up and return when every service is ready; starts only what is missing or has changed.
+
+    `policy` is the text of its policy file (TOML), where it has none yet.
 
     Raises a `CauselineError` of one sentence; a start that fails leaves nothing running, its logs stay.
     """
@@ -73,7 +77,7 @@ def up(
     with taking_turns(folder):
         before = is_running(folder)
         try:
-            endpoints = _up(settings, folder, progress, services_of, running=before)
+            endpoints = _up(settings, folder, progress, services_of, policy, running=before)
         except BaseException:
             if not before:
                 _down(folder, progress)
@@ -113,13 +117,19 @@ def status(state_dir: Path) -> StackStatus:
 
 
 def _up(
-    settings: StackSettings, folder: Path, progress: Progress, services_of: ServicesOf, *, running: bool
+    settings: StackSettings,
+    folder: Path,
+    progress: Progress,
+    services_of: ServicesOf,
+    policy: str,
+    *,
+    running: bool,
 ) -> Endpoints:
     find_java()
     try:
         ports = choose_ports(settings, folder, running=running)
         endpoints = endpoints_for(settings, folder, ports)
-        policy_file(folder)
+        policy_file(folder, policy)
         plan = Plan(
             services=services_of(settings, endpoints, ports),
             unset_prefixes=_FOREIGN,
@@ -141,7 +151,7 @@ def _begin(folder: Path, plan: Plan) -> int:
     write_private(folder / PLAN_FILE, plan.model_dump_json(indent=1))
     (folder / STATE_FILE).unlink(missing_ok=True)
     command = [sys.executable, "-m", "causeline.stack.supervisor", str(folder)]
-    with (folder / LOGS_DIR / "supervisor.start.log").open("wb") as output:
+    with open_private(folder / LOGS_DIR / "supervisor.start.log", "wb") as output:
         subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=True, timeout=_BIRTH_TIMEOUT_S
         )
@@ -181,7 +191,18 @@ def _wait_until_ready(folder: Path, generation: int, progress: Progress) -> None
         _tell(report, progress)
         return report.ready
 
-    wait_until(ready, timeout_s=_UP_TIMEOUT_S, what="the stack is not ready")
+    wait_until(ready, timeout_s=_UP_TIMEOUT_S, what=lambda: lacking(SupervisorReport.load(folder)))
+
+
+def lacking(report: SupervisorReport | None) -> str:
+    """What of a stack is not ready, with the sentence of the service that refuses, where one does."""
+    waiting = [each for each in report.services if each.state not in _GOOD] if report else []
+    if not waiting:
+        return "the stack is not ready"
+    refusing = next((each for each in waiting if each.last_fault), waiting[0])
+    names = ", ".join(each.name for each in waiting)
+    said = f"; {refusing.name} {refusing.last_fault.removesuffix('.')}" if refusing.last_fault else ""
+    return f"{names} {'is' if len(waiting) == 1 else 'are'} not ready{said}"
 
 
 def _tell(report: SupervisorReport, progress: Progress) -> None:
@@ -192,17 +213,11 @@ def _tell(report: SupervisorReport, progress: Progress) -> None:
 
 
 def _gave_up(failed: ServiceReport, folder: Path) -> CauselineError:
+    hints = [line.strip().removeprefix("hint: ") for line in failed.last_lines if line.strip().startswith("hint: ")]
     return EnvironmentFault(
-        f"The service {failed.name} {failed.reason}; it said: {_telling_line(failed.last_lines)}.",
-        hint=f"See {folder / LOGS_DIR / f'{failed.name}.log'}.",
+        f"The service {failed.name} {failed.reason}; it said: {telling(failed.last_lines)}.",
+        hint=" ".join([*hints[-1:], f"See {folder / LOGS_DIR / f'{failed.name}.log'}."]),
     )
-
-
-def _telling_line(lines: list[str]) -> str:
-    """The last error that a service printed in the manner of our commands, or else its last line."""
-    said = [line.strip() for line in lines if line.strip()]
-    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
-    return (errors or said or ["nothing"])[-1].removesuffix(".")
 
 
 def _down(folder: Path, progress: Progress) -> bool:

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 
-from causeline.stack.endpoints import Endpoints
+from causeline.stack.endpoints import USER_KEY_FILE, Endpoints
 from causeline.stack.ports import LOOPBACK
 from causeline.stack.settings import StackSettings
 from causeline.stack.supervisor import HttpProbe, LogLineProbe, Service, TcpProbe
@@ -28,7 +28,7 @@ class Ports:
 
 
 def stack_services(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> tuple[Service, ...]:
-    """Broker, engine, set-up, workers, loaders, amender, watch, console and receiver, each with what it waits for."""
+    """Broker, engine, set-up, and every part of ours, each with what it waits for."""
     return (
         kafka_service(settings, endpoints, ports),
         clickhouse_service(endpoints, ports),
@@ -57,12 +57,12 @@ def clickhouse_service(endpoints: Endpoints, ports: Ports) -> Service:
         argv=(sys.executable, "-m", "causeline.stack.clickhouse"),
         env={
             **_UNBUFFERED,
-            "CAUSELINE_CLICKHOUSE_SERVER_PATH": str(endpoints.state_dir / "clickhouse"),
-            "CAUSELINE_CLICKHOUSE_SERVER_HOST": LOOPBACK,
-            "CAUSELINE_CLICKHOUSE_SERVER_PORT": str(ports.clickhouse),
-            "CAUSELINE_CLICKHOUSE_USER": endpoints.clickhouse_user,
-            "CAUSELINE_CLICKHOUSE_PASSWORD_FILE": str(endpoints.clickhouse_password_file),
-            "CAUSELINE_CLICKHOUSE_READER_PASSWORD_FILE": str(endpoints.clickhouse_reader_password_file),
+            "CAUSELINE_ENGINE_PATH": str(endpoints.state_dir / "clickhouse"),
+            "CAUSELINE_ENGINE_HOST": LOOPBACK,
+            "CAUSELINE_ENGINE_PORT": str(ports.clickhouse),
+            "CAUSELINE_ENGINE_USER": endpoints.clickhouse_user,
+            "CAUSELINE_ENGINE_PASSWORD_FILE": str(endpoints.clickhouse_password_file),
+            "CAUSELINE_ENGINE_READER_PASSWORD_FILE": str(endpoints.clickhouse_reader_password_file),
         },
         ready=HttpProbe(url=f"http://{LOOPBACK}:{ports.clickhouse}/ping", body="Ok."),
         stop_timeout_s=20,
@@ -78,7 +78,13 @@ def _our_own(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> lis
 
     ready = LogLineProbe(pattern=READY_LINE)
     return [
-        Service(name="topics", argv=command("topics", "apply"), env=env, depends=("kafka",), oneshot=True),
+        Service(
+            name="topics",
+            argv=command("topics", "apply", "--accept-partitions"),
+            env=env,
+            depends=("kafka",),
+            oneshot=True,
+        ),
         Service(name="migrate", argv=command("migrate"), env=env, depends=("clickhouse",), oneshot=True),
         *(
             Service(
@@ -111,6 +117,14 @@ def _our_own(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> lis
             stop_timeout_s=30,
         ),
         Service(
+            name="diagnose",
+            argv=command("diagnose"),
+            env=env,
+            depends=("topics", "migrate"),
+            ready=ready,
+            stop_timeout_s=30,
+        ),
+        Service(
             name="watch",
             argv=command("watch"),
             env=env,
@@ -121,7 +135,11 @@ def _our_own(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> lis
         Service(
             name="serve",
             argv=command("serve", "--port", str(ports.console)),
-            env=env,
+            env={
+                **env,
+                "CAUSELINE_SERVE_TOKEN_FILE": str(endpoints.console_token_file),
+                "CAUSELINE_SERVE_FREE_READING": "true",
+            },
             depends=("kafka", "clickhouse"),
             ready=HttpProbe(url=f"http://{LOOPBACK}:{ports.console}/healthz"),
             ports={"http": ports.console},
@@ -129,7 +147,7 @@ def _our_own(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> lis
         Service(
             name="receive",
             argv=command("receive", "--port", str(ports.otlp), "--grpc-port", str(ports.otlp_grpc)),
-            env=env,
+            env={"CAUSELINE_RECEIVE_USER_KEY_FILE": str(endpoints.state_dir / USER_KEY_FILE), **env},
             depends=("topics",),
             ready=HttpProbe(url=f"http://{LOOPBACK}:{ports.otlp}/healthz"),
             stop_timeout_s=20,

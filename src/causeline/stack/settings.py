@@ -1,21 +1,23 @@
 """What a user may choose about the local stack."""
 
 from pathlib import Path
+from typing import ClassVar
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
 
-from causeline.schemas.errors import UsageError
-from causeline.schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX
+from causeline.runtime.settings import Settings
+from causeline.runtime.variables import FAMILIES, SINGLE
+from causeline.schemas.topics import DEFAULT_PARTITIONS, DEFAULT_PREFIX, TopicPrefix
 
 
-class StackSettings(BaseSettings):
+class StackSettings(Settings):
     """Settings of the local stack, each also read from `CAUSELINE_<NAME>`.
 
     A port of 0 means a free one, kept from one `up` to the next as long as it stays free.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CAUSELINE_", extra="forbid", frozen=True)
+    prefix: ClassVar = "CAUSELINE_"
+    beside: ClassVar = frozenset({*FAMILIES, *(variable.name for variable in SINGLE)})
 
     state_dir: Path = Path(".causeline")
     """Everything the stack keeps: data, logs, passwords. Private to its owner."""
@@ -35,17 +37,7 @@ class StackSettings(BaseSettings):
     """How many workers join runs."""
     loaders: int = Field(default=1, ge=0, le=64)
     """How many loaders fill ClickHouse."""
-    topic_prefix: str = Field(default=DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")
+    topic_prefix: TopicPrefix = DEFAULT_PREFIX
     """What the topics' names start with."""
     ephemeral: bool = False
     """Keep the state in a temporary folder that goes with the stack or with the process that started it."""
-
-
-def load_settings(**chosen: object) -> StackSettings:
-    """`chosen` over the environment over the defaults; raises `UsageError` naming the first bad one."""
-    try:
-        return StackSettings(**chosen)  # type: ignore[arg-type]
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "the settings"
-        raise UsageError(f"{name}: {first['msg']}.", hint=f"It may come from CAUSELINE_{name.upper()}.") from None

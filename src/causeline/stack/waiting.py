@@ -9,12 +9,16 @@ from causeline.schemas.errors import EnvironmentFault
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T | None], *, timeout_s: float, what: str, interval_s: float = 0.05) -> T:
-    """The first truthy answer of `condition`; raises `EnvironmentFault` naming `what` after `timeout_s`."""
+def wait_until(
+    condition: Callable[[], T | None], *, timeout_s: float, what: str | Callable[[], str], interval_s: float = 0.05
+) -> T:
+    """The first truthy answer of `condition`; raises `EnvironmentFault` naming `what`, asked for then, after
+    `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
         if answer := condition():
             return answer
         if time.monotonic() >= deadline:
-            raise EnvironmentFault(f"Waited {timeout_s:g} s in vain: {what}.", hint="See the logs folder of the stack.")
+            lacking = what if isinstance(what, str) else what()
+            raise EnvironmentFault(f"Waited {timeout_s:g} s in vain: {lacking}.", hint="See the logs folder.")
         time.sleep(interval_s)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from causeline.producers.transport import Transport
+from causeline.producers.emitter.transport import TooLarge, Transport
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
 from causeline.stack.waiting import wait_until
 
@@ -69,7 +69,7 @@ class TransportContract:
         transport.send(0, b"x" * (MAX_MESSAGE_BYTES + 1), told.append)
         poll_until(transport, lambda: bool(told))
         assert len(told) == 1
-        assert told[0]
+        assert isinstance(told[0], TooLarge)
 
     def test_closing_tells_of_each_batch_that_is_still_under_way(self, lost: Transport) -> None:
         told: list[str | None] = []

@@ -93,13 +93,16 @@ def test_schema_ids_never_change() -> None:
     assert {_name(schema): schema_id for schema_id, schema in catalogue.bundled().items()} == {
         "trace-batch-1": 1_000_001,
         "trace-batch-2": 1_000_002,
+        "trace-batch-3": 1_000_003,
         "run-batch-1": 1_001_001,
         "run-batch-2": 1_001_002,
+        "run-batch-3": 1_001_003,
         "gap-1": 1_002_001,
         "review-item-1": 1_003_001,
         "dead-letter-1": 1_004_001,
         "policy-use-1": 1_005_001,
         "alert-1": 1_006_001,
+        "cause-1": 1_007_001,
     }
 
 

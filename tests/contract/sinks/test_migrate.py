@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 from pydantic import SecretStr
 
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
+from causeline.schemas import tables
 from causeline.schemas.errors import CheckFailed, Unreachable
-from causeline.sinks import tables
-from causeline.sinks.clickhouse import clickhouse_client
-from causeline.sinks.migrate import Migration, migrate, migrations
+from causeline.sinks.migrate import Migration, migrate, migrations, statements
 from causeline.stack.ports import free_ports
 
 pytestmark = pytest.mark.stack
@@ -79,3 +80,14 @@ def test_a_wrong_password_is_said_without_it(engine: ClickHouseConnection) -> No
     with pytest.raises(Unreachable, match="does not let 'causeline' in") as caught:
         migrate(ClickHouseConnection(url=engine.url, password=SecretStr("hunter2")))
     assert "hunter2" not in str(caught.value)
+
+
+def test_the_engine_reads_every_statement_that_a_cluster_gets(engine: ClickHouseConnection) -> None:
+    """One server cannot run them, but it refuses what is no statement."""
+    with clickhouse_client(engine) as client:
+        for migration in migrations():
+            for statement in statements(migration.text, cluster="main"):
+                assert client.command(f"EXPLAIN AST {statement}"), statement[:80]
+        misplaced = "ALTER TABLE run_documents_filler MODIFY QUERY ON CLUSTER 'main' SELECT 1"
+        with pytest.raises(DatabaseError, match="Syntax error"):
+            client.command(f"EXPLAIN AST {misplaced}")

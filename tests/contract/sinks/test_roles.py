@@ -8,7 +8,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from causeline.sinks import tables
+from causeline.schemas import tables
 from causeline.sinks.migrate import statements
 
 pytestmark = pytest.mark.stack
@@ -44,7 +44,7 @@ def test_the_engine_can_read_every_statement(migrated: Client) -> None:
 
 def test_every_table_has_one_part_that_writes_it() -> None:
     assert writes("causeline_loader") == LOADED
-    assert writes("causeline_operator") == set(tables.OWN_TABLES) - {tables.MIGRATIONS_TABLE}
+    assert writes("causeline_operator") == set(tables.OWN_TABLES) - {tables.MIGRATIONS_TABLE, tables.ERASURES_TABLE}
 
 
 def test_what_the_server_fills_is_written_by_nobody_and_by_right_of_the_owner(migrated: Client) -> None:

@@ -1,5 +1,6 @@
 """An upgrade: topics and tables of an earlier release are read by this one, and one that fails harms nothing."""
 
+import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -8,27 +9,29 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from causeline.schemas import catalogue, wire
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
+from causeline.schemas import catalogue, tables, wire
 from causeline.schemas.errors import CheckFailed
 from causeline.schemas.events import Record
 from causeline.schemas.registry import Schemas
-from causeline.sinks import tables
-from causeline.sinks.clickhouse import clickhouse_client
 from causeline.sinks.loader.encoding import Encoder
-from causeline.sinks.loader.sending import ClickHouseSender
+from causeline.sinks.loader.inserting import ClickHouseSender
 from causeline.sinks.loader.units import Origin, Unit, read_unit
-from causeline.sinks.migrate import Migration, migrate, migrations
-from causeline.streams.assemble import assemble
-from causeline.streams.decode import Message, decode
-from causeline.streams.outgoing import run_batches
+from causeline.sinks.migrate import Migration, migrate, migrations, statements
+from causeline.streams.runs.assemble import assemble
+from causeline.streams.runs.decode import Message, decode
+from causeline.streams.worker.publications import run_batches
+from tests.contract.sinks.test_tables import as_message, example
 from tests.unit.streams.build import event, run_id, whole_run
 
 pytestmark = pytest.mark.stack
 
 SCHEMAS = Schemas()
-BEFORE_SIDES = migrations()[:4]
-"""What a release had that wrote trace-batch/1 and run-batch/1."""
+WIDE = migrations()[:6]
+"""What kept events and runs in all their columns."""
+FIRST_RELEASE = migrations()[:2]
+"""The tables and views that the first release came with; what wrote trace-batch/1 and run-batch/1 filled no more."""
 
 
 @pytest.fixture
@@ -78,7 +81,7 @@ def seen(client: Client) -> tuple[list[tuple[str, str, int]], int]:
 
 
 def test_what_an_earlier_release_wrote_is_read_beside_what_this_one_writes(database: ClickHouseConnection) -> None:
-    migrate(database, known=BEFORE_SIDES)
+    migrate(database, known=FIRST_RELEASE)
     older, newer = old_events(1), old_events(2)
     with clickhouse_client(database) as client:
         load(client, tables.EVENTS, older)
@@ -86,7 +89,7 @@ def test_what_an_earlier_release_wrote_is_read_beside_what_this_one_writes(datab
         before = seen(client)
         assert before == ([(run_id(1), "partial", 3)], 6)
 
-        assert migrate(database) == [each.name for each in migrations()[4:]]
+        assert migrate(database) == [each.name for each in migrations()[2:]]
         assert seen(client) == before, "the upgrade has changed what was there"
         assert client.query("SELECT conflict_sides FROM runs").result_rows == [([],)]
 
@@ -94,6 +97,82 @@ def test_what_an_earlier_release_wrote_is_read_beside_what_this_one_writes(datab
         load(client, tables.RUNS, runs_of(newer, old=False))
         runs, events = seen(client)
     assert ([run for run, _, _ in runs], events) == ([run_id(1), run_id(2)], 12)
+
+
+def columns_of_views(client: Client) -> dict[str, dict[str, str]]:
+    """Of each public view its columns and their types."""
+    found: dict[str, dict[str, str]] = {}
+    for view, name, kind in client.query(
+        "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() ORDER BY table, position"
+    ).result_rows:
+        if view in tables.VIEWS:
+            found.setdefault(view, {})[name] = kind
+    return found
+
+
+def shown(client: Client, columns: dict[str, dict[str, str]]) -> dict[str, list[str]]:
+    """What each view shows in these columns; the texts of runs are the same whatever blanks they have."""
+    found = {
+        view: client.raw_query(f"SELECT {', '.join(names)} FROM {view}", fmt="JSONCompactEachRow").decode().splitlines()
+        for view, names in columns.items()
+    }
+    texts = [(run_id, revision, json.loads(text)) for run_id, revision, text in map(json.loads, found.pop("run_texts"))]
+    return {**{view: sorted(rows) for view, rows in found.items()}, "run_texts": sorted(map(repr, texts))}
+
+
+def test_rows_made_narrow_show_what_they_showed_in_every_column_that_a_view_had(database: ClickHouseConnection) -> None:
+    migrate(database, known=WIDE)
+    values = {
+        table: [
+            as_message(table, {**example(table, kind), "run_id": f"{place:032x}"})
+            for place, kind in enumerate(("bare", "smallest", "largest"), 100)
+        ]
+        for table in (tables.EVENTS, tables.RUNS)
+    }
+    with clickhouse_client(database) as client:
+        for number in (1, 2):
+            values[tables.EVENTS].append(old_events(number))
+            values[tables.RUNS].append(runs_of(old_events(number), old=number == 1))
+        review = event("review_recorded", run=1, seq=9, emitter="reviewer", review_outcome="approved")
+        values[tables.DECISIONS] = [old_value("trace-batch", wire.encode_string("r"), [review])]
+        for table, messages in values.items():
+            load(client, table, *messages)
+        columns = columns_of_views(client)
+        before = shown(client, columns)
+        assert {view for view, rows in before.items() if rows} >= {"events", "runs", "steps", "evaluations", "reviews"}
+
+        migrate(database)
+        after = columns_of_views(client)
+        for view, names in columns.items():
+            assert {name: after[view].get(name) for name in names} == names, view
+        assert shown(client, columns) == before
+
+        for kept in (tables.EVENTS.kept, tables.RUNS.kept, "run_document_rows", "run_order_rows"):
+            client.command(f"TRUNCATE TABLE {kept}")
+        for table, messages in values.items():
+            load(client, table, *messages)
+        assert shown(client, columns) == before, "what comes in now is shown as what came in then"
+
+
+def test_an_insert_that_was_under_way_as_its_table_was_made_narrow_is_not_left_behind(
+    database: ClickHouseConnection,
+) -> None:
+    late = {
+        "narrow_runs_filler": "INSERT INTO run_rows (run_id, closed_at) SELECT 'late', now()",
+        "narrow_events_filler": "INSERT INTO event_rows (run_id, occurred_at) SELECT 'late', now()",
+    }
+    migrate(database, known=WIDE)
+    with clickhouse_client(database) as client:
+        for statement in (each for migration in migrations()[6:] for each in statements(migration.text)):
+            client.command(statement)
+            filler = f"narrow_{'runs' if 'narrow_run_rows' in statement else 'events'}_filler"
+            if "INSERT INTO narrow_" in statement and filler in late:
+                client.command(f"DETACH TABLE {filler}")  # begun before there was one, it does not fill it
+                client.command(late.pop(filler))
+                client.command(f"ATTACH TABLE {filler}")
+        assert not late
+        for view in ("runs", "events"):
+            assert client.query(f"SELECT run_id FROM {view}").result_rows == [("late",)], view
 
 
 def test_an_old_topic_gives_the_runs_that_it_always_gave() -> None:

@@ -6,11 +6,10 @@ import re
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from causeline.schemas import catalogue, wire
+from causeline.schemas import catalogue, tables, wire
 from causeline.schemas.registry import Schemas
-from causeline.sinks import tables
 from causeline.sinks.loader.encoding import Encoder
-from causeline.sinks.loader.sending import ClickHouseSender
+from causeline.sinks.loader.inserting import ClickHouseSender
 from causeline.sinks.loader.units import Origin, Unit, read_unit
 from causeline.stack.waiting import wait_until
 
@@ -32,12 +31,12 @@ def test_every_view_is_there(migrated: Client) -> None:
 
 
 def test_an_event_stored_twice_is_shown_once(store: Client) -> None:
-    store.command("SYSTEM STOP MERGES event_rows")
+    store.command("SYSTEM STOP MERGES narrow_event_rows")
     for delivery in range(3):  # not byte for byte the same, or ClickHouse would drop the block by its hash
         insert_events(store, "event_id, run_id, project, run_started_at, seq", f"('e', '{RUN}', 'p', {AT}, {delivery})")
-    assert store.query("SELECT count() FROM event_rows").result_rows == [(3,)]
+    assert store.query("SELECT count() FROM narrow_event_rows").result_rows == [(3,)]
     assert store.query("SELECT count() FROM events").result_rows == [(1,)]
-    store.command("SYSTEM START MERGES event_rows")
+    store.command("SYSTEM START MERGES narrow_event_rows")
 
 
 def test_the_newest_revision_of_a_run_is_shown_also_when_it_came_first(store: Client) -> None:
@@ -60,7 +59,9 @@ def test_the_newest_revision_of_a_run_is_shown_also_when_it_came_first(store: Cl
     assert steps_shown == [(1, "s0"), (2, "s1")]
 
 
-NOT_BY_RUN = frozenset({"dead_letters", "dead_messages", "emission_ledger", "policies", "rollups", "drift", "alerts"})
+NOT_BY_RUN = frozenset(
+    {"dead_letters", "dead_messages", "emission_ledger", "policies", "rollups", "drift", "alerts", "neighbours"}
+)
 """Views of things that belong to no single run."""
 
 
@@ -73,6 +74,7 @@ def test_a_run_is_found_through_the_primary_key(store: Client, view: str) -> Non
     )
     store.command(insert.format("run_rows", "started_at", AT))
     store.command(insert.format("gap_rows", "gap_id, run_started_at", f"{ids}, {AT}"))
+    store.command(insert.format("cause_rows", "run_started_at", AT))
     store.command(insert.format("review_item_rows", "item_id, run_started_at", f"{ids}, {AT}"))
     plan = "\n".join(
         line
@@ -224,17 +226,17 @@ def test_a_month_of_runs_that_is_at_rest_becomes_one_part(store: Client) -> None
     def parts() -> int:
         [[count]] = store.query(
             "SELECT count() FROM system.parts"
-            " WHERE active AND database = currentDatabase() AND table = 'run_rows' AND partition = '202403'"
+            " WHERE active AND database = currentDatabase() AND table = 'narrow_run_rows' AND partition = '202403'"
         ).result_rows
         return int(count)
 
     [[settings]] = store.query(
         "SELECT extract(create_table_query, 'SETTINGS.*') FROM system.tables"
-        " WHERE database = currentDatabase() AND name = 'run_rows'"
+        " WHERE database = currentDatabase() AND name = 'narrow_run_rows'"
     ).result_rows
     assert "min_age_to_force_merge_seconds = 10800" in settings
     assert "min_age_to_force_merge_on_partition_only = true" in settings or "_only = 1" in settings
-    store.command("ALTER TABLE run_rows MODIFY SETTING min_age_to_force_merge_seconds = 1")
+    store.command("ALTER TABLE narrow_run_rows MODIFY SETTING min_age_to_force_merge_seconds = 1")
     try:
         for revision in (1, 2):
             store.command(
@@ -243,17 +245,17 @@ def test_a_month_of_runs_that_is_at_rest_becomes_one_part(store: Client) -> None
             )
         wait_until(lambda: parts() == 1, timeout_s=60, what="the month to be merged")
     finally:
-        store.command("ALTER TABLE run_rows MODIFY SETTING min_age_to_force_merge_seconds = 10800")
-    assert store.query("SELECT count(), min(revision) FROM run_rows").result_rows == [(100, 2)]
+        store.command("ALTER TABLE narrow_run_rows MODIFY SETTING min_age_to_force_merge_seconds = 10800")
+    assert store.query("SELECT count(), min(revision) FROM narrow_run_rows").result_rows == [(100, 2)]
 
 
-@pytest.mark.parametrize("table", ["event_rows", "run_rows"])
+@pytest.mark.parametrize("table", ["narrow_event_rows", "narrow_run_rows"])
 def test_what_was_just_inserted_is_in_one_file_however_large_it_is(store: Client, table: str) -> None:
-    started_at = "run_started_at" if table == "event_rows" else "started_at"
+    started_at = "run_started_at" if table == "narrow_event_rows" else "started_at"
     store.command(f"SYSTEM STOP MERGES {table}")
     try:
         store.command(
-            f"INSERT INTO {table} (run_id, project, {started_at}, route_reason)"
+            f"INSERT INTO {table} (run_id, project, {started_at}, rest)"
             f" SELECT leftPad(hex(number), 32, '0'), 'p', {AT}, repeat('x', 1000) FROM numbers(20000)"
         )
         parts = store.query(

@@ -11,9 +11,9 @@ import pytest
 from causeline.schemas import catalogue, wire
 from causeline.schemas.catalogue import SchemaVersion
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
-from causeline.streams.assemble import assemble
-from causeline.streams.outgoing import event_batches, run_batches
-from causeline.streams.shapes import event_columns, no_runs, run_columns
+from causeline.streams.runs.assemble import assemble
+from causeline.streams.runs.shapes import event_columns, no_runs, run_columns
+from causeline.streams.worker.publications import event_batches, run_batches
 from tests.unit.streams.build import SCHEMAS, event, frame, whole_run
 
 RUN: SchemaVersion = catalogue.latest("run-batch")
@@ -40,11 +40,13 @@ def written(runs: pl.DataFrame) -> Any:
 def rich_run() -> pl.DataFrame:
     start, *rest = whole_run(1)
     more = [
-        event("evidence_checked", seq=10, evidence_refs=["a"], provenance_score=0.1, conflicting_refs=["b"]),
+        event("evidence_checked", seq=10, evidence_refs=["r:a"], provenance_score=0.1, conflicting_refs=["r:b"]),
         event("fallback_taken", seq=11),
         event("review_recorded", seq=12),
         event("eval_recorded", seq=13, eval_outcome="passed"),
-        event("step_finished", seq=14, labels=[{"key": "k", "value": "ü"}], context_refs=["c"], cost_usd=0.5, seed=-1),
+        event(
+            "step_finished", seq=14, labels=[{"key": "k", "value": "ü"}], context_refs=["r:c"], cost_usd=0.5, seed=-1
+        ),
     ]
     labelled = start | {"labels": [{"key": "k", "value": "v"}]}
     return assemble(frame([labelled, *rest, *more]), closed_at_us=1).runs
@@ -90,7 +92,9 @@ def test_every_run_of_a_message_is_read_back(count: int) -> None:
 
 
 def test_a_run_larger_than_a_message_is_cut_and_says_so() -> None:
-    steps = [event("step_finished", seq=n, step_id=f"{n + 1:016x}", raw_output_ref="r" * 900) for n in range(6000)]
+    steps = [
+        event("step_finished", seq=n, step_id=f"{n + 1:016x}", raw_output_ref="r:" + "r" * 898) for n in range(6000)
+    ]
     batches = [steps[at : at + 1000] for at in range(0, 6000, 1000)]
     runs = assemble(frame([event("run_started", seq=6000)], *batches), closed_at_us=1).runs
     (batch,) = run_batches(runs, 0, SCHEMAS)
@@ -101,7 +105,7 @@ def test_a_run_larger_than_a_message_is_cut_and_says_so() -> None:
 
 
 def test_events_sent_on_are_the_events_that_came() -> None:
-    records = [*whole_run(1), event("step_finished", seq=9, labels=[{"key": "k", "value": ""}], evidence_refs=["x"])]
+    records = [*whole_run(1), event("step_finished", seq=9, labels=[{"key": "k", "value": ""}], evidence_refs=["r:x"])]
     (value,) = event_batches(frame(records), SCHEMAS)
     sent = wire.decode_items(wire.read_block(value, "trace-batch", SCHEMAS))
     assert [{key: each[key] for key in record} for each, record in zip(sent, records, strict=True)] == records

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from causeline.schemas.connections import KafkaConnection
+from causeline.runtime.connections import KafkaConnection
 
 
 @contextmanager

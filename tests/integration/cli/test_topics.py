@@ -7,13 +7,15 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource  # type: ignore[attr-defined]
+from confluent_kafka.cimpl import NewPartitions
 from typer.testing import CliRunner, Result
 
 from causeline.cli.app import app
-from causeline.cli.group_offsets import committed_offsets
-from causeline.cli.status import read_lags
-from causeline.cli.topics import admin_client, read
-from causeline.schemas.connections import KafkaConnection
+from causeline.kafka.admin import admin_client
+from causeline.kafka.group_offsets import committed_offsets
+from causeline.ops.lag import read_lags
+from causeline.ops.topics import read
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas.topics import EVENTS, RUNS, TOPICS
 from causeline.stack.waiting import wait_until
 
@@ -31,7 +33,7 @@ def run(kafka: KafkaConnection, prefix: str, *words: str) -> Result:
 
 def soon(condition: Callable[[], bool], what: str) -> None:
     """A broker answers a change before every later question knows of it."""
-    wait_until(condition, timeout_s=15, what=what)
+    wait_until(condition, timeout_s=60, what=what)
 
 
 def needs(result: Result) -> dict[str, list[str]]:
@@ -72,6 +74,26 @@ def test_partitions_of_a_topic_that_exists_are_never_changed(kafka: KafkaConnect
     assert result.exit_code == 1
     assert "has 2 partitions, not 4" in result.stdout
     assert read(admin_client(kafka), prefix)[EVENTS.full_name(prefix)].partitions == 2
+
+
+def test_topics_follow_an_events_topic_that_was_given_more_partitions(kafka: KafkaConnection, prefix: str) -> None:
+    run(kafka, prefix, "apply", "--partitions", "2")
+    admin = admin_client(kafka)
+    [raised] = admin.create_partitions([NewPartitions(EVENTS.full_name(prefix), 5)]).values()
+    raised.result(30)
+    name = EVENTS.full_name(prefix)
+    soon(lambda: name in (told := read(admin, prefix)) and told[name].partitions == 5, "the broker does not know of it")
+    result = run(kafka, prefix, "apply", "--partitions", "2", "--accept-partitions")
+    assert result.exit_code == 0, result.output
+    assert "given 5 partitions, it had 2" in result.stdout
+    like_events = {topic.full_name(prefix) for topic in TOPICS if topic.like_events}
+    soon(
+        lambda: (
+            {name: each.partitions for name, each in read(admin, prefix).items() if name in like_events}
+            == dict.fromkeys(like_events, 5)
+        ),
+        "they do not follow",
+    )
 
 
 def test_lag_is_measured_at_the_broker(kafka: KafkaConnection, prefix: str) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from causeline.console.store import ClickHouseStore, open_store
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.run import Run
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.schemas.tables import RUNS
 from causeline.sinks.migrate import migrate
-from causeline.sinks.tables import RUNS
 from tests.integration.clickhouse_fixture import ClickHouseProcess
 from tests.unit.console.samples import clean_run, failed_run, record
 

@@ -103,6 +103,11 @@ def test_sql_answers_in_every_format(environment: Environment) -> None:
     assert json.loads(lines[2]) == {"workflow": "policy", "runs": 1}
 
 
+def test_sql_without_a_row_to_show_says_what_it_would_have_and_is_no_error(environment: Environment) -> None:
+    answer = run(environment, "sql", "SELECT run_id FROM runs WHERE workflow = 'nosuch'")
+    assert (answer.exit_code, answer.stdout) == (0, "run_id\n")
+
+
 def test_sql_takes_parameters_as_values(environment: Environment) -> None:
     statement = "SELECT count() AS n FROM runs WHERE workflow = {w:String}"
     assert run(environment, "sql", statement, "-p", "w=policy", "--json").stdout == '{"n": 1}\n'

@@ -1,24 +1,28 @@
 """The console's questions, asked of a real engine."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from causeline.console import lookups
-from causeline.console.answers import Counts
+from causeline.console import lookups, run_lists
+from causeline.console.answers import RowCounts
 from causeline.console.run_filter import Order, RunFilter
 from causeline.console.run_text import record_of
 from causeline.console.store import ClickHouseStore, open_store
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.errors import MalformedId, NotFound
 from causeline.schemas.run import Run
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.schemas.tables import RUNS
 from tests.integration.console.conftest import insert_runs
 from tests.unit.console.samples import START, clean_run, failed_run
 
 _START_US = int(START.timestamp() * 1_000_000)
 CLEAN, FAILED = clean_run(1), failed_run(2)
+SAID = ", ".join(column.name for column in RUNS.columns())
+"""What a run says by itself, of what the view shows of it."""
+STORED = ("narrow_run_rows", "run_document_rows", "run_order_rows")
 
 
 def ids(runs: list[Run]) -> set[str]:
@@ -43,7 +47,7 @@ def ids(runs: list[Run]) -> set[str]:
     ],
 )
 def test_every_filter_finds_the_failed_run_alone(store: ClickHouseStore, wanted: RunFilter) -> None:
-    assert ids(lookups.find_runs(store, wanted)) == {FAILED.run_id}
+    assert ids(run_lists.find_runs(store, wanted)) == {FAILED.run_id}
     assert lookups.count_runs(store, wanted) == 1
 
 
@@ -60,23 +64,23 @@ def test_every_filter_finds_the_failed_run_alone(store: ClickHouseStore, wanted:
     ],
 )
 def test_a_filter_that_nothing_meets_finds_nothing(store: ClickHouseStore, wanted: RunFilter) -> None:
-    assert lookups.find_runs(store, wanted) == []
+    assert run_lists.find_runs(store, wanted) == []
     assert lookups.count_runs(store, wanted) == 0
 
 
 def test_a_list_is_bounded_and_always_in_the_same_order(store: ClickHouseStore) -> None:
-    first = lookups.find_runs(store, RunFilter(), limit=10)
+    first = run_lists.find_runs(store, RunFilter(), limit=10)
     assert len(first) == 10
-    assert first == lookups.find_runs(store, RunFilter(), limit=10)
-    oldest = lookups.find_runs(store, RunFilter(), order=Order.OLDEST)
-    newest = lookups.find_runs(store, RunFilter(), order=Order.NEWEST)
+    assert first == run_lists.find_runs(store, RunFilter(), limit=10)
+    oldest = run_lists.find_runs(store, RunFilter(), order=Order.OLDEST)
+    newest = run_lists.find_runs(store, RunFilter(), order=Order.NEWEST)
     assert [run.run_id for run in oldest] == [run.run_id for run in reversed(newest)]
     assert lookups.count_runs(store, RunFilter()) == 32
 
 
 @pytest.mark.parametrize("order", list(Order))
 def test_every_order_is_one_the_engine_knows(store: ClickHouseStore, order: Order) -> None:
-    assert len(lookups.find_runs(store, RunFilter(), order=order)) == 32
+    assert len(run_lists.find_runs(store, RunFilter(), order=order)) == 32
 
 
 def test_a_run_comes_back_as_it_was_stored(store: ClickHouseStore) -> None:
@@ -86,7 +90,7 @@ def test_a_run_comes_back_as_it_was_stored(store: ClickHouseStore) -> None:
 
 def test_the_value_of_a_run_is_what_the_view_of_runs_shows(store: ClickHouseStore) -> None:
     one = {"run_id": FAILED.run_id}
-    [shown] = store.ask("SELECT * FROM runs WHERE run_id = {run_id:String}", one)
+    [shown] = store.ask(f"SELECT {SAID} FROM runs WHERE run_id = {{run_id:String}}", one)
     [value] = store.ask("SELECT run FROM run_documents WHERE run_id = {run_id:String}", one)
     assert value["run"] == shown
     [text] = store.ask("SELECT document FROM run_texts WHERE run_id = {run_id:String}", one)
@@ -117,12 +121,12 @@ def test_the_text_of_any_run_is_read_as_the_view_shows_it(connection: ClickHouse
         try:
             for run in (extreme, bare):
                 one = {"run_id": run.run_id}
-                [shown] = store.ask("SELECT * FROM runs WHERE run_id = {run_id:String}", one)
+                [shown] = store.ask(f"SELECT {SAID} FROM runs WHERE run_id = {{run_id:String}}", one)
                 [text] = store.ask("SELECT document FROM run_texts WHERE run_id = {run_id:String}", one)
                 assert record_of(str(text["document"])) == shown
             assert lookups.run_by_id(store, extreme.run_id) == extreme
         finally:
-            for table in ("run_rows", "run_document_rows"):
+            for table in STORED:
                 client.command(
                     f"ALTER TABLE {table} DELETE WHERE run_id IN {{ids:Array(String)}}",
                     {"ids": [extreme.run_id, bare.run_id]},
@@ -145,10 +149,10 @@ def test_a_run_is_told_as_it_stands_whatever_became_of_its_value(connection: Cli
         assert lookups.run_by_id(store, old.run_id) == old, "as one that was stored before there were values"
         client.command("ALTER TABLE run_document_rows DELETE WHERE revision = 9", settings=wait)
         assert lookups.run_by_id(store, revised.run_id) == newest
-        client.command(f"ALTER TABLE run_rows DELETE WHERE run_id = '{erased.run_id}'", settings=wait)
+        client.command(f"ALTER TABLE narrow_run_rows DELETE WHERE run_id = '{erased.run_id}'", settings=wait)
         with pytest.raises(NotFound):
             lookups.run_by_id(store, erased.run_id)
-        for table in ("run_rows", "run_document_rows"):
+        for table in STORED:
             ids_made = [old.run_id, erased.run_id, revised.run_id]
             client.command(
                 f"ALTER TABLE {table} DELETE WHERE run_id IN {{ids:Array(String)}}", {"ids": ids_made}, settings=wait
@@ -181,4 +185,33 @@ def test_counts_are_of_every_view(store: ClickHouseStore) -> None:
     found = lookups.counts(store)
     assert found.runs == 32
     assert found.steps == sum(len(run.steps) for run in (CLEAN, FAILED)) + 30 * len(CLEAN.steps)
-    assert replace(found, runs=0, steps=0) == Counts(0, 0, 0, 0, 0, 0)
+    assert replace(found, runs=0, steps=0) == RowCounts(0, 0, 0, 0, 0, 0, 0)
+
+
+def test_a_list_has_each_run_once_and_as_it_stands_however_often_it_was_amended(
+    connection: ClickHouseConnection,
+) -> None:
+    many = [clean_run(number, project="amended", status="error") for number in range(400, 440)]
+    stand = [
+        replace(run, revision=run.revision + 1, status="ok", started_at=START + timedelta(minutes=at))
+        for at, run in enumerate(many)
+    ]
+    here = RunFilter(projects=("amended",))
+    with open_store(connection) as store, clickhouse_client(connection) as client:
+        insert_runs(connection, *many)
+        insert_runs(connection, *stand)
+        try:
+            assert run_lists.find_runs(store, replace(here, statuses=("error",)), limit=5) == []
+            newest = run_lists.find_runs(store, here, limit=100)
+            assert [run.run_id for run in newest] == [run.run_id for run in reversed(stand)]
+            assert [run.started_at for run in newest] == [run.started_at for run in reversed(stand)]
+            paged = [newest[0]]
+            while following := run_lists.find_runs(store, here, limit=7, after=paged[-1]):  # type: ignore[arg-type]
+                paged += following
+            assert paged == newest, "page by page it is the same list"
+            oldest = run_lists.find_runs(store, here, order=Order.OLDEST, limit=3)
+            assert oldest == newest[:-4:-1], "where forty earlier starts stand before the first that counts"
+        finally:
+            for table in STORED:
+                of_these = f"ALTER TABLE {table} DELETE WHERE has({{ids:Array(String)}}, run_id)"
+                client.command(of_these, {"ids": [run.run_id for run in many]}, settings={"mutations_sync": 2})

@@ -8,12 +8,12 @@ from typer.testing import CliRunner
 from causeline.cli.app import app
 from causeline.console.policies import judging_policy, kept_policies, kept_policy, uses_of
 from causeline.console.store import ClickHouseStore
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.errors import NotFound, UsageError
 from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.policy_file import parse_policy
-from causeline.sinks.clickhouse import clickhouse_client
-from causeline.sinks.tables import POLICIES
+from causeline.schemas.tables import POLICIES
 
 STRICT = parse_policy("version = 1\n[workflow.invoice]\nthreshold = 0.95")
 

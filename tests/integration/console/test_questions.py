@@ -14,22 +14,25 @@ from typer.testing import CliRunner
 
 from benchmarks.why import joined_runs
 from causeline.cli.app import app
-from causeline.console.diagnosis import Health, diagnose
+from causeline.console.compare.version_lookup import versions_of
+from causeline.console.neighbours import cohort_of
 from causeline.console.questions import questions
 from causeline.console.store import ClickHouseStore, open_store
-from causeline.console.version_lookup import versions_of
-from causeline.console.why_view import first_line
-from causeline.producers.demo.publish import demo_policy
-from causeline.schemas.clock import system_clock
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.console.views.why_view import first_line
+from causeline.demo.publish import demo_policy
+from causeline.diagnosis import Certainty, diagnose
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.clock import system_clock
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.run import Run
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.schemas.tables import REVIEW_ITEMS
 from causeline.sinks.migrate import migrate
-from causeline.sinks.tables import REVIEW_ITEMS
 from tests.integration.console.conftest import insert_runs
 
 RUNS = [run for run, _ in joined_runs(31, 250, faulty_share=0.5, pairs=False, policy=demo_policy())]
-WRONG = next(run for run in RUNS if any(answer.health is Health.FAILED for answer in diagnose(run).answers))
+WRONG = next(
+    run for run in RUNS if (cause := diagnose(run).first_cause) is not None and cause.certainty is Certainty.CERTAIN
+)
 ITEMS = [(run, number) for number, run in enumerate(run for run in RUNS if run.gap_kinds)]
 SINCE = {"since": "2000-01-01"}
 Row = Mapping[str, Any]
@@ -216,7 +219,7 @@ def test_queue_ages_are_of_open_items(store: ClickHouseStore) -> None:
 
 def test_every_question_is_asked_here() -> None:
     asked = {*COUNTED, "support", "drift", "versions", "cost-of-failures", "missing-anchors", "queue-ages"}
-    asked.add("eval-chain")  # in tests/integration/eval/test_walk.py
+    asked |= {"eval-chain", "causes"}  # in tests/integration/eval/test_walk.py and tests/integration/causes
     assert asked == set(questions())
 
 
@@ -298,8 +301,10 @@ def test_why_says_the_same_on_a_terminal_in_a_ticket_and_as_json(
 ) -> None:
     env = environment | {"CAUSELINE_CLICKHOUSE_URL": own_database.url}
     policy = tmp_path / "policy.toml"
-    policy.write_bytes((resources.files("causeline.producers.demo") / "policy.toml").read_bytes())
-    said = diagnose(WRONG, demo_policy(), None)
+    policy.write_bytes((resources.files("causeline.demo") / "policy.toml").read_bytes())
+    with open_store(own_database) as store:
+        said = diagnose(WRONG, demo_policy(), None, cohort_of(store, WRONG, demo_policy()))
+    assert said.first_cause is not None
     words = ["why", WRONG.run_id, "--policy", f"{policy}"]
     told, ticket, data = (
         CliRunner().invoke(app, [*words, *more], env=env) for more in ([], ["--markdown"], ["--json"])
@@ -309,4 +314,6 @@ def test_why_says_the_same_on_a_terminal_in_a_ticket_and_as_json(
     document = json.loads(data.stdout)
     assert document["summary"] == first_line(said)
     assert [cause["finding"]["rule"] for cause in document["causes"]] == [cause.finding.rule for cause in said.causes]
-    assert document.keys() == {"summary", "run_id", "workflow", "answers", "causes"}
+    assert document.keys() == {
+        "summary", "run_id", "workflow", "outcome", "symptoms", "causes", "left_to_do", "unknown", "nearest", "alerts",
+    }  # fmt: skip

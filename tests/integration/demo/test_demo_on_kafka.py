@@ -9,11 +9,12 @@ from typing import cast
 
 import pytest
 
+from causeline.demo import publish
 from causeline.producers.artifacts import ArtifactStore
-from causeline.producers.demo import publish
-from causeline.producers.emitter import Emitter
+from causeline.producers.emitter.emitter import Emitter
 from causeline.producers.tracer import Tracer
-from causeline.schemas.connections import KafkaConnection
+from causeline.runtime.connections import KafkaConnection
+from causeline.schemas.decisions import DECISIONS
 from causeline.schemas.events import Record
 from causeline.schemas.partition import partition_of
 from tests.contract.producers.transport_contract import PARTITIONS
@@ -26,8 +27,10 @@ RUNS = 120
 
 def test_a_session_stands_whole_on_the_broker(kafka: KafkaConnection, tmp_path: Path) -> None:
     topic = make_topic(kafka, f"t{secrets.token_hex(6)}.events")
+    of_decisions = make_topic(kafka, topic.replace(".events", ".decisions"))
     delivered: list[str] = []
-    tracer = Tracer("demo", emitter=Emitter(settings_for(topic), kafka=kafka, on_delivered=delivered.extend))
+    emitter = Emitter(settings_for(topic), kafka=kafka, on_delivered=delivered.extend)
+    tracer = Tracer("demo", emitter=emitter)
     published = publish(
         tracer=tracer,
         artifacts=ArtifactStore.open(tmp_path / "artifacts"),
@@ -40,8 +43,12 @@ def test_a_session_stands_whole_on_the_broker(kafka: KafkaConnection, tmp_path: 
     stats = tracer.stats()
     assert (stats.invalid, stats.dropped, stats.lost) == (0, 0, 0)
 
-    seen = read(kafka, topic, stats.accepted)
-    assert sorted(str(event["event_id"]) for _, event in seen) == sorted(delivered)
+    decided = emitter.decisions.stats().accepted
+    seen, decisions = read(kafka, topic, stats.accepted - decided), read(kafka, of_decisions, decided)
+    assert sorted(str(event["event_id"]) for _, event in [*seen, *decisions]) == sorted(delivered)
+    assert {event["event_type"] for _, event in decisions} == DECISIONS
+    assert not {event["event_type"] for _, event in seen} & DECISIONS
+    assert {str(event["run_id"]) for _, event in decisions} <= set(published.run_ids)
     of_run: dict[str, list[tuple[int, Record]]] = defaultdict(list)
     for partition, event in seen:
         of_run[str(event["run_id"])].append((partition, event))

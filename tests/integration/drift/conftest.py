@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from causeline.console.drift.store import DriftStore, open_drift_store
-from causeline.schemas.connections import ClickHouseConnection
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.drift.store import DriftStore, open_drift_store
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.sinks.migrate import migrate
 
 

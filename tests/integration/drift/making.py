@@ -1,7 +1,7 @@
 """Runs made by the engine itself, so that a hundred thousand take a moment."""
 
-from causeline.schemas.connections import ClickHouseConnection
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
 
 MOVED = "multiIf(chance < 0.3, 'simple', chance < 0.64, 'standard', 'hard')"
 """Six runs in a hundred leave `standard` for `hard`."""

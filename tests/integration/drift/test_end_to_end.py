@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from causeline.cli.app import app
-from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
 from causeline.stack.waiting import wait_until
-from tests.integration.amender.site import Site
 from tests.integration.drift.making import drifting, put_runs
+from tests.integration.streams.amender.site import Site
 
 pytestmark = pytest.mark.stack
 

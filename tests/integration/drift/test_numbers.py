@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from causeline.console.drift.numbers import StepNumbers, numbers
-from causeline.console.drift.store import DriftStore
-from causeline.console.drift.windows import Length
-from causeline.schemas.connections import ClickHouseConnection
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.drift.numbers import StepNumbers, numbers
+from causeline.drift.store import DriftStore
+from causeline.drift.windows import Length
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
 from tests.integration.drift.making import put_runs
 
 pytestmark = pytest.mark.stack

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from causeline.console.drift.rollups import Stale, roll_up, stale_windows
-from causeline.console.drift.store import DriftStore
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.drift.rollups import Stale, roll_up, stale_windows
+from causeline.drift.store import DriftStore
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.policy import DEFAULT_POLICY
-from causeline.sinks.clickhouse import clickhouse_client
 from tests.integration.drift.making import put_runs
 
 pytestmark = pytest.mark.stack
@@ -53,6 +53,7 @@ def test_every_dimension_of_a_run_is_counted_once(store: DriftStore, database: C
         "route_policy_version": "(none)",
         "model_policy": "(none)",
         "release": "(none)",
+        "index": "(none)",
     }
 
 

@@ -7,21 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from causeline.console.drift.alerts import alerts
-from causeline.console.drift.job import Watch
-from causeline.console.drift.lifecycle import Mark
-from causeline.console.drift.settings import DriftSettings
-from causeline.console.drift.speaking import put_mark
-from causeline.console.drift.store import DriftStore
-from causeline.schemas import wire
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.drift.alerts import alerts
+from causeline.drift.job import Watch
+from causeline.drift.lifecycle import Mark
+from causeline.drift.marks import put_mark
+from causeline.drift.settings import DriftSettings
+from causeline.drift.store import DriftStore
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
+from causeline.schemas import tables, wire
 from causeline.schemas.errors import Unreachable, UsageError
 from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.registry import Schemas
-from causeline.sinks import tables
-from causeline.sinks.clickhouse import clickhouse_client
 from causeline.sinks.loader.encoding import Encoder
-from causeline.sinks.loader.sending import ClickHouseSender
+from causeline.sinks.loader.inserting import ClickHouseSender
 from causeline.sinks.loader.units import Origin, Unit, read_unit
 from tests.integration.drift.making import drifting, put_runs
 
@@ -136,9 +135,8 @@ def test_an_alert_whose_runs_are_amended_is_taken_back(store: DriftStore, databa
 def test_a_webhook_without_its_secret_is_a_mistake_before_anything_is_reached(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="secret"):
         Watch(DriftSettings(webhook_url="https://x/"), DEFAULT_POLICY, publisher=None)
-    missing = DriftSettings(webhook_url="https://x/", webhook_secret_file=tmp_path / "none")
-    with pytest.raises(UsageError, match="cannot be read"):
-        Watch(missing, DEFAULT_POLICY, publisher=None)
+    with pytest.raises(UsageError, match="CAUSELINE_DRIFT_WEBHOOK_SECRET_FILE cannot be read"):
+        DriftSettings.from_environment({"CAUSELINE_DRIFT_WEBHOOK_SECRET_FILE": str(tmp_path / "none")})
 
 
 def test_told_times_are_the_clocks(store: DriftStore, database: ClickHouseConnection) -> None:

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from causeline.console.drift.store import DriftStore
-from causeline.console.drift.watch import Plan, watch_once
-from causeline.console.drift.windows import Length
-from causeline.schemas.connections import ClickHouseConnection
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.drift.store import DriftStore
+from causeline.drift.watch import Plan, watch_once
+from causeline.drift.windows import Length
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
 from tests.integration.drift.making import MOVED, drifting, put_runs
 
 pytestmark = pytest.mark.stack

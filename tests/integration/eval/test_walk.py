@@ -11,10 +11,10 @@ from typer.testing import CliRunner, Result
 
 from causeline.cli.app import app
 from causeline.console.store import open_store
+from causeline.demo.plan import PlannedRun, plan
+from causeline.demo.publish import publish_planned
 from causeline.producers.artifacts import ArtifactStore
-from causeline.producers.demo.plan import PlannedRun, plan
-from causeline.producers.demo.publish import publish_planned
-from causeline.producers.emitter import Emitter
+from causeline.producers.emitter.emitter import Emitter
 from causeline.producers.tracer import Tracer
 from causeline.schemas.policy_file import read_policy
 from causeline.stack.endpoints import Endpoints
@@ -98,11 +98,12 @@ def test_the_loop_is_closed(
             what="the review item",
         )[0]
         field = str(item["field_path"])
-        right = artifacts.put(str(one.case.truth[field]).encode())
-        run(
-            "reviews", "resolve", str(item["item_id"]), "--outcome", "overridden", "--override-ref", right,
-            "--reviewer", "reviewer:17",
+        right = str(one.case.truth[field])
+        resolved = run(
+            "reviews", "resolve", str(item["item_id"]), "--outcome", "overridden", "--override-text", right,
+            "--reviewer", "reviewer:17", "--json",
         )  # fmt: skip
+        assert artifacts.get(json.loads(resolved.stdout)["override_ref"]) == right.encode(), "stored, then referenced"
         wait_until(
             lambda: (
                 rows("SELECT 1 FROM runs WHERE run_id = {r:String} AND review_outcome = 'overridden'", r=run_id) or None
@@ -121,9 +122,9 @@ def test_the_loop_is_closed(
 
         # eval gate: red for the release that masks too much, green for the one that does not
         gate = ("eval", "gate", str(cases), "--record", "--policy", str(stack.policy), "--target")
-        red = run(*gate, "causeline.producers.demo.evals:masks_too_much", code=1, release="r1")
+        red = run(*gate, "causeline.demo.evals:masks_too_much", code=1, release="r1")
         assert "mask is back: Masking removed the source" in red.stdout
-        green = run(*gate, "causeline.producers.demo.evals:answer", release="r2")
+        green = run(*gate, "causeline.demo.evals:answer", release="r2")
         assert "1 cases: 1 passed" in green.stdout
 
         # the chain, as one query

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from causeline.console.store import open_store
-from causeline.producers.emitter import Emitter
+from causeline.producers.emitter.emitter import Emitter
 from causeline.producers.tracer import Tracer
 from causeline.schemas.ids import derived_id
 from causeline.stack.endpoints import Endpoints
@@ -44,10 +44,11 @@ def published(stack: Endpoints, count: int) -> set[str]:
                 if number == 0:
                     run.review("approved", reviewer_ref="reviewer:1")
             ids.add(run.run_id)
-        assert not tracer.flush(15)
+        assert not tracer.flush(60)
     with open_store(stack.clickhouse()) as store:
-        query = "SELECT count() AS runs FROM runs WHERE project = 'export'"
-        wait_until(lambda: store.ask(query)[0]["runs"] == count, timeout_s=30, what="the runs are not all there")
+        query = "SELECT count() AS runs, sum(length(reviews)) AS reviews FROM runs WHERE project = 'export'"
+        wanted = {"runs": count, "reviews": 1}
+        wait_until(lambda: dict(store.ask(query)[0]) == wanted, timeout_s=60, what="the runs are not all there")
     return ids
 
 

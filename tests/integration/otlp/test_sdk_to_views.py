@@ -38,8 +38,12 @@ def test_an_sdk_that_is_pointed_at_the_stack_gives_runs(stack: Endpoints, way: s
     assert provider.force_flush(10_000)
     provider.shutdown()
     with open_store(stack.clickhouse()) as store:
-        query = "SELECT workflow, verdict, model_name, raw_output_ref FROM runs WHERE run_id = {run:String}"
+        query = (
+            "SELECT workflow, verdict, model_name, raw_output_ref, arraySort(steps.step_name) AS step_names"
+            " FROM runs WHERE run_id = {run:String}"
+        )
         rows = wait_until(lambda: store.ask(query, {"run": run_id}), timeout_s=30, what="the trace is no run")
     [row] = rows
-    assert (row["workflow"], row["verdict"], row["model_name"]) == (f"answer by {way}", "complete", "gpt-x")
+    assert (row["workflow"], row["verdict"], row["model_name"]) == ("shop", "complete", "gpt-x")
+    assert row["step_names"] == [f"answer by {way}", "chat gpt-x"]
     assert ArtifactStore.open(stack.artifacts).get(str(row["raw_output_ref"])) == f"30 {way}".encode()

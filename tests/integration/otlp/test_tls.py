@@ -18,7 +18,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from causeline.schemas.connections import KafkaConnection
+from causeline.runtime.connections import KafkaConnection
 from causeline.stack.ports import free_ports
 from causeline.stack.waiting import wait_until
 from tests.integration.security.certificates import Certificates, make_certificates

@@ -15,16 +15,16 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from causeline.kafka.offsets import committed, watermarks
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas import wire
-from causeline.schemas.connections import KafkaConnection
-from causeline.schemas.kafka_offsets import committed, watermarks
 from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
 from causeline.schemas.topics import DEAD
 from causeline.stack.waiting import wait_until
-from causeline.streams.assemble import assemble
-from causeline.streams.decode import Message, decode
-from tests.unit.otlp.door import Door
+from causeline.streams.runs.assemble import assemble
+from causeline.streams.runs.decode import Message, decode
+from tests.unit.otlp.endpoint import Door
 from tests.unit.otlp.requests import Recorded, answer_a_question
 
 pytestmark = pytest.mark.stack

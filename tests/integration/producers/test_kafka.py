@@ -10,15 +10,20 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+)
 from confluent_kafka.cimpl import NewTopic
 
-from causeline.producers.emitter import Emitter
-from causeline.producers.settings import EmitterSettings
+from causeline.producers.emitter.emitter import Emitter
+from causeline.producers.emitter.settings import EmitterSettings
+from causeline.producers.emitter.transport import KafkaTransport
 from causeline.producers.tracer import Tracer
-from causeline.producers.transport import KafkaTransport
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas import ids, wire
-from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.events import Record
 from causeline.schemas.partition import partition_of
 from causeline.schemas.registry import Schemas
@@ -61,7 +66,7 @@ def read(kafka: KafkaConnection, topic: str, events: int) -> list[tuple[int, Rec
         return len(seen) >= events
 
     try:
-        wait_until(all_there, timeout_s=30, what=f"{events} events, not {len(seen)}")
+        wait_until(all_there, timeout_s=90, what=lambda: f"{events} events, not {len(seen)}")
     finally:
         consumer.close()
     return seen
@@ -180,6 +185,44 @@ def test_a_broker_that_is_killed_and_comes_back_has_every_event_once(tmp_path: P
     assert list((tmp_path / "spool").iterdir()) == []
 
 
+def test_a_topic_that_takes_smaller_batches_than_before_loses_no_event_that_fits(
+    kafka: KafkaConnection, topic: str
+) -> None:
+    """The limit is the broker's and lowered under the emitter's feet; one event by itself is larger than it."""
+    admin = AdminClient({**kafka.client_config()})
+    emitter = Emitter(settings_for(topic, batch_age_s=2.0), kafka=kafka)
+    tracer = Tracer("tests", emitter=emitter)
+    with tracer.run("before"):
+        pass
+    assert not tracer.flush(30)
+    limit = ConfigResource(
+        ConfigResource.Type.TOPIC,
+        topic,
+        incremental_configs=[
+            ConfigEntry("max.message.bytes", "4096", incremental_operation=AlterConfigOpType.SET),
+        ],
+    )
+    for altered in admin.incremental_alter_configs([limit]).values():
+        altered.result(30)
+
+    def random_ref(size: int) -> str:
+        return "a:" + secrets.token_hex(size)
+
+    for _ in range(100):
+        with tracer.run("invoice") as run:
+            for step in range(7):
+                with run.tool(f"t{step}", input_ref=random_ref(100)):
+                    pass
+    with tracer.run("large") as run, run.retrieve("all", context_refs=[random_ref(900) for _ in range(10)]):
+        pass
+    assert not tracer.close(60)
+    stats = tracer.stats()
+    assert (stats.accepted, stats.delivered, stats.lost) == (905, 904, 1)
+    assert f"of run {run.run_id} has " in stats.last_invalid[-1]
+    seen = {str(event["event_id"]) for _, event in read(kafka, topic, 904)}
+    assert len(seen) == 904
+
+
 SCRIPT = """
 from causeline import ArtifactStore, Tracer
 
@@ -189,7 +232,7 @@ tracer = Tracer(project="claims")
 
 def answer(question: str) -> str:
     with tracer.run("faq", input_ref=store.put(question.encode())) as run:
-        with run.retrieve("handbook", input_ref=run.traceparent) as step:
+        with run.retrieve("handbook", input_ref="w3c:" + run.traceparent) as step:
             page = store.put(b"Claims are paid within 14 days.")
             step.set(context_refs=[page])
         with run.model_call("draft", model_provider="local", model_name="tiny", prompt_version="3") as step:

@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas import catalogue, wire
-from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.topics import REVIEWS
 from causeline.stack.waiting import wait_until
 

@@ -26,7 +26,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from pydantic import SecretStr
 
-from causeline.schemas.connections import KafkaConnection
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas.topics import TOPICS
 from causeline.stack.kafka import class_path, find_java
 from causeline.stack.kafka.broker import BrokerConfig, Listener, command, environment, prepare
@@ -35,7 +35,8 @@ from causeline.stack.waiting import wait_until
 from tests.integration.security.certificates import Certificates, make_certificates
 
 ACLS = Path(__file__).parents[3] / "deploy" / "kafka" / "acls.sh"
-USERS = ("emitter", "worker", "loader", "amender", "operator", "nobody")
+PARTS = ("emitter", "receiver", "worker", "loader", "amender", "diagnoser", "watch", "exporter", "replayer", "console")
+USERS = (*PARTS, "operator", "nobody")
 PARTITIONS = 2
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 
@@ -74,8 +75,8 @@ class SecureKafka:
 
 
 @contextmanager
-def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
-    """A broker with users, rights and our topics, for the length of the block."""
+def secure_kafka(folder: Path, *, has_topics: bool = True) -> Iterator[SecureKafka]:
+    """A broker with users, rights and, if it shall, our topics, for the length of the block."""
     certificates = make_certificates(folder / "certificates")
     port, controller_port, secure_port = free_ports(3)
     options = {
@@ -100,7 +101,7 @@ def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
         wait_until(lambda: _listens(port) and _listens(secure_port), timeout_s=60, what="the secure Kafka to listen")
         plain = KafkaConnection(bootstrap_servers=f"{LOOPBACK}:{port}")
         found = SecureKafka(secure_port, plain, certificates, {user: secrets.token_urlsafe(16) for user in USERS})
-        _fill(found)
+        _fill(found, has_topics=has_topics)
         yield found
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -113,14 +114,15 @@ def _listens(port: int) -> bool:
     return False
 
 
-def _fill(kafka: SecureKafka) -> None:
+def _fill(kafka: SecureKafka, *, has_topics: bool) -> None:
     admin = AdminClient({**kafka.plain.client_config(), "log_level": 0})
-    topics = [NewTopic(topic.full_name("causeline"), PARTITIONS, 1) for topic in TOPICS]
+    topics = [NewTopic(topic.full_name("causeline"), PARTITIONS, 1) for topic in TOPICS if has_topics]
     info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
     users: list[UserScramCredentialAlteration] = [
         UserScramCredentialUpsertion(user, info, word.encode()) for user, word in kafka.passwords.items()
     ]
-    futures = [*admin.create_topics(topics).values(), *admin.alter_user_scram_credentials(users).values()]
+    made = admin.create_topics(topics).values() if topics else ()
+    futures = [*made, *admin.alter_user_scram_credentials(users).values()]
     futures += admin.create_acls(deployed_acls()).values()
     for future in futures:
         future.result(30)

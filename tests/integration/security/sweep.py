@@ -1,5 +1,6 @@
 """Every byte that a stack keeps or shows, with the place where it stands."""
 
+import os
 import re
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse import clickhouse_client
 from causeline.stack.endpoints import Endpoints
 
 Place = tuple[str, bytes]
@@ -22,7 +23,8 @@ _CHUNK = 8 << 20
 def files(folder: Path, *, but: Iterable[Path] = ()) -> Iterator[Place]:
     """Every file below a folder, but for some folders and files, in overlapping pieces; its name is swept too."""
     left_out = tuple(but)
-    for path in sorted(folder.rglob("*")):
+    # A folder may go while it is looked into: `os.walk` passes over it, `rglob` raises.
+    for path in sorted(Path(at, name) for at, _, names in os.walk(folder) for name in names):
         if any(path == each or each in path.parents for each in left_out) or path.is_symlink() or not path.is_file():
             continue
         where = str(path.relative_to(folder))

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from causeline.console.health import Health, clickhouse_probe
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.errors import Unreachable
-from causeline.sinks.clickhouse import clickhouse_client
+from causeline.web.health import Health, clickhouse_probe
 from tests.integration.security.certificates import Certificates, make_certificates
 
 pytestmark = pytest.mark.stack

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
 from tests.integration.sinks.rig import Rig
 
 

@@ -18,11 +18,11 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from causeline.kafka.offsets import committed, watermarks
+from causeline.runtime.clickhouse import open_client
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
 from causeline.schemas import catalogue, topics, wire
-from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
-from causeline.schemas.kafka_offsets import committed, watermarks
 from causeline.schemas.topics import MAX_MESSAGE_BYTES, TOPICS, Topic
-from causeline.sinks.clickhouse import open_client
 from causeline.sinks.migrate import migrate
 from causeline.stack.launch import launcher
 from causeline.stack.waiting import wait_until
@@ -42,7 +42,7 @@ def event(number: int, run: int = 1, **fields: object) -> dict[str, object]:
         "workflow": "invoice",
         "emitter_id": "rig",
         "seq": number,
-        "event_type": "step_finished",
+        "event_type": "run_started",
         "run_started_at": STARTED_AT,
         "occurred_at": STARTED_AT + number,
         **fields,
@@ -106,7 +106,7 @@ class Rig:
         [[count]] = self.query(f"SELECT count() FROM {view}")
         return int(count)
 
-    def visible(self, view: str, expected: int, timeout_s: float = 30) -> None:
+    def visible(self, view: str, expected: int, timeout_s: float = 120) -> None:
         """Wait until a view has that many rows; fails at once when it has more."""
 
         def arrived() -> bool:

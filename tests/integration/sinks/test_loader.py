@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
 from causeline.schemas import catalogue, topics, wire
-from causeline.schemas.connections import ClickHouseConnection, KafkaConnection
 from causeline.stack.waiting import wait_until
 from tests.integration.clickhouse_fixture import ClickHouseProcess
 from tests.integration.sinks.rig import STARTED_AT, Rig, batch, event, steadily
@@ -85,8 +85,8 @@ def test_what_is_on_the_topics_is_in_the_views(rig: Rig) -> None:
         )
     rig.publish(topics.RUNS, [runs(run(1, 3), run(2, 4)), runs(run(2, 5), run(3, 1))])
     rig.publish(topics.GAPS, [gap(n) for n in range(5)])
-    answered = event(5000, run=7, event_type="review_recorded", review_outcome="approved", reviewer_ref="r")
-    rig.publish(topics.EVENTS, [batch([answered])])
+    answered = event(5000, run=7, event_type="review_recorded", review_outcome="approved", reviewer_ref="r:1")
+    rig.publish(topics.DECISIONS, [batch([answered])])
     rig.publish(topics.REVIEWS, [review_item(1, 7), review_item(2, 8)])
     rig.start_loader()
     rig.visible("events", 2001)
@@ -96,10 +96,29 @@ def test_what_is_on_the_topics_is_in_the_views(rig: Rig) -> None:
     rig.visible("reviews", 2)
     assert rig.query("SELECT revision FROM runs ORDER BY run_id") == [(3,), (5,), (1,)]
     states = rig.query("SELECT state, outcome, reviewer_ref FROM reviews ORDER BY item_id")
-    assert states == [("resolved", "approved", "r"), ("open", None, None)]
+    assert states == [("resolved", "approved", "r:1"), ("open", None, None)]
     assert rig.count("dead_letters") == 0
-    for topic in (topics.EVENTS, topics.RUNS, topics.GAPS, topics.REVIEWS):
+    for topic in (topics.EVENTS, topics.DECISIONS, topics.RUNS, topics.GAPS, topics.REVIEWS):
         rig.caught_up(topic)
+
+
+def test_a_review_by_the_events_topic_is_a_claim_and_only_decisions_come_by_theirs(rig: Rig) -> None:
+    review = {"event_type": "review_recorded", "review_outcome": "approved", "reviewer_ref": "reviewer:1"}
+    rig.publish(topics.REVIEWS, [review_item(1, 7), review_item(2, 8)])
+    rig.publish(topics.EVENTS, [batch([event(10, run=7), event(11, run=7, **review)])])
+    sly = event(21, run=8, event_type="run_finished", final_state="answered", status="ok", expected_events=1)
+    rig.publish(topics.DECISIONS, [batch([event(20, run=8, **review), sly])])
+    rig.start_loader()
+    rig.visible("events", 3)
+    rig.visible("reviews", 2)
+    rig.visible("dead_letters", 1)
+
+    types = rig.query("SELECT event_type FROM events ORDER BY event_id")
+    assert types == [("run_started",), ("review_claimed",), ("review_recorded",)]
+    assert rig.query("SELECT state FROM reviews ORDER BY item_id") == [("open",), ("resolved",)]
+    [letter] = rig.query("SELECT topic, reason, detail FROM dead_letters")
+    assert letter[:2] == (topics.DECISIONS.full_name(rig.prefix), "invalid_event")
+    assert "takes decisions only" in letter[2]
 
 
 def test_what_is_published_three_times_is_shown_once(rig: Rig) -> None:
@@ -165,7 +184,7 @@ def test_killed_between_insert_and_commit_nothing_is_lost_or_doubled(rig: Rig) -
     rig.start_loader(max_block_rows=130, instance="one")
     rig.caught_up(topics.EVENTS)
     assert rig.count("events") == 500
-    [[stored]] = rig.query("SELECT count() FROM event_rows")
+    [[stored]] = rig.query("SELECT count() FROM narrow_event_rows")
     assert stored > 500, "the batches were cut alike, so this did not try the views"
 
 
@@ -177,11 +196,11 @@ def test_an_insert_that_dies_between_a_table_and_what_is_derived_from_it_is_done
     loader.wait_for_line("run_rows takes no rows")
     assert rig.committed(topics.RUNS) < 0
     assert rig.count("run_document_rows") == 0
-    assert rig.count("run_rows") == 40, "the insert died before the first table, so this did not try the second"
+    assert rig.count("narrow_run_rows") == 40, "the insert died before the first table, so this did not try the second"
     rig.query("ALTER TABLE run_document_rows DROP CONSTRAINT nothing_comes_in")
     rig.visible("run_documents", 40)
     rig.caught_up(topics.RUNS)
-    assert (rig.count("run_rows"), rig.count("run_document_rows")) == (40, 40)
+    assert (rig.count("narrow_run_rows"), rig.count("run_document_rows")) == (40, 40)
     assert rig.count("dead_letters") == 0
 
 

@@ -3,13 +3,16 @@
 import ctypes
 import http.server
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
+from causeline.stack.waiting import wait_until
 from tests.integration.clickhouse_fixture import ClickHouseEndpoint, ClickHouseProcess
 
 _SECRET = "canary-in-a-file-outside-the-data-folder"
@@ -49,6 +52,7 @@ def lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lanes]:
             "CREATE TABLE t (a UInt32, s String) ENGINE = MergeTree ORDER BY a",
             "INSERT INTO t VALUES (1, 'one')",
             "CREATE VIEW v AS SELECT s FROM t",
+            "CREATE TABLE w (a UInt32) ENGINE = MergeTree ORDER BY a",
             "CREATE DATABASE other ENGINE = Atomic",
             "CREATE TABLE other.t (a UInt32) ENGINE = MergeTree ORDER BY a",
         ):
@@ -82,6 +86,17 @@ def test_the_reader_may_use_parameters_and_formats(lanes: Lanes) -> None:
     asked = {"param_x": "1", "output_format_json_quote_64bit_integers": "1", "max_result_rows": "5"}
     answer = lanes.reader.post("/", content="SELECT s FROM t WHERE a = {x:UInt32} FORMAT JSONEachRow", params=asked)
     assert answer.json() == {"s": "one"}
+
+
+def test_a_setting_that_says_what_stands_anyway_is_taken(lanes: Lanes) -> None:
+    """As a driver's defaults do."""
+    asked = "SELECT name, value FROM system.settings WHERE name IN ('async_insert', 'mutations_sync')"
+    stands = dict(line.split("\t") for line in lanes.owner.post("/", content=asked).text.splitlines())
+    said = lanes.reader.post("/", content="SELECT 1", params=stands)
+    assert stands.keys() == {"async_insert", "mutations_sync"}
+    assert (said.status_code, said.text) == (200, "1\n")
+    changed = lanes.reader.post("/", content="SELECT 1", params={"async_insert": "1"})
+    assert changed.headers["X-ClickHouse-Exception-Code"] == "164"
 
 
 @pytest.mark.parametrize(
@@ -273,3 +288,69 @@ class _listening:  # noqa: N801 - reads as a sentence after `with`
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SHOW PROCESSLIST",
+        "SHOW GRANTS",
+        "SHOW USERS",
+        "SHOW MERGES",
+        "SELECT * FROM system.errors",
+        "SELECT * FROM system.processes",
+        "SELECT * FROM system.mutations",
+        "SELECT command FROM system.`mutations`",
+        "SELECT (SELECT any(last_error_message) FROM system.errors)",
+        "SELECT 1 WHERE 1 IN (SELECT value FROM system.errors)",
+        "WITH x AS (SELECT * FROM system.errors) SELECT * FROM x",
+        "SELECT e.name FROM t JOIN system.errors AS e ON 1",
+        "SELECT * FROM system.parts",
+        "SELECT * FROM system.user_processes",
+        "SELECT * FROM merge('system', 'errors')",
+    ],
+)
+def test_the_reader_sees_nothing_of_what_others_ask(lanes: Lanes, sql: str) -> None:
+    lanes.owner.post("/", content=f"SELECT '{_SECRET}' FROM no_such_table")
+
+    answer = lanes.reader.post("/", content=sql)
+
+    assert answer.status_code >= 400, answer.text
+    assert "READONLY" in answer.text or "ACCESS_DENIED" in answer.text
+    assert _SECRET not in answer.text
+
+
+def test_another_database_in_the_address_opens_no_other_table(lanes: Lanes) -> None:
+    answer = lanes.reader.post("/", content="SELECT * FROM errors", params={"database": "system"})
+
+    assert answer.status_code >= 400, answer.text
+
+
+@pytest.mark.parametrize("format_", ["Native", "TabSeparatedWithNames", "RowBinaryWithNamesAndTypes", "JSON", "CSV"])
+@pytest.mark.parametrize("sql", ["SELECT s FROM t WHERE a = 99", "SELECT s, count() FROM t WHERE a = 99 GROUP BY s"])
+def test_an_answer_without_rows_is_one_for_both(lanes: Lanes, sql: str, format_: str) -> None:
+    answers = [lane.post("/", content=sql, params={"default_format": format_}) for lane in (lanes.owner, lanes.reader)]
+
+    assert [answer.status_code for answer in answers] == [200, 200], answers[1].text
+    if format_ != "JSON":  # which says how long it took
+        assert answers[0].content == answers[1].content
+
+
+def test_slow_readers_keep_no_turn_from_who_writes(lanes: Lanes) -> None:
+    """More of them than there are turns for anybody, each for as long as it may."""
+    slow = "SELECT sum(sipHash64(number)) FROM numbers(100000000000)"
+    with ThreadPoolExecutor(24) as pool:
+        asked = [
+            pool.submit(lanes.reader.post, "/", content=slow, params={"max_execution_time": "8"}) for _ in range(24)
+        ]
+        running = "SELECT count() FROM system.processes WHERE query LIKE '%sipHash64%numbers(100000000000)%'"
+        wait_until(
+            lambda: int(lanes.owner.post("/", content=running).text) >= 4, timeout_s=60, what="no reader is at work"
+        )
+        began = time.monotonic()
+        answer = lanes.owner.post("/", content="INSERT INTO w VALUES (1)")
+        took_s = time.monotonic() - began
+        for each in asked:
+            each.result(60)
+    assert answer.status_code == 200, answer.text
+    assert took_s < 5

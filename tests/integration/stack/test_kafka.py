@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from causeline.schemas.connections import KafkaConnection
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
 from causeline.stack.kafka import running_broker
 

@@ -14,7 +14,7 @@ import clickhouse_connect
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.errors import EnvironmentFault, NotFound
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.local import down, status, up
@@ -47,6 +47,12 @@ def small(name: str, program: str, endpoints: Endpoints, *depends: str) -> Servi
 def small_stack(settings: StackSettings, endpoints: Endpoints, _ports: Ports) -> tuple[Service, ...]:
     names = ["helper", *(f"worker-{number}" for number in range(1, settings.workers + 1))]
     return tuple(small(name, SHOWS_ITS_SURROUNDINGS, endpoints) for name in names)
+
+
+def writing_stack(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> tuple[Service, ...]:
+    made = endpoints.state_dir / "made-by-helper"
+    program = f"open({str(made)!r}, 'w').write('events')\n{SHOWS_ITS_SURROUNDINGS}"
+    return (small("writer", program, endpoints), *small_stack(settings, endpoints, ports))
 
 
 def broker_and_helper(settings: StackSettings, endpoints: Endpoints, ports: Ports) -> tuple[Service, ...]:
@@ -111,14 +117,21 @@ def test_up_with_more_workers_adds_them_to_the_running_stack(settings: StackSett
 
 
 def test_everything_in_the_state_folder_is_for_its_owner_only(settings: StackSettings) -> None:
-    endpoints = up(settings, services_of=small_stack)
     folder = settings.state_dir
+    mask = os.umask(0o022)  # as most people have it
+    try:
+        endpoints = up(settings, services_of=writing_stack)
+    finally:
+        os.umask(mask)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for file in (endpoints.clickhouse_password_file, folder / "endpoints.json", folder / "plan.json"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     password = endpoints.clickhouse_password_file.read_text()
     assert len(password) >= 24
     assert password not in (folder / "endpoints.json").read_text() + (folder / "plan.json").read_text()
+    assert (folder / "made-by-helper").read_text() == "events"
+    open_to_others = [str(path) for path in folder.rglob("*") if path.lstat().st_mode & 0o077]
+    assert open_to_others == []
     assert endpoints.clickhouse().password.get_secret_value() == password
 
 
@@ -149,7 +162,7 @@ def test_the_next_up_takes_over_after_the_supervisor_was_killed(settings: StackS
     report = SupervisorReport.load(settings.state_dir)
     assert report is not None
     os.kill(report.process.pid, signal.SIGKILL)
-    wait_until(lambda: not status(settings.state_dir).running, timeout_s=10, what="the supervisor lives on")
+    wait_until(lambda: not status(settings.state_dir).running, timeout_s=60, what="the supervisor lives on")
     assert up(settings, services_of=small_stack) == endpoints
     assert status(settings.state_dir).ready
     assert not is_alive(report.process)
@@ -176,7 +189,7 @@ def test_an_ephemeral_stack_goes_with_the_process_that_started_it(tmp_path: Path
         )
         folder = Path(done.stdout.strip())
         assert folder.parent == tmp_path, done.stderr
-        wait_until(lambda gone=folder: not gone.exists(), timeout_s=10, what=f"{folder} stays")  # type: ignore[misc]
+        wait_until(lambda gone=folder: not gone.exists(), timeout_s=60, what=f"{folder} stays")  # type: ignore[misc]
         assert not left_over(folder)
 
 

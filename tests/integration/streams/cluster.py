@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from causeline.kafka.offsets import committed, watermarks
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas import wire
-from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.events import Record
-from causeline.schemas.kafka_offsets import committed, watermarks
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import TOPICS
+from causeline.schemas.topics import MAX_MESSAGE_BYTES, TOPICS
 from causeline.stack.waiting import wait_until
 
 PARTITIONS = 2
@@ -27,10 +27,10 @@ SCHEMAS = Schemas()
 _MAIN = """
 import logging, sys
 from causeline.schemas.errors import CauselineError
-from causeline.streams.worker import WorkerSettings, run_worker
+from causeline.streams.worker.process import WorkerSettings, run_worker
 logging.basicConfig(level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 try:
-    sys.exit(run_worker(WorkerSettings()))
+    sys.exit(run_worker(WorkerSettings.from_environment()))
 except CauselineError as error:
     sys.stderr.write(f"error: {error}")
     sys.exit(error.exit_code)
@@ -74,7 +74,7 @@ class Cluster:
         topics = [NewTopic(topic.full_name(self.prefix), PARTITIONS, 1, config=topic.config()) for topic in TOPICS]
         for made in admin.create_topics(topics).values():
             made.result(timeout=30)
-        self._producer = Producer({**kafka.client_config(), "enable.idempotence": True, "log_level": 0})
+        self._producer = self._made_producer()
         self._consumer = Consumer(
             {
                 **kafka.client_config(),
@@ -95,6 +95,39 @@ class Cluster:
         for value in values:
             self._producer.produce(self.name(topic), value, partition=partition)
         assert self._producer.flush(30) == 0
+
+    def make_again(self, topic: str) -> None:
+        """The topic is deleted and made again, as large as it was."""
+        admin = AdminClient({**self.kafka.client_config(), "log_level": 0})
+        [gone] = admin.delete_topics([self.name(topic)]).values()
+        gone.result(30)
+        wait_until(
+            lambda: self.name(topic) not in admin.list_topics(timeout=10).topics, timeout_s=30, what="it is not gone"
+        )
+        found = next(each for each in TOPICS if each.name == topic)
+        [made] = admin.create_topics([NewTopic(self.name(topic), PARTITIONS, 1, config=found.config())]).values()
+        made.result(30)
+        self._producer = self._made_producer()
+
+    def _made_producer(self) -> Producer:
+        own = {"enable.idempotence": True, "message.max.bytes": MAX_MESSAGE_BYTES, "log_level": 0}
+        return Producer({**self.kafka.client_config(), **own})
+
+    def publish_in_transactions(self, partition: int, values: Sequence[bytes], aborted: Sequence[bytes] = ()) -> None:
+        """Each value in a transaction of its own; then those that are aborted in one."""
+        name = f"{self.prefix}-{uuid.uuid4().hex}"
+        producer = Producer({**self.kafka.client_config(), "transactional.id": name, "log_level": 0})
+        producer.init_transactions(30)
+        for value in values:
+            producer.begin_transaction()
+            producer.produce(self.name("events"), value, partition=partition)
+            producer.commit_transaction(30)
+        if aborted:
+            producer.begin_transaction()
+            for value in aborted:
+                producer.produce(self.name("events"), value, partition=partition)
+            producer.flush(30)
+            producer.abort_transaction(30)
 
     @contextmanager
     def worker(self, *, instance: str | None = None, **settings: object) -> Iterator[WorkerProcess]:
@@ -151,7 +184,8 @@ class Cluster:
             while True:
                 message = self._consumer.poll(10)
                 assert message is not None, f"{topic} cannot be read to its end"
-                if message.error():
+                if (error := message.error()) is not None:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
                     break
                 found.append(message)
             self._consumer.unassign()

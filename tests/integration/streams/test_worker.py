@@ -2,18 +2,20 @@
 
 import random
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from causeline.kafka.preflight import check_topics
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas import wire
-from causeline.schemas.connections import KafkaConnection
 from causeline.schemas.errors import EnvironmentFault, Unreachable
 from causeline.schemas.events import Record
+from causeline.schemas.topics import MAX_MESSAGE_BYTES
 from causeline.stack.waiting import wait_until
-from causeline.streams.preflight import check_topics
-from causeline.streams.rebuild import RunsReader
+from causeline.streams.worker.rebuild import RunsReader
 from tests.integration.streams.cluster import PARTITIONS, SCHEMAS, Cluster, run_ids
 from tests.unit.streams.build import batch, event, run_id, whole_run
 
@@ -78,7 +80,7 @@ def test_a_worker_killed_on_the_way_loses_no_run(cluster: Cluster) -> None:
     with cluster.worker(instance="one") as worker:
         for at in range(0, len(sent) // 2, 10):
             cluster.publish(0, *sent[at : at + 10])
-        wait_until(lambda: cluster.ends("runs")[0] > 0, timeout_s=20, what="the first runs to be published")
+        wait_until(lambda: cluster.ends("runs")[0] > 0, timeout_s=60, what="the first runs to be published")
         worker.end(signal.SIGKILL)
     cluster.publish(0, *sent[len(sent) // 2 :])
     with cluster.worker(instance="one"):
@@ -111,14 +113,73 @@ def test_a_run_that_straddles_the_committed_offset_does_not_freeze_the_commits(c
     straddling, holder = whole_run(1), whole_run(2)
     with cluster.worker(instance="one") as worker:
         cluster.publish(0, batch(straddling[:2]), batch([*straddling[2:], *holder[:2]]))
-        wait_until(lambda: cluster.committed()[0] == 1, timeout_s=20, what="message 0 to be committed")
+        wait_until(lambda: cluster.committed()[0] == 1, timeout_s=60, what="message 0 to be committed")
         worker.end(signal.SIGKILL)
     cluster.publish(0, batch(holder[2:]))
     with cluster.worker(instance="one") as worker:
-        cluster.wait_until_drained(timeout_s=20)
+        cluster.wait_until_drained(timeout_s=60)
         assert "partition 0 from offset 1 on, 1 runs known as published" in worker.log
     assert run_ids(cluster.runs()) == [run_id(1), run_id(2)], "and run 1 is published once"
     assert cluster.messages("late") == [], "nor is its rest taken for a run without a start"
+
+
+def test_a_worker_with_nothing_to_do_stays(cluster: Cluster) -> None:
+    """It starts where all is read and nothing comes, longer than a worker may stand still that has something to do."""
+    cluster.publish(0, batch(whole_run(1)))
+    with cluster.worker() as worker:
+        cluster.wait_until_drained()
+        assert worker.end(signal.SIGTERM) == 0
+    with cluster.worker(stall_timeout_s=5) as worker:
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.process.wait(10)
+        cluster.publish(0, batch(whole_run(2)))
+        cluster.publish(1, batch(whole_run(3)))
+        cluster.wait_until_drained()
+        assert worker.end(signal.SIGTERM) == 0
+    assert run_ids(cluster.runs()) == [run_id(1), run_id(2), run_id(3)]
+
+
+def test_messages_of_a_transactional_producer_are_read_and_committed_over_its_markers(cluster: Cluster) -> None:
+    """Each transaction ends with a marker, which has an offset of its own: the first after the very first message, the
+    last at the topic's end; and a run is open across some of them. One transaction is aborted.
+    """
+    values = [batch(whole_run(1)), batch([event("run_started", run=2)]), *(batch(whole_run(n)) for n in range(3, 40))]
+    with cluster.worker(stall_timeout_s=5, idle_timeout_s=3) as worker:
+        cluster.publish_in_transactions(0, values[:20])
+        cluster.publish_in_transactions(0, [], aborted=[batch(whole_run(99))])
+        cluster.publish_in_transactions(0, values[20:])
+        cluster.wait_until_drained()
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.process.wait(10)
+        assert worker.end(signal.SIGTERM) == 0
+    assert run_ids(cluster.runs()) == [run_id(n) for n in range(1, 40)], "and not what was aborted"
+    assert cluster.committed() == cluster.ends(), "the markers too"
+
+
+def test_a_topic_that_is_made_again_is_read_from_its_start(cluster: Cluster) -> None:
+    """Its new messages stand at offsets that were read before, and beyond; a run that was published comes again too."""
+    with cluster.worker() as worker:
+        cluster.publish(0, *(batch(whole_run(n)) for n in range(1, 20)))
+        cluster.wait_until_drained()
+        cluster.make_again("events")
+        cluster.publish(0, *(batch(whole_run(n)) for n in range(101, 151)), batch([event("review_recorded", run=1)]))
+        worker.wait_for_line("was deleted and made again")
+        assert worker.process.wait(30) == 5
+    with cluster.worker():
+        cluster.wait_until_drained()
+    assert set(run_ids(cluster.runs())) >= {run_id(n) for n in (*range(1, 20), *range(101, 151))}
+    assert len(cluster.messages("late")) == 1, "and not taken for one that was counted"
+
+
+def test_a_message_as_large_as_a_topic_takes_is_read(cluster: Cluster) -> None:
+    """Between small ones: a client that reads a megabyte at a time must not go over it."""
+    steps = [event("step_finished", run=2, seq=n, validation_errors=["r" * 20_000]) for n in range(1, 200)]
+    large = batch([event("run_started", run=2), *steps, event("run_finished", run=2, seq=200)])
+    assert MAX_MESSAGE_BYTES * 0.9 < len(large) < MAX_MESSAGE_BYTES
+    cluster.publish(0, batch(whole_run(1)), large, batch(whole_run(3)))
+    with cluster.worker():
+        cluster.wait_until_drained()
+    assert run_ids(cluster.runs()) == [run_id(1), run_id(2), run_id(3)]
 
 
 def test_a_flood_of_unreadable_messages_stops_the_worker_and_says_why(cluster: Cluster) -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from causeline.cli import connections, shield
 from causeline.cli.app import app
+from causeline.cli.options import ClickHouseUrl
 from causeline.schemas.errors import CauselineError, EnvironmentFault, NotFound, Unreachable, UsageError
 
 NOWHERE: dict[str, str | None] = {
@@ -27,7 +28,15 @@ NOWHERE: dict[str, str | None] = {
     "CAUSELINE_TOPIC_PREFIX": None,
     "CAUSELINE_ARTIFACTS": None,
     "CAUSELINE_DEBUG": None,
+    "CAUSELINE_READER_OF": None,
 }
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody answers here; how long a command waits for that is not what is tested."""
+    for place in ("ops.lag.LOOK_UP_TIMEOUT_S", "ops.topics.LOOK_UP_TIMEOUT_S", "kafka.preflight._TIMEOUT_S"):
+        monkeypatch.setattr(f"causeline.{place}", 0.2)
 
 
 def run(*words: str, **environment: str) -> Result:
@@ -96,6 +105,12 @@ def test_a_broker_that_is_not_there_ends_with_3() -> None:
     result = run("topics", "apply", "--kafka", "127.0.0.1:1")
     assert result.exit_code == 3
     assert result.stderr.startswith("error: Kafka does not answer")
+
+
+def test_an_export_without_a_broker_says_so_and_ends() -> None:
+    result = run("export", "--once", "--kafka", "127.0.0.1:1")
+    assert result.exit_code == 3
+    assert "Kafka does not answer at 127.0.0.1:1" in result.stderr
 
 
 def test_down_without_a_stack_is_no_failure(tmp_path: Path) -> None:
@@ -217,6 +232,52 @@ def test_readers_of_the_running_stack_are_its_reader(bare: pytest.MonkeyPatch, t
     bare.setenv("CAUSELINE_STATE_DIR", str(stack_in(tmp_path)))
     found = connections.reader()
     assert (found.user, found.password.get_secret_value()) == ("reader", "reader-password")
+
+
+def given_by_env(folder: Path) -> dict[str, str]:
+    answer = CliRunner().invoke(app, ["env", "--json", "--state-dir", str(folder)])
+    given: dict[str, str] = json.loads(answer.stdout)
+    return given
+
+
+def test_env_gives_others_the_reader_and_our_own_commands_find_the_owner(
+    bare: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = given_by_env(stack_in(tmp_path))
+    assert given["CAUSELINE_CLICKHOUSE_URL"] == "http://reader@127.0.0.1:2222/causeline"
+    for name, value in given.items():
+        bare.setenv(name, value)
+
+    found = connections.clickhouse()
+
+    assert (found.user, found.password.get_secret_value()) == ("causeline", "owner-password")
+    assert connections.reader().user == "reader"
+
+
+def test_a_reader_whom_the_user_chose_is_not_overridden(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By the variables themselves, where `causeline env` did not give them."""
+    given = given_by_env(stack_in(tmp_path))
+    del given["CAUSELINE_READER_OF"]
+    for name, value in given.items():
+        bare.setenv(name, value)
+
+    found = connections.clickhouse()
+
+    assert (found.user, found.password.get_secret_value()) == ("reader", "reader-password")
+
+
+def test_a_reader_on_the_command_line_is_not_overridden_either(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in given_by_env(stack_in(tmp_path)).items():
+        bare.setenv(name, value)
+    chosen = typer.Typer()
+    users: list[str] = []
+
+    @chosen.command()
+    def who(clickhouse_url: ClickHouseUrl = None) -> None:
+        users.extend(connections.clickhouse(None, clickhouse_url).user for _ in range(2))
+
+    assert CliRunner().invoke(chosen, ["--clickhouse-url", "http://reader@127.0.0.1:2222/causeline"]).exit_code == 0
+    assert users == ["reader", "reader"]
 
 
 def test_what_is_said_wins_over_the_stack_and_its_password_stays_at_home(

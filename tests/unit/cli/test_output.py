@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from causeline.cli import output
+from causeline.cli import output, sql
+from causeline.cli.sql import Format
+from causeline.console.read_only_sql import SqlResult
 
 
 class Terminal(io.StringIO):
@@ -26,7 +28,7 @@ def test_on_a_terminal_a_table_is_drawn_and_names_what_it_left_out(
 ) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stdout", screen)
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "50")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     rows = [("r" * 32, "[bold]w[/bold]", "\x1b[2J", "z" * 30)]
@@ -38,9 +40,20 @@ def test_on_a_terminal_a_table_is_drawn_and_names_what_it_left_out(
     assert "Left out for want of room: state, more" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("width", "shown"), [(100, [0, 1, 2]), (23, [0, 1, 2]), (22, [0, 1]), (13, [0]), (1, [0])])
-def test_optional_columns_go_from_the_last_until_the_rest_fits(width: int, shown: list[int]) -> None:
-    assert output.fitting(["a", "b", "c"], [["1234", "1234", "123456"]], width, optional=["b", "c"]) == shown
+def test_on_a_terminal_ids_are_short_and_rows_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    for name, value in (("COLUMNS", "40"), ("NO_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    run_id = "0198c1" + "0" * 18 + "deadbeef"
+    output.print_table(["run", "question"], [(run_id, "why " * 30)], short={"run": output.RUN_DIGITS})
+    lines = [line for line in screen.getvalue().splitlines() if "deadbeef" in line]
+    assert len(lines) == 1
+    assert lines[0].rstrip().endswith("…")
+    assert run_id not in screen.getvalue()
+    assert "What ends in … is cut" in capsys.readouterr().err
 
 
 def test_json_is_one_document_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,3 +84,36 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch: pytest.Monk
 def test_a_dumb_terminal_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     assert not output.is_terminal(Terminal())
+
+
+def test_json_is_json_and_moves_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"a": "\x1b[2J\x9b31m\x7f\u202e Prämie"}
+
+    output.print_json(said)
+
+    shown = capsys.readouterr().out
+    assert shown.removesuffix("\n").isprintable()
+    assert "Prämie" in shown
+    assert json.loads(shown) == said
+
+
+@pytest.mark.parametrize(("format_", "separator"), [(Format.CSV, ","), (Format.TSV, "\t")])
+def test_rows_on_a_terminal_are_shown_and_those_for_a_file_are_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], format_: Format, separator: str
+) -> None:
+    answer = SqlResult(("a", "b"), (("\x1b[2J", "\x9b31m"),), more=False)
+    sql._print(answer, format_)
+    assert "\x1b[2J" in capsys.readouterr().out
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("TERM", "xterm")
+
+    sql._print(answer, format_)
+
+    assert [line.split(separator) for line in screen.getvalue().splitlines()] == [["a", "b"], ["\\x1b[2J", "\\x9b31m"]]
+
+
+def test_moments_of_this_year_are_told_without_it_and_others_whole() -> None:
+    this, last = datetime(2026, 11, 28, 23, 1, 2, tzinfo=UTC), datetime(2025, 12, 31, tzinfo=UTC)
+    assert f"{this:%Y-%m-%d %H:%M:%S}"[output.moment_digits([this, None], 2026) :] == "11-28 23:01:02"
+    assert output.moment_digits([this, last], 2026) == 19

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from causeline.producers.segments import Segment
+from causeline.producers.emitter.segments import Segment
 from causeline.stack.ports import free_ports
 from tests.unit.cli.test_commands import run
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from causeline.console.read_only_sql import Answer, as_separated, one_statement, parse_parameters, plain
-from causeline.console.store import sentence
+from causeline.console.read_only_sql import SqlResult, as_separated, one_statement, parse_parameters, plain
+from causeline.runtime.clickhouse_errors import sentence
 from causeline.schemas.errors import UsageError
 
 
@@ -58,7 +58,7 @@ def test_parameters_are_pairs() -> None:
 
 def test_a_text_that_a_spreadsheet_would_run_is_made_inert() -> None:
     rows = tuple((text,) for text in ("=1+1", "+1", "-1", "@x", "\tx", "safe", 'quo"te', "new\nline"))
-    lines = "".join(as_separated(Answer(("a",), rows, more=False), ","))
+    lines = "".join(as_separated(SqlResult(("a",), rows, more=False), ","))
     assert lines == 'a\n\'=1+1\n\'+1\n\'-1\n\'@x\n\'\tx\nsafe\n"quo""te"\n"new\nline"\n'
 
 
@@ -66,14 +66,14 @@ def test_a_text_that_a_spreadsheet_would_run_is_made_inert() -> None:
 @pytest.mark.parametrize("separator", [",", "\t"])
 def test_bytes_and_names_of_columns_are_made_inert_like_texts(first: str, separator: str) -> None:
     text = f"{first}1"
-    answer = Answer((text, "b", "c"), ((text.encode(), text, "1" + first),), more=False)
+    answer = SqlResult((text, "b", "c"), ((text.encode(), text, "1" + first),), more=False)
     lines = "".join(as_separated(answer, separator))
     names, row = csv.reader(io.StringIO(lines, newline=""), delimiter=separator)
     assert (names, row) == ([f"'{text}", "b", "c"], [f"'{text}", f"'{text}", f"1{first}"])
 
 
 def test_a_return_within_a_text_begins_no_row() -> None:
-    answer = Answer(("a", "b"), (("x\r=cmd()", 1),), more=False)
+    answer = SqlResult(("a", "b"), (("x\r=cmd()", 1),), more=False)
     lines = "".join(as_separated(answer, ","))
     assert lines == 'a,b\n"x\r=cmd()",1\n'
     assert list(csv.reader(io.StringIO(lines, newline=""))) == [["a", "b"], ["x\r=cmd()", "1"]]
@@ -81,7 +81,7 @@ def test_a_return_within_a_text_begins_no_row() -> None:
 
 def test_numbers_and_moments_are_written_as_they_are() -> None:
     moment = datetime(2026, 3, 1, 8, tzinfo=UTC)
-    answer = Answer(("a", "b", "c", "d", "e"), ((-1, -0.5, Decimal("-1.50"), None, moment),), more=False)
+    answer = SqlResult(("a", "b", "c", "d", "e"), ((-1, -0.5, Decimal("-1.50"), None, moment),), more=False)
     assert "".join(as_separated(answer, ",")) == "a,b,c,d,e\n-1,-0.5,-1.50,,2026-03-01T08:00:00+00:00\n"
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from causeline.demo.faults import Fault
+from causeline.demo.plan import PlannedRun, planned
+from causeline.demo.publish import Published, publish_planned
 from causeline.producers.artifacts import ArtifactStore
-from causeline.producers.demo.faults import Fault
-from causeline.producers.demo.plan import PlannedRun, planned
-from causeline.producers.demo.publish import Published, publish_planned
-from causeline.producers.stats import Stats
+from causeline.producers.emitter.stats import Stats
 from causeline.producers.tracer import Tracer
 from causeline.schemas.events import Record
 from tests.unit.producers.recording import RecordingTransport, emitter_over

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from causeline.demo.faults import ALL, FAULTS, Fault
+from causeline.demo.plan import plan, planned
+from causeline.demo.publish import demo_policy, publish, publish_planned
 from causeline.producers.artifacts import ArtifactStore
-from causeline.producers.demo.faults import ALL, FAULTS, Fault
-from causeline.producers.demo.plan import plan, planned
-from causeline.producers.demo.publish import demo_policy, publish, publish_planned
 from causeline.producers.tracer import Tracer
 from causeline.schemas.policy import Policy, WorkflowPolicy
 from causeline.schemas.vocabulary import StepKind

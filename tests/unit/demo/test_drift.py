@@ -6,9 +6,9 @@ from statistics import mean
 
 import pytest
 
-from causeline.producers.demo import plan, work
-from causeline.producers.demo.cases import ROUTES
-from causeline.producers.demo.plan import PlannedRun
+from causeline.demo import plan, work
+from causeline.demo.cases import ROUTES
+from causeline.demo.plan import PlannedRun
 from tests.unit.demo.sessions import hold, steps
 
 MOVED = ("policy", "invoice")

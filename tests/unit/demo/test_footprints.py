@@ -6,10 +6,10 @@ from typing import cast
 
 import pytest
 
-from causeline.producers.demo import demo_policy, work
-from causeline.producers.demo.cases import FIELDS, TARGETS
-from causeline.producers.demo.faults import FAULTS
-from causeline.producers.demo.plan import PlannedRun
+from causeline.demo import demo_policy, work
+from causeline.demo.cases import FIELDS, TARGETS
+from causeline.demo.faults import FAULTS
+from causeline.demo.plan import PlannedRun
 from causeline.schemas.events import Record
 from causeline.schemas.judge import judge
 from tests.unit.demo.sessions import Session, audited, clean_twin, events_of_type, hold, measures, steps, with_fault
@@ -37,8 +37,8 @@ def checks(run: list[Record], path: str) -> list[Record]:
 
 def piece(session: Session, ref: str) -> str:
     """The text of a cited chunk."""
-    stem, _, number = ref.partition("#chunk=")
-    return work.chunks_of(stem, "", session.text(stem))[int(number)].text
+    stem, _, _ = ref.partition("#")
+    return next(chunk.text for chunk in work.chunks_of(stem, "", session.text(stem)) if chunk.ref == ref)
 
 
 def final_state(run: list[Record]) -> object:

@@ -1,5 +1,6 @@
 """The demo's part over OTLP: what the SDK is asked to say, and what is said where it cannot be sent."""
 
+import shlex
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,8 +12,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from causeline.cli import connections, demo_otlp
-from causeline.producers.demo import over_otlp
+from causeline.cli import connections, demo, demo_otlp
+from causeline.demo import over_otlp
 
 RUNS = 30
 
@@ -79,6 +80,16 @@ def test_what_is_counted_is_what_went_over_the_wire_and_is_marked(receiver: _Rec
         assert said["session.id"] == "s1"
         assert said["openinference.span.kind"] in {"CHAIN", "RETRIEVER", "LLM", "EVALUATOR"}
     assert any(span.status.code == span.status.STATUS_CODE_ERROR for span in spans), "some calls fail"
+    workflows = [
+        each.value.string_value for span in spans for each in span.attributes if each.key == "gen_ai.workflow.name"
+    ]
+    assert workflows == [over_otlp.WORKFLOW] * RUNS, "each run says outright what it is"
+
+
+def test_what_to_try_next_asks_for_the_session_that_the_spans_say() -> None:
+    [command] = [each for each in demo._next_commands("5e55", None) if "over OTLP" in each]
+    words = shlex.split(command, comments=True)[1:]
+    assert words == ["runs", "--session", "5e55"]
 
 
 def test_where_openinference_is_not_installed_it_is_said_and_the_demo_goes_on(
@@ -88,7 +99,7 @@ def test_where_openinference_is_not_installed_it_is_said_and_the_demo_goes_on(
     monkeypatch.setattr(connections, "local_endpoints", lambda folder: endpoints)
     monkeypatch.delitem(sys.modules, over_otlp.__name__)
     monkeypatch.setitem(sys.modules, "openinference.instrumentation", None)
-    assert demo_otlp.publish(tmp_path, 100, 7, "s1", "demo") is None
+    assert demo_otlp.publish(tmp_path, 100, 7, "s1", "demo", patience_s=9) is None
     [line] = capsys.readouterr().err.splitlines()
     assert line == (
         "No part of the demo goes over OTLP: openinference.instrumentation is not installed (extra `demo`)."
@@ -96,7 +107,7 @@ def test_where_openinference_is_not_installed_it_is_said_and_the_demo_goes_on(
 
 
 def test_where_no_stack_is_up_it_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert demo_otlp.publish(tmp_path, 100, 7, "s1", "demo") is None
+    assert demo_otlp.publish(tmp_path, 100, 7, "s1", "demo", patience_s=9) is None
     assert capsys.readouterr().err == "No part of the demo goes over OTLP: only a local stack's receiver is known.\n"
 
 
@@ -104,8 +115,10 @@ def test_where_no_stack_is_up_it_is_said(capsys: pytest.CaptureFixture[str], tmp
 def test_it_is_a_fiftieth_and_never_less_than_five(
     runs: int, wanted: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked: list[int] = []
+    asked: list[tuple[int, float]] = []
     monkeypatch.setattr(connections, "local_endpoints", lambda folder: SimpleNamespace(otlp_url="http://127.0.0.1:1"))
-    monkeypatch.setattr(over_otlp, "publish_over_otlp", lambda *_, runs, **__: asked.append(runs))
-    demo_otlp.publish(tmp_path, runs, 7, "s1", "demo")
-    assert asked == [wanted]
+    monkeypatch.setattr(
+        over_otlp, "publish_over_otlp", lambda *_, runs, timeout_s, **__: asked.append((runs, timeout_s))
+    )
+    demo_otlp.publish(tmp_path, runs, 7, "s1", "demo", patience_s=9)
+    assert asked == [(wanted, 9)]

@@ -4,10 +4,10 @@ from itertools import islice
 
 import pytest
 
-from causeline.producers.demo import demo_policy
-from causeline.producers.demo.cases import FIELDS, ROUTES
-from causeline.producers.demo.faults import ALL
-from causeline.producers.demo.plan import PlannedRun, plan
+from causeline.demo import demo_policy
+from causeline.demo.cases import FIELDS, ROUTES
+from causeline.demo.faults import ALL
+from causeline.demo.plan import PlannedRun, plan
 
 
 def contents(runs: list[PlannedRun]) -> list[object]:

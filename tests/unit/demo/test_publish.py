@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from causeline.producers.demo import model, plan
-from causeline.producers.demo.plan import PlannedRun
-from causeline.schemas.clock import system_clock
+from causeline.demo import model, plan
+from causeline.demo.plan import PlannedRun
+from causeline.runtime.clock import system_clock
 from causeline.schemas.events import Record
 from tests.unit.demo.sessions import Session, events_of_type, hold, measures, refs_in, steps
 

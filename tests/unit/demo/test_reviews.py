@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
-from causeline.producers.demo import plan
-from causeline.producers.demo.plan import PlannedRun
+from causeline.demo import plan
+from causeline.demo.plan import PlannedRun
 from causeline.schemas.events import Record
 from tests.unit.demo.sessions import Session, events_of_type, hold, steps
 

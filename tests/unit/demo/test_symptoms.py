@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from causeline.producers.demo.faults import FAULTS, Fault
-from causeline.producers.demo.plan import PlannedRun
+from causeline.demo.faults import FAULTS, Fault
+from causeline.demo.plan import PlannedRun
 from causeline.schemas.events import Record
 from tests.unit.demo.sessions import (
     clean_twin,

@@ -1,7 +1,7 @@
 """Demo runs that the tests of the diagnosis share: made once, most of them with a planted fault."""
 
 from benchmarks.why import joined, published_events
-from causeline.producers.demo.publish import demo_policy
+from causeline.demo.publish import demo_policy
 
 POLICY = demo_policy()
 EVENTS, TRUTH = published_events(61, 150, faulty_share=0.7, pairs=False)

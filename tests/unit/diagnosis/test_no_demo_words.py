@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from benchmarks.why import joined
-from causeline.console.diagnosis import Diagnosis, diagnose
+from causeline.diagnosis import Diagnosis, diagnose
 from causeline.producers.boundaries import Boundaries
 from causeline.schemas import measures
 from causeline.schemas.run import Run, Step
@@ -49,8 +49,8 @@ def renamed(record: Any, *, keep_labels: bool) -> Any:
 def answers(found: Diagnosis) -> list[object]:
     """What a diagnosis blames, without its words."""
     return [
-        [(cause.finding.rule, cause.finding.boundary, cause.finding.health) for cause in found.causes],
-        [(answer.question, answer.health, [each.rule for each in answer.findings]) for answer in found.answers],
+        [(cause.finding.rule, cause.finding.boundary, cause.certainty) for cause in found.causes],
+        [duty.rule for duty in found.left_to_do],
     ]
 
 

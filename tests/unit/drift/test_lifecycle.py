@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from causeline.console.drift.counts import ANCHORS, NONE, Counts
-from causeline.console.drift.judging import Baseline, Outcome, Question, judge
-from causeline.console.drift.lifecycle import NOTHING, AlertState, Mark, Span, Standing, after
-from causeline.console.drift.windows import Length, Window
+from causeline.drift.counts import ANCHORS, NONE, Counts
+from causeline.drift.judging import Baseline, Outcome, Question, judge
+from causeline.drift.lifecycle import NOTHING, AlertStanding, AlertState, Mark, Span, after
+from causeline.drift.windows import Length, Window
 
 FIRST = Window(datetime(2026, 11, 2, tzinfo=UTC), Length.HOUR)
 AGAINST = Span(datetime(2026, 11, 1, tzinfo=UTC), FIRST.start)
@@ -18,8 +18,8 @@ def counts(values: dict[str, int]) -> Counts:
 
 
 def follow(
-    *windows: dict[str, int], standing: Standing = NOTHING, marks: dict[str, Mark] | None = None
-) -> list[Standing]:
+    *windows: dict[str, int], standing: AlertStanding = NOTHING, marks: dict[str, Mark] | None = None
+) -> list[AlertStanding]:
     found = []
     window = FIRST
     for values in windows:

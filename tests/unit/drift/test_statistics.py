@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from causeline.console.drift.counts import ANCHORS, NONE, RARE, Counts, pooling
-from causeline.console.drift.gtest import adjusted, effective_runs, g_test, runs_needed, total_variation
-from causeline.console.drift.judging import Baseline, Outcome, Question, Rule, judge
-from causeline.console.drift.shift import attributions
+from causeline.drift.counts import ANCHORS, NONE, RARE, Counts, pooling
+from causeline.drift.gtest import adjusted, effective_runs, g_test, runs_needed, total_variation
+from causeline.drift.judging import Baseline, Outcome, Question, Rule, judge
+from causeline.drift.shift import attributions
 
 
 def combination(**said: str) -> tuple[str, ...]:

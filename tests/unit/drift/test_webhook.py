@@ -3,15 +3,17 @@
 import hashlib
 import hmac
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from causeline.console.drift import webhook
-from causeline.console.drift.webhook import Target, allowed, post
+from causeline.drift import webhook
+from causeline.drift.webhook import Target, allowed, post
 from causeline.schemas.errors import CheckFailed, Unreachable, UsageError
 
 SECRET = "open sesame"
@@ -163,3 +165,61 @@ def test_without_a_secret_nothing_is_posted() -> None:
 
 def test_the_system_knows_loopback() -> None:
     assert "127.0.0.1" in webhook.addresses("127.0.0.1", 80)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1", "64:ff9b:1::a00:1",  # NAT64 to metadata, loopback, a private network
+        "2002:7f00:1::", "2002:a9fe:a9fe::1", "::127.0.0.1", "::ffff:169.254.169.254",  # 6to4, compatible, mapped
+        "fec0::1", "fe80::1%eth0", "2001:0:4136:e378::1", "100.64.0.1", "192.0.0.8",
+        "169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16",
+        "0.0.0.1", "::", "224.0.0.1", "ff02::1", "240.0.0.1",
+    ],
+)  # fmt: skip
+def test_what_leads_to_an_address_within_is_none_to_post_to(address: str) -> None:
+    assert not allowed(address, private=False)
+
+
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "fd00:ec2::254", "168.63.129.16", "64:ff9b::a9fe:a9fe", "fec0::1"]
+)
+def test_metadata_is_not_private(address: str) -> None:
+    assert not allowed(address, private=True)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"])
+def test_public_addresses_are_posted_to_by_whatever_way(address: str) -> None:
+    assert allowed(address, private=False)
+
+
+def test_an_answer_that_trickles_ends_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte comes well within the time-out of a socket; together they would take for ever."""
+    monkeypatch.setattr(webhook, "ATTEMPT_S", 0.5)
+    stop = threading.Event()
+
+    def trickle(listener: socket.socket) -> None:
+        while not stop.is_set():
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with client:
+                for byte in b"HTTP/1.1 200 OK\r\nX: " + b"a" * 1000:
+                    try:
+                        client.send(bytes([byte]))
+                    except OSError:
+                        break
+                    if stop.wait(0.05):
+                        return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, args=(listener,), daemon=True)
+        thread.start()
+        target = Target(f"http://127.0.0.1:{listener.getsockname()[1]}/", SECRET, private=True)
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            post(target, DOCUMENT, delivery="d", clock=lambda: NOW_S, stop=Waits())
+        assert time.monotonic() - began < 5
+        stop.set()
+    thread.join(5)

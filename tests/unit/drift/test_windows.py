@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from causeline.console.drift.windows import Length, Window, floor, watermark, window_of, windows_between
+from causeline.drift.windows import Length, Window, floor, watermark, window_of, windows_between
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 SETTLE = timedelta(minutes=10)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from causeline.producers.answer_case import AskedCase
+from causeline.eval.answer_case import AskedCase
 from causeline.producers.tracer import Tracer
 
 

@@ -8,9 +8,10 @@ import jsonschema
 import pytest
 import yaml
 
-import causeline.console.eval
-from causeline.console.eval.case import EvalCase, as_yaml, case_id, content_hash, read_case
-from causeline.console.eval.folder import case_by_id, case_files, keep
+import causeline.eval
+from causeline.eval.case import EvalCase, as_yaml, case_id, content_hash, read_case
+from causeline.eval.folder import case_by_id, case_files, keep
+from causeline.eval.output_schema import read_schema
 from causeline.schemas.errors import NotFound, UsageError
 
 SHA = "ab" * 32
@@ -117,7 +118,7 @@ def test_a_case_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
 
 
 def test_the_published_schema_is_the_models_and_takes_what_it_takes() -> None:
-    file = Path(causeline.console.eval.__file__).parent / "case.schema.json"
+    file = Path(causeline.eval.__file__).parent / "case.schema.json"
     schema = json.loads(file.read_text("utf-8"))
     assert schema == EvalCase.model_json_schema()
     validator = jsonschema.Draft202012Validator(schema)
@@ -128,3 +129,31 @@ def test_the_published_schema_is_the_models_and_takes_what_it_takes() -> None:
 def test_the_hash_in_a_reference_is_its_contents() -> None:
     assert content_hash(case().input_ref + "#page=2") == SHA
     assert content_hash("https://example.org/doc") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("a: &x [1]\nb: *x\n", "has an alias"),
+        ("a: " + "x" * (1 << 20), "larger than"),
+    ],
+)
+def test_a_file_that_would_cost_more_than_a_case_is_told(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "case.yaml"
+    file.write_text(text, "utf-8")
+
+    with pytest.raises(UsageError, match=says):
+        read_case(file)
+
+
+@pytest.mark.parametrize("name", ["../secret.json", "/etc/hostname", "sub/../../secret.json", "link.json"])
+def test_a_cases_schema_lies_in_its_folder(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    (tmp_path / "secret.json").write_text("{}", "utf-8")
+    (folder / "link.json").symlink_to(tmp_path / "secret.json")
+    asked = case(expect={"output_schema": {"file": name, "sha256": SHA}})
+
+    with pytest.raises(UsageError, match="not within the case's folder"):
+        read_schema(asked, folder)

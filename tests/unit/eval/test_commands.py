@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from causeline.cli.app import app
-from causeline.console.eval.case import as_yaml
+from causeline.eval.case import as_yaml
 from causeline.producers.artifacts import ArtifactStore
 from tests.unit.eval.test_case import case
 
@@ -114,7 +114,10 @@ def test_a_case_is_stale_where_the_named_store_has_no_longer_its_input(
     assert eval_command("stale", folder).exit_code == 0
     (folder / "gone.yaml").write_text(as_yaml(case(id="gone")), "utf-8")
     found = eval_command("stale", folder)
-    assert (found.exit_code, found.stdout) == (1, "gone: Its input can no longer be read.\n")
+    assert (found.exit_code, found.stdout) == (
+        1,
+        "gone: Its input is not in the store that CAUSELINE_ARTIFACTS names.\n",
+    )
     gated = eval_command("gate", folder / "gone.yaml", *target("good"))
     assert (gated.exit_code, "stale" in gated.stdout) == (2, True)
 

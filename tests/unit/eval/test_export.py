@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.why import joined_runs
-from causeline.console.diagnosis import Diagnosis, Health, diagnose
-from causeline.console.eval.case import MAX_RUNS, EvalCase, as_yaml, read_case
-from causeline.console.eval.export import case_of, merged
-from causeline.producers.demo.plan import plan
-from causeline.producers.demo.publish import demo_policy
+from causeline.demo.plan import plan
+from causeline.demo.publish import demo_policy
+from causeline.diagnosis import Diagnosis, diagnose
+from causeline.eval.case import MAX_RUNS, EvalCase, as_yaml, read_case
+from causeline.eval.export import case_of, merged
 from causeline.schemas.run import Run
 from causeline.schemas.vocabulary import StepKind
 
@@ -34,17 +34,16 @@ def cases(runs: list[tuple[Run, Diagnosis]]) -> list[tuple[Run, Diagnosis, EvalC
 
 def test_a_run_gives_a_case_exactly_when_something_but_the_review_is_wrong(runs: list[tuple[Run, Diagnosis]]) -> None:
     for run, found in runs:
-        blamed = [cause for cause in found.causes if cause.finding.boundary is not StepKind.REVIEW]
-        assert (case_of(run, found) is not None) == bool(blamed), found.causes
+        assert (case_of(run, found) is not None) == (found.first_cause is not None), found.causes
     assert {case_of(run, found) is None for run, found in runs} == {True, False}
     run, found = next((run, found) for run, found in runs if case_of(run, found))
     assert case_of(replace(run, input_ref=None), found) is None
 
 
-def test_a_case_names_the_first_failed_cause(cases: list[tuple[Run, Diagnosis, EvalCase]]) -> None:
+def test_a_case_names_the_first_cause(cases: list[tuple[Run, Diagnosis, EvalCase]]) -> None:
     for run, found, case in cases:
-        causes = [cause.finding for cause in found.causes if cause.finding.boundary is not StepKind.REVIEW]
-        first = next((each for each in causes if each.health is Health.FAILED), causes[0])
+        assert found.first_cause is not None
+        first = found.first_cause.finding
         assert (case.first_cause.boundary, case.first_cause.rule) == (first.boundary, first.rule)
         assert (case.workflow, case.input_ref, case.runs) == (run.workflow, run.input_ref, (run.run_id,))
 

@@ -11,14 +11,14 @@ from xml.etree import ElementTree
 import psutil
 import pytest
 
-from causeline.cli.evals import assemble
-from causeline.console.eval import report
-from causeline.console.eval.attempt import Target
-from causeline.console.eval.case import EvalCase
-from causeline.console.eval.checks import CAUSE, Check
-from causeline.console.eval.folder import CaseFile
-from causeline.console.eval.gate import Gate, Result, Status, against, exit_code, flake_rate, read_baseline
-from causeline.console.eval.output_schema import read_schema, wrong_places
+from causeline.eval import report
+from causeline.eval.assembling import assembled
+from causeline.eval.attempt import Target
+from causeline.eval.case import EvalCase
+from causeline.eval.checks import CAUSE, Check
+from causeline.eval.folder import CaseFile
+from causeline.eval.gate import Gate, Result, Status, against, exit_code, flake_rate, read_baseline
+from causeline.eval.output_schema import read_schema, wrong_places
 from causeline.schemas.errors import Unreachable, UsageError
 from tests.unit.eval.test_case import case
 
@@ -33,7 +33,7 @@ def gate(target: str, *cases: EvalCase, folder: Path = Path(), **options: Any) -
     files = [CaseFile(folder / f"{each.id}.yaml", each) for each in cases]
     made = Gate(
         target=Target(function=f"tests.unit.eval.targets:{target}"),
-        assemble=assemble,
+        assemble=assembled,
         environment=environment,
         **options,
     )
@@ -67,7 +67,7 @@ def test_a_gate_sees_every_trace_and_leaves_a_spool_alone(tmp_path: Path) -> Non
     }
     (result,) = gate("good", case(), environment=around)
     assert (result.status, result.says) == (Status.PASSED, "")
-    (run,) = assemble(result.batches)
+    (run,) = assembled(result.batches)
     assert run.labels == {"release": "r7", "eval.case": case().id}
     assert not spool.exists()
 
@@ -107,7 +107,7 @@ def test_what_is_no_answer_is_an_error_of_that_case(target: str, says: str) -> N
 def test_what_went_wrong_within_a_run_is_an_error_that_the_run_can_be_told_of() -> None:
     (result,) = gate("raises_in_its_run", case())
     assert (result.status, result.says) == (Status.ERROR, "The target ended with 3: RuntimeError: no such model")
-    (run,) = assemble(result.batches)
+    (run,) = assembled(result.batches)
     assert (result.run_id, run.final_state) == (run.run_id, "failed")
 
 
@@ -123,7 +123,7 @@ def test_cases_that_cannot_be_answered_stop_no_other(tmp_path: Path) -> None:
     bad = CaseFile(tmp_path / "bad.yaml", None, "bad.yaml is no YAML.")
     gone = case(id="gone", expect={"output_schema": {"file": "none.json", "sha256": "0" * 64}})
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    made = Gate(Target("tests.unit.eval.targets:good"), assemble, environment=environment)
+    made = Gate(Target("tests.unit.eval.targets:good"), assembled, environment=environment)
     results = made.run([bad, CaseFile(tmp_path / "gone.yaml", gone), CaseFile(tmp_path / "ok.yaml", case())])
     assert [result.status for result in results] == [Status.ERROR, Status.STALE, Status.PASSED]
     assert exit_code(results, fail_on_known=True) == 2
@@ -200,14 +200,17 @@ def test_what_is_no_target_is_refused_before_any_case(said: dict[str, str], says
 @pytest.mark.parametrize("printed", ["nonsense", "[" * 100_000, "\xff"])
 def test_an_answer_that_is_no_json_is_told(tmp_path: Path, printed: str) -> None:
     (tmp_path / "said").write_text(printed, "latin-1")
-    made = Gate(Target(command=f"cat {tmp_path / 'said'}"), assemble)
+    made = Gate(Target(command=f"cat {tmp_path / 'said'}"), assembled)
     (result,) = made.run([CaseFile(Path("x.yaml"), case())])
     assert (result.status, result.problem) == (Status.ERROR, "The target's answer is no JSON.")
 
 
 def test_an_input_that_can_no_longer_be_read_is_stale_and_never_passed() -> None:
     (result,) = gate("good", case(), resolve=lambda _ref: False)
-    assert (result.status, result.problem) == (Status.STALE, "Its input can no longer be read.")
+    assert (result.status, result.problem) == (
+        Status.STALE,
+        "Its input is not in the store that CAUSELINE_ARTIFACTS names.",
+    )
 
 
 def test_a_flaky_target_passes_on_a_later_try_and_the_rate_is_told(tmp_path: Path) -> None:
@@ -221,10 +224,10 @@ def test_a_flaky_target_passes_on_a_later_try_and_the_rate_is_told(tmp_path: Pat
 def test_a_command_gets_the_case_on_stdin_and_prints_its_answer() -> None:
     code = (
         "import json, sys; from causeline import Tracer; case = json.load(sys.stdin); t = Tracer();\n"
-        "with t.run(case['workflow']) as run: run.evidence('$.total', refs=['r'], score=0.9)\n"
+        "with t.run(case['workflow']) as run: run.evidence('$.total', refs=['a:r'], score=0.9)\n"
         "t.close(); print(json.dumps({'total': '300'}))"
     )
-    made = Gate(Target(command=f"{sys.executable} -c {json.dumps(code)!s}".replace("\\n", "\n")), assemble)
+    made = Gate(Target(command=f"{sys.executable} -c {json.dumps(code)!s}".replace("\\n", "\n")), assembled)
     (result,) = made.run([CaseFile(Path("x.yaml"), case(expect={"corrected": {"$.total": ref("300")}}))])
     assert (result.status, result.says) == (Status.PASSED, "")
 
@@ -236,7 +239,7 @@ def some() -> list[Result]:
     return [
         Result("a", "w", Status.PASSED),
         Result("b", "w", Status.FAILED, problem="route | home\nis wrong \x07"),
-        Result("c", "v", Status.STALE, problem="Its input can no longer be read."),
+        Result("c", "v", Status.STALE, problem="Its input is not in the store that CAUSELINE_ARTIFACTS names."),
     ]
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from causeline.console.eval.case import as_yaml
+from causeline.eval.case import as_yaml
 from tests.unit.eval.test_case import case
 
 ROOT = Path(__file__).parents[3]

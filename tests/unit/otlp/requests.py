@@ -1,8 +1,9 @@
 """Requests as an SDK makes them: real spans of the OpenTelemetry SDK, encoded by its own exporter's code."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -102,3 +103,66 @@ def answer_a_question(app: Recorded) -> str:
             tool.set_status(Status(StatusCode.ERROR))
             tool.record_exception(KeyError("secret customer name"))
     return f"{root.get_span_context().trace_id:032x}"
+
+
+START_NS = 1_790_000_000_000_000_000
+TRACE = "ab" * 16
+
+
+def span_json(
+    name: str,
+    *,
+    span: int = 1,
+    parent: int | str | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    at_ms: tuple[int, int] = (0, 1000),
+    **more: Any,
+) -> dict[str, Any]:
+    """A span as OTLP's JSON has it: ids from small numbers, times in milliseconds since the trace began."""
+    parent_id = f"{parent:016x}" if isinstance(parent, int) else parent
+    said = {
+        "traceId": TRACE,
+        "spanId": f"{span:016x}",
+        "parentSpanId": parent_id,
+        "name": name,
+        "kind": 1,
+        "startTimeUnixNano": str(START_NS + at_ms[0] * 1_000_000),
+        "endTimeUnixNano": str(START_NS + at_ms[1] * 1_000_000),
+        "attributes": pairs_json(attributes or {}),
+        **more,
+    }
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def event_json(name: str, attributes: Mapping[str, Any], at_ms: int = 0) -> dict[str, Any]:
+    """A span event."""
+    return {"name": name, "timeUnixNano": str(START_NS + at_ms * 1_000_000), "attributes": pairs_json(attributes)}
+
+
+def traces_json(*spans: Mapping[str, Any], resource: Mapping[str, Any] | None = None, scope: str = "app") -> bytes:
+    """A request for these spans."""
+    of_resource = {"service.name": "shop"} if resource is None else resource
+    group = {
+        "resource": {"attributes": pairs_json(of_resource)},
+        "scopeSpans": [{"scope": {"name": scope}, "spans": list(spans)}],
+    }
+    return json.dumps({"resourceSpans": [group]}).encode()
+
+
+def pairs_json(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Attributes as OTLP's JSON has them."""
+    return [{"key": key, "value": _value_json(value)} for key, value in attributes.items()]
+
+
+def _value_json(value: Any) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"boolValue": value}
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value}
+        case list():
+            return {"arrayValue": {"values": [_value_json(each) for each in value]}}
+        case _:
+            return {"stringValue": str(value)}

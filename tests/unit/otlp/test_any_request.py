@@ -13,8 +13,8 @@ from hypothesis import strategies as some
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from causeline.producers.otlp.http_door import PATHS
-from tests.unit.otlp.door import Door
+from causeline.otlp.receiver.http_endpoint import PATHS
+from tests.unit.otlp.endpoint import Door
 from tests.unit.otlp.requests import Recorded, answer_a_question, as_json
 
 _APP = Recorded()

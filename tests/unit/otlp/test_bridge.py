@@ -5,10 +5,10 @@ from pathlib import Path
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
-from causeline.otel import Exporter, SpanProcessor
+from causeline.otlp.bridge import Exporter, SpanProcessor
 from causeline.producers.artifacts import ArtifactStore
-from causeline.producers.emitter import Emitter
-from tests.unit.otlp.door import Door
+from causeline.producers.emitter.emitter import Emitter
+from tests.unit.otlp.endpoint import Door
 from tests.unit.otlp.requests import Recorded, answer_a_question
 from tests.unit.producers.recording import QUICK
 
@@ -40,7 +40,7 @@ def test_a_processor_publishes_what_ends(tmp_path: Path) -> None:
         with provider.get_tracer("tests").start_as_current_span("answer"):
             pass
         assert provider.force_flush(5000)
-        assert [run.workflow for run in door.runs.values()] == ["answer"]
+        assert [run.workflow for run in door.runs.values()] == ["shop"]
         provider.shutdown()
     finally:
         door.close()

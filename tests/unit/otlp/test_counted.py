@@ -9,8 +9,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from benchmarks.why import joined_runs
+from causeline.otlp.exporter.traces import linked_spans_of, spans_of
 from causeline.schemas.run import Run
-from causeline.sinks.otlp.traces import linked_spans_of, spans_of
 from interop.counted import Seen, compare
 
 RUNS = [run for run, _ in joined_runs(5, 12, faulty_share=0.5, pairs=False)]

@@ -1,12 +1,14 @@
 """What spans become: runs, steps, evidence and evals, with content kept apart."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from opentelemetry.trace import Status, StatusCode
 
-from tests.unit.otlp.door import Door
+from causeline.otlp.receiver.settings import ReceiverSettings
+from tests.unit.otlp.endpoint import Door
 from tests.unit.otlp.requests import Recorded, answer_a_question, as_json
 
 
@@ -22,11 +24,11 @@ def test_a_trace_is_a_run_and_its_spans_are_steps(door: Door) -> None:
     trace_id = answer_a_question(app)
     assert door.post(app.body()).status_code == 200
     [run] = door.runs.values()
-    assert (run.run_id, run.project, run.workflow, run.verdict) == (trace_id, "tests", "answer", "complete")
+    assert (run.run_id, run.project, run.workflow, run.verdict) == (trace_id, "tests", "shop", "complete")
     assert [step.full_name for step in run.steps] == [
         "custom:answer", "retrieve:search", "model_call:chat gpt-x", "tool:lookup",
     ]  # fmt: skip
-    assert run.labels["conversation.id"] == "s-1"
+    assert run.session_id == "s-1"
     assert run.labels["service.name"] == "shop"
 
 
@@ -41,7 +43,8 @@ def test_a_model_call_has_its_anchors(door: Door) -> None:
     )  # fmt: skip
     assert (call.prompt_id, call.prompt_version, call.system_fingerprint) == ("notice", "3", "fp_1")
     assert (call.input_tokens, call.output_tokens) == (120, 12)
-    assert call.labels == {"cache.hit": "true", "model.finish_reason": "stop"}
+    shape = {"input.chars": "53", "output.chars": "7", "output.form": "text"}
+    assert call.labels == {"cache.hit": "true", "model.finish_reason": "stop", **shape}
 
 
 def test_content_goes_to_the_store_and_references_travel(door: Door) -> None:
@@ -112,7 +115,8 @@ def test_a_groundedness_evaluation_is_evidence_that_can_fall_short(door: Door) -
     door.post(app.body())
     [run] = door.runs.values()
     assert [(gap.kind, gap.field_path) for gap in run.gaps] == [("weak_provenance", "$")]
-    assert [(each.case_id, each.outcome) for each in run.evals] == [("Groundedness", "failed")]
+    assert [(each.name, each.score, each.label) for each in run.evaluations] == [("Groundedness", 0.4, "fail")]
+    assert run.evals == ()
 
 
 def test_an_evaluators_input_is_the_evidence_of_its_score(door: Door) -> None:
@@ -181,35 +185,55 @@ def test_documents_are_read_from_json_and_from_a_retrievers_outputs(door: Door) 
     door.post(app.body())
     [run] = door.runs.values()
     found = {step.step_name: step.context_refs for step in run.steps}
-    assert found["standard"][0] == found["mlflow"][0] == "contract-7"
+    assert found["standard"][0] == found["mlflow"][0] == "document:contract-7"
     assert [len(found[name]) for name in ("answer", "standard", "mlflow", "prose")] == [0, 2, 2, 0]
     assert b"Nothing of use." in door.store.get(found["mlflow"][1])
 
 
-def test_what_is_neither_mapped_nor_small_is_dropped_and_counted(door: Door) -> None:
+def test_what_has_no_place_of_its_own_is_kept_whole_and_counted_by_key(door: Door) -> None:
     app = Recorded()
-    with app.span("answer", huge="x" * 1000, user__email="a@b.c", tier="gold"):
+    with app.span("answer", huge="x" * 1000, user__email="a@b.c", tier="gold", retries=3, is_cached=True):
         pass
     door.post(app.body())
     [run] = door.runs.values()
-    assert run.steps[0].labels == {"tier": "gold"}
-    assert door.intake.dropped == {"huge": 1, "user.email": 1}
+    labels = dict(run.steps[0].labels)
+    assert labels.pop("tier")[0] == "~"
+    assert labels == {"retries": "3", "is_cached": "true"}
+    assert run.steps[0].attributes_ref is not None
+    kept = json.loads(door.store.get(run.steps[0].attributes_ref))
+    assert (kept["huge"], kept["user.email"], kept["tier"]) == ("x" * 1000, "a@b.c", "gold")
+    assert (door.intake.set_aside, door.intake.dropped) == ({"huge": 1, "user.email": 1, "tier": 1}, {})
+
+
+def test_labels_of_one_s_own_are_allowed_by_their_keys(tmp_path: Path) -> None:
+    door = Door(tmp_path, ReceiverSettings(labels="tier, shop.*", durable_timeout_s=60))
+    try:
+        app = Recorded()
+        with app.span("answer", tier="gold", shop__till="7a", shop__note="two words", other="word"):
+            pass
+        door.post(app.body())
+        [run] = door.runs.values()
+    finally:
+        door.close()
+    labels = dict(run.steps[0].labels)
+    assert labels.pop("other")[0] == "~"
+    assert labels == {"tier": "gold", "shop.till": "7a"}
 
 
 def test_a_mask_sees_labels_too(tmp_path: Path) -> None:
     def mask(key: str, text: str) -> str | None:
         if key == "shop.note":
             raise ValueError(text)
-        return None if key == "shop.till" else text.replace("greta", "***")
+        return None if key == "shop.till" else text.replace("greta", "g.")
 
-    door = Door(tmp_path, mask=mask)
+    door = Door(tmp_path, ReceiverSettings(labels="shop.*", durable_timeout_s=60), mask=mask)
     try:
         app = Recorded()
         with app.span("answer", shop__customer="greta", shop__note="greta", shop__till="7", shop__tier="gold"):
             pass
         door.post(app.body())
         [run] = door.runs.values()
-        assert run.steps[0].labels == {"shop.customer": "***", "shop.tier": "gold"}
+        assert run.steps[0].labels == {"shop.customer": "g.", "shop.tier": "gold"}
         assert door.keeper.mask_failed >= 1
         assert {"shop.note", "shop.till"} <= door.intake.dropped.keys()
     finally:
@@ -239,7 +263,7 @@ def test_a_mask_sees_names_and_reasons(tmp_path: Path, gives: str | None) -> Non
         door.close()
     assert canary.encode() not in wire
     assert len(run.steps) == 3
-    assert run.workflow == ("answer ***" if gives else "masked")
+    assert run.workflow == ("answer" if gives else "masked")  # a name ends before an address, masked or not
 
 
 def test_a_mask_that_fails_keeps_nothing(tmp_path: Path) -> None:

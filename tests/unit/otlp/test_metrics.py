@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from causeline.producers.otlp.metrics import ReceiverMetrics, complaint
-from tests.unit.otlp.door import Door
+from causeline.otlp.receiver.metrics import ReceiverMetrics, complaint
+from tests.unit.otlp.endpoint import Door
 from tests.unit.otlp.requests import Recorded
 
 

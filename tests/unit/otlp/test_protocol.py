@@ -19,8 +19,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ResourceMetrics, ScopeMetrics
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
-from causeline.producers.otlp.settings import ReceiverSettings
-from tests.unit.otlp.door import Door
+from causeline.otlp.receiver.settings import ReceiverSettings
+from tests.unit.otlp.endpoint import Door
 from tests.unit.otlp.requests import Recorded, answer_a_question, as_json
 
 TRACE = bytes(range(16))

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from causeline.schemas.run import Run
 from interop.recorder import Request, read_recording
 from interop.run_clients import RECORDINGS, names, replayed
-from tests.unit.otlp.door import Door
+from tests.unit.otlp.endpoint import Door
 from tests.unit.otlp.requests import Recorded, answer_a_question
 
 TIMES = 5

@@ -9,10 +9,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from benchmarks.why import joined_runs
+from causeline.otlp.exporter.span_attributes import Style
+from causeline.otlp.exporter.traces import linked_spans_of, resource_of, spans_of
 from causeline.schemas.run import Run
-from causeline.sinks.otlp.span_attributes import Style
-from causeline.sinks.otlp.traces import linked_spans_of, resource_of, spans_of
-from tests.unit.otlp.door import Door
+from tests.unit.otlp.endpoint import Door
 
 CANNOT_SURVIVE = {
     "revision": "counts events, and a span is fewer events than a step was",
@@ -51,7 +51,7 @@ def request(runs: list[Run], style: Style = Style.BOTH) -> bytes:
 def comparable(run: Run) -> dict[str, object]:
     """A run without what cannot survive; ids of events are made anew, and steps that begin together have no order."""
     said = {name: value for name, value in dataclasses.asdict(run).items() if name not in CANNOT_SURVIVE}
-    for name in ("evidence", "gaps", "fallbacks", "reviews", "evals"):
+    for name in ("evidence", "gaps", "fallbacks", "reviews", "evals", "evaluations"):
         said[name] = sorted(
             (
                 {key: value for key, value in item.items() if key not in {"event_id", "inferred"}}

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
 
-from causeline.producers.emitter import Emitter, OnDelivered
-from causeline.producers.settings import EmitterSettings
-from causeline.producers.transport import Delivered, QueueFull
+from causeline.producers.emitter.emitter import Emitter
+from causeline.producers.emitter.sender import OnDelivered
+from causeline.producers.emitter.settings import EmitterSettings
+from causeline.producers.emitter.transport import Delivered, QueueFull, TooLarge
 from causeline.schemas import wire
 from causeline.schemas.events import Record, TraceEvent, from_record
 from causeline.schemas.registry import Schemas
@@ -30,6 +31,8 @@ class RecordingTransport:
         self.errors: list[str] = []
         """What becomes of the next batches, one error each."""
         self.room = 10_000
+        self.most_bytes = MAX_MESSAGE_BYTES
+        """Size of a batch that is still taken."""
         self.fault: str | None = None
         self.abandoned = self.closed = False
         self._under_way: list[tuple[int, bytes, Delivered]] = []
@@ -44,8 +47,8 @@ class RecordingTransport:
             raise QueueFull
         if self.count is not None and partition >= self.count:
             delivered("The topic has no such partition.")
-        elif len(value) > MAX_MESSAGE_BYTES:
-            delivered("The batch is too large.")
+        elif len(value) > self.most_bytes:
+            delivered(TooLarge("The batch is too large."))
         else:
             self._under_way.append((partition, value, delivered))
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from causeline.console.reviews.decision import Decision, decided
-from causeline.console.reviews.queue import Item
+from causeline.reviews.decision import Decision, decided
+from causeline.reviews.queue import Item
 from causeline.schemas.errors import CheckFailed, UsageError
 from causeline.schemas.vocabulary import ReviewOutcome
 from tests.unit.console.samples import clean_run, failed_run
@@ -47,24 +47,40 @@ WHOLE_RUN = replace(ITEM, field_path=None)
 
 def decide(item: Item = ITEM, outcome: str = "approved", **said: Any) -> Decision:
     given = {"field": None, "override_ref": None, "note_ref": None, "run": RUN, **said}
-    return decided(item, given.pop("run"), outcome=ReviewOutcome(outcome), reviewer_ref="reviewer:17", **given)
+    given.setdefault("reviewer_ref", "reviewer:17")
+    return decided(item, given.pop("run"), outcome=ReviewOutcome(outcome), **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"reviewer_ref": "Jane Doe"}, "The reviewer is not named by an id."),
+        ({"reviewer_ref": "mailto:jane@example.com"}, "The reviewer is not named by an id."),
+        ({"note_ref": "He said yes."}, "What --note-ref gives is not a reference"),
+        ({"outcome": "overridden", "override_ref": "300 EUR"}, "What --override-ref gives is not a reference"),
+    ],
+)
+def test_people_are_ids_and_texts_are_references(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as refused:
+        decide(**given)
+    assert refused.value.hint
 
 
 def test_a_decision_is_about_the_items_field_unless_it_says_another() -> None:
     assert decide().field == "$.premium"
     assert decide(WHOLE_RUN).field is None
-    assert decide(WHOLE_RUN, "overridden", override_ref="r", field="$.premium").field == "$.premium"
+    assert decide(WHOLE_RUN, "overridden", override_ref="artifact:r", field="$.premium").field == "$.premium"
 
 
 def test_the_route_is_a_field_of_a_run_that_was_routed() -> None:
-    assert decide(WHOLE_RUN, "overridden", override_ref="r", field="route").field == "route"
+    assert decide(WHOLE_RUN, "overridden", override_ref="artifact:r", field="route").field == "route"
     with pytest.raises(UsageError, match="has no field route"):
-        decide(WHOLE_RUN, "overridden", override_ref="r", field="route", run=clean_run(route=None))
+        decide(WHOLE_RUN, "overridden", override_ref="artifact:r", field="route", run=clean_run(route=None))
 
 
 def test_a_field_that_does_not_exist_is_refused_and_the_others_are_named() -> None:
     with pytest.raises(UsageError, match=r"has no field \$\.total") as caught:
-        decide(WHOLE_RUN, "overridden", override_ref="r", field="$.total")
+        decide(WHOLE_RUN, "overridden", override_ref="artifact:r", field="$.total")
     assert caught.value.hint == "It has $.premium."
 
 
@@ -89,4 +105,4 @@ def test_an_override_says_what_stands_instead_and_nothing_else_does() -> None:
         decide(outcome="overridden")
     for outcome in ("approved", "rejected", "escalated"):
         with pytest.raises(UsageError, match="has no override"):
-            decide(outcome=outcome, override_ref="r")
+            decide(outcome=outcome, override_ref="artifact:r")

@@ -16,14 +16,17 @@ step_ids = st.integers(1, 2**64 - 1).map(lambda n: f"{n:016x}")
 micros = st.integers(0, 253_402_300_799_999_999)
 scores = st.floats(0, 1)
 amounts = st.floats(0, 1e12, allow_nan=False)
-refs = st.lists(text, max_size=3).map(tuple)
+ref = st.from_regex(r"[A-Za-z][A-Za-z0-9+.\-]{0,9}:[^\s\ud800-\udfff]{1,30}", fullmatch=True)
+persons_ids = st.from_regex(r"reviewer:[A-Za-z0-9_.:\-]{1,30}", fullmatch=True)
+refs = st.lists(ref, max_size=3).map(tuple)
+phrases = st.lists(text, max_size=3).map(tuple)
 labels = st.dictionaries(text, st.text(st.characters(codec="utf-8"), max_size=40), max_size=4)
 
 sides = st.lists(
     st.builds(
         events.ConflictSide,
-        source_ref=text,
-        value_ref=st.none() | text,
+        source_ref=ref,
+        value_ref=st.none() | ref,
         source_kind=st.none() | st.sampled_from(["schedule", "booklet", "note"]),
         score=st.none() | scores,
     ),
@@ -36,13 +39,16 @@ _BY_KIND: tuple[tuple[object, st.SearchStrategy[Any]], ...] = (
     (events.Micros, micros),
     (events.Score, scores),
     (events.Amount, amounts),
+    (events.Finite, st.floats(-1e12, 1e12, allow_nan=False)),
     (events.Count, st.integers(0, 2**31 - 1)),
     (events.Positive, st.integers(1, 2**31 - 1)),
     (events.BigCount, st.integers(0, 2**63 - 1)),
     (events.Whole, st.integers(-(2**63), 2**63 - 1)),
+    (events.Ref, ref),
+    (events.PersonRef, persons_ids),
     (events.Refs, refs),
-    (events.Phrases, refs),
-    (events.StepNames, refs),
+    (events.Phrases, phrases),
+    (events.StepNames, phrases),
     (events.Labels, labels),
     (events.Sides, sides),
     (bool, st.booleans()),

@@ -24,6 +24,7 @@ from causeline.stack.clickhouse.turns import Turns
         ("CSVWithNamesAndTypes", b'"a"\n"UInt8"\n1\n', b'"a"\n"UInt8"\n'),
         ("RowBinaryWithNames", b"\x01\x01a\x05", b"\x01\x01a"),
         ("RowBinaryWithNamesAndTypes", b"\x01\x01a\x05UInt8\x05", b"\x01\x01a\x05UInt8"),
+        ("ArrowStream", b"\xff\xff\xff\xff\x03\0\0\0abcrows", b"\xff\xff\xff\xff\x03\0\0\0abc"),
     ],
 )
 def test_the_header_of_a_piece_is_found(output_format: str, piece: bytes, header: bytes) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from causeline.stack.supervisor.output import KEPT_LINES, Output, RotatingLog
+from causeline.stack.supervisor.output import KEPT_LINES, Output, RotatingLog, telling
 
 
 @pytest.fixture
@@ -59,3 +59,17 @@ def test_the_last_lines_are_kept_also_one_without_an_end(log: RotatingLog) -> No
     assert len(output.last_lines) == KEPT_LINES
     output.take(b"x" * 1_000_000)
     assert max(map(len, output.last_lines)) <= 16 * 1024
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (["starting", "error: The port is taken.", "hint: Choose another."], "The port is taken"),
+        (["2026-11-28 22:36:23,120 ERROR causeline.clickhouse: The disk is full.", "bye"], "The disk is full"),
+        (["[2026-11-28] CRITICAL causeline.worker: No topics.", ""], "No topics"),
+        (["no", "  such thing "], "such thing"),
+        ([], "nothing"),
+    ],
+)
+def test_what_a_service_had_to_say_is_its_last_error_by_itself_or_its_last_line(lines: list[str], says: str) -> None:
+    assert telling(lines) == says

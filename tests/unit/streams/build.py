@@ -11,7 +11,7 @@ from causeline.schemas import catalogue, wire
 from causeline.schemas.events import Record, to_record
 from causeline.schemas.registry import Schemas
 from causeline.schemas.vocabulary import EventType
-from causeline.streams.decode import Decoded, Message, decode
+from causeline.streams.runs.decode import Decoded, Message, decode
 from tests.unit.schemas.strategies import any_event
 
 SCHEMA = catalogue.latest("trace-batch")

@@ -1,14 +1,16 @@
 """The reference joiner: what a run is, in plain Python, slow and readable. The columnar one must give the same."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from causeline.schemas.events import UNNUMBERED_EMITTER
 from causeline.schemas.judge import judge
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
-from causeline.streams.anchors import ONLY_WHEN_OK, REQUIRED
-from causeline.streams.assemble import ASSEMBLER_VERSION
-from causeline.streams.shapes import nested_columns, run_columns
+from causeline.streams.runs.anchors import ONLY_WHEN_OK, REQUIRED
+from causeline.streams.runs.assemble import ASSEMBLER_VERSION
+from causeline.streams.runs.shapes import nested_columns, run_columns
 
 Event = Mapping[str, Any]
 Run = dict[str, Any]
@@ -22,17 +24,28 @@ LISTS = (
     "labels",
     "conflict_sides",
 )
-AFTERTHOUGHTS = {"review_recorded", "eval_recorded"}
-TOGETHER = (
-    (("route",), ("route", "route_reason", "route_confidence", "route_policy_version")),
-    (("prompt_id", "prompt_version"), ("prompt_id", "prompt_version")),
+CLAIMED = {"review_recorded": "review_claimed", "eval_recorded": "eval_claimed"}
+"""What a decision is called that came by the events topic."""
+AFTERTHOUGHTS = {*CLAIMED, *CLAIMED.values(), "evaluation_recorded"}
+DECIDED = (
+    (("route",), ("route", "route_reason", "route_confidence", "route_policy_version"), "_router"),
+    (("prompt_id", "prompt_version"), ("prompt_id", "prompt_version"), "_prompter"),
     (
         ("model_provider", "model_name"),
         ("model_provider", "model_name", "temperature", "top_p", "seed", "system_fingerprint"),
+        "_model",
     ),
-    (("fallback_taken",), ("fallback_taken", "fallback_reason")),
-    (("review_outcome",), ("review_outcome", "reviewer_ref", "override_ref", "review_note_ref")),
-    (("eval_case_id",), ("eval_case_id", "eval_outcome")),
+    (("context_refs",), ("context_refs",), "_shower"),
+)
+TOGETHER = (
+    *((who, taken, None) for who, taken, _ in DECIDED),
+    (("fallback_taken",), ("fallback_taken", "fallback_reason"), None),
+    (
+        ("review_outcome",),
+        ("review_outcome", "reviewer_ref", "override_ref", "review_note_ref"),
+        "review_recorded",
+    ),
+    (("eval_case_id",), ("eval_case_id", "eval_outcome"), "eval_recorded"),
 )
 
 
@@ -44,17 +57,27 @@ def reference_runs(events: Iterable[Event], *, closed_at: int = 0, policy: Polic
     return {run_id: _run(list(kept.values()), closed_at, policy) for run_id, kept in by_run.items()}
 
 
+def as_claims(events: Iterable[Event]) -> list[Event]:
+    """Events as the worker takes them from the events topic."""
+    return [{**event, "event_type": CLAIMED.get(event["event_type"], event["event_type"])} for event in events]
+
+
 def _run(events: list[Event], closed_at: int, policy: Policy) -> Run:
     events = sorted(events, key=lambda e: (e["occurred_at"], e["emitter_id"], e["seq"], e["event_id"]))
     events = [{**dict.fromkeys(LISTS, ()), **event} for event in events]
+    events, foreign = _own(events)
     starts = [e for e in events if e["event_type"] == "run_started"]
     ends = [e for e in events if e["event_type"] == "run_finished"]
     end = ends[0] if ends else {}
     steps = _steps(events)
     run: Run = dict.fromkeys(run_columns())
-    run |= {name: events[0][name] for name in ("run_id", "project", "workflow")}
+    run |= {name: events[0][name] for name in ("run_id", "project")} | {"workflow": _workflow(events)}
+    for name in ("session_id", "user_hash"):
+        run[name] = next((e[name] for e in events if e.get(name) is not None), None)
     run |= _times(events, starts, ends)
     run |= _last_words(events)
+    run |= _decided(steps)
+    run["validation_errors"] = _standing_errors(steps)
     run |= _sums(steps)
     run |= _notable(steps)
     missing = _missing(events, starts, ends)
@@ -62,7 +85,7 @@ def _run(events: list[Event], closed_at: int, policy: Policy) -> Run:
     lost = max(_lost(events), told)
     whole = not missing and not lost
     run |= {
-        "revision": len(events),
+        "revision": len(events) + foreign,
         "events": len(events),
         "events_lost": lost,
         "missing": missing,
@@ -71,7 +94,7 @@ def _run(events: list[Event], closed_at: int, policy: Policy) -> Run:
         "amended": False,
         "closed_at": closed_at,
         "final_state": end.get("final_state"),
-        "labels": _labels(starts + ends, _skew_s(events, run)),
+        "labels": _labels(starts + ends, _skew_s(events, run), foreign, _claims(events)),
         "steps": [{name: step[name] for name in nested_columns("steps")} for step in steps],
         "missing_anchors": _missing_anchors(steps),
         "assembler_version": ASSEMBLER_VERSION,
@@ -87,6 +110,25 @@ def _run(events: list[Event], closed_at: int, policy: Policy) -> Run:
     return run
 
 
+def _workflow(events: Sequence[Event]) -> str:
+    """What is said outright, else by the strongest source; of equals the one whose step began first."""
+    ranks = {"agent": 1, "service": 2, "span": 3}
+    said = [(ranks.get(e.get("workflow_source") or "", 0), e) for e in events]
+    return str(min(said, key=lambda each: (each[0], each[1]["run_started_at"] if each[0] else 0))[1]["workflow"])
+
+
+def _own(events: list[Event]) -> tuple[list[Event], int]:
+    """The events of the project and workflow that most of them name, and how many are not."""
+    names = [(e["project"], e["workflow"]) for e in events]
+    project, workflow = max(dict.fromkeys(names), key=names.count)
+    own = [
+        e
+        for e in events
+        if e["project"] == project and (e["workflow"] == workflow or e["emitter_id"] == UNNUMBERED_EMITTER)
+    ]
+    return own, len(events) - len(own)
+
+
 def _times(events: Sequence[Event], starts: Sequence[Event], ends: Sequence[Event]) -> Run:
     live = [e["occurred_at"] for e in events if e["event_type"] not in AFTERTHOUGHTS]
     started = starts[0]["run_started_at"] if starts else min(e["run_started_at"] for e in events)
@@ -100,23 +142,55 @@ def _last(events: Sequence[Event], name: str) -> Any:
 
 def _last_words(events: Sequence[Event]) -> Run:
     words: Run = {}
-    for who, taken in TOGETHER:
-        speaker = next((e for e in reversed(events) if any(e.get(name) is not None for name in who)), {})
-        words |= {name: speaker.get(name) for name in taken}
+    for who, taken, by in TOGETHER:
+        heard = [e for e in events if by in {None, e["event_type"]}]
+        speaker = next((e for e in reversed(heard) if any(_says(e.get(name)) for name in who)), {})
+        words |= {name: list(speaker.get(name, ())) if name in LISTS else speaker.get(name) for name in taken}
     for name in ("model_policy", "confidence", "refusal", "parser_version", "schema_version", "parsed_artifact_ref"):
         words[name] = _last(events, name)
-    on_the_way = ("input", "parse", "mask", "classify", "route", "retrieve", "prompt", "validate")
+    on_the_way = (
+        "input", "parse", "mask", "classify", "route", "retrieve", "prompt", "validate", "embedding", "reranker",
+        "guardrail",
+    )  # fmt: skip
     words["raw_output_ref"] = _last([e for e in events if e.get("step_kind") not in on_the_way], "raw_output_ref")
     words["input_ref"] = next((e["input_ref"] for e in events if e.get("input_ref") is not None), None)
-    words["context_refs"] = next((list(e["context_refs"]) for e in reversed(events) if e["context_refs"]), [])
-    validations = [
-        e
-        for e in events
-        if e["validation_errors"] or (e["event_type"] == "step_finished" and e.get("step_kind") == "validate")
-    ]
-    words["validation_errors"] = list(validations[-1]["validation_errors"]) if validations else []
     words["evidence_refs"] = list(dict.fromkeys(ref for e in events for ref in e["evidence_refs"]))
     return words
+
+
+def _says(value: Any) -> bool:
+    return value is not None and (not isinstance(value, (list, tuple)) or len(value) > 0)
+
+
+def _by_end(steps: Sequence[Run]) -> list[Run]:
+    return sorted(steps, key=lambda s: s["started_at"] if s["finished_at"] is None else s["finished_at"])
+
+
+def _decided(steps: Sequence[Run]) -> Run:
+    """What the steps decided, by the rules that the schema states; nothing where no step says any."""
+    calls = [s for s in steps if s["step_kind"] == "model_call"]
+    heard_before = {
+        "_router": ([s for s in steps if s["step_kind"] == kind] for kind in ("route", "classify")),
+        "_prompter": ([s for s in steps if s["step_kind"] in {"prompt", "model_call"}],),
+        "_model": ([s for s in calls if s["status"] == "ok"], calls),
+        "_shower": ([s for s in steps if s["step_kind"] == kind] for kind in ("model_call", "prompt")),
+    }
+    words: Run = {}
+    for who, taken, rule in DECIDED:
+        for some in (*heard_before[rule], steps):
+            speaking = [s for s in _by_end(some) if any(_says(s[name]) for name in who)]
+            if speaking:
+                words |= {name: speaking[-1][name] for name in taken}
+                break
+    return words
+
+
+def _standing_errors(steps: Sequence[Run]) -> list[str]:
+    stands: dict[str, list[str]] = {}
+    for step in _by_end(steps):
+        if step["step_kind"] == "validate" or step["validation_errors"]:
+            stands[_label(step)] = step["validation_errors"]
+    return list(dict.fromkeys(error for errors in stands.values() for error in errors))
 
 
 def _skew_s(events: Sequence[Event], run: Run) -> int:
@@ -126,11 +200,19 @@ def _skew_s(events: Sequence[Event], run: Run) -> int:
     return int(by / 1e6)
 
 
-def _labels(events: Sequence[Event], skew_s: int) -> list[dict[str, str]]:
+def _claims(events: Sequence[Event]) -> int:
+    return sum(e["event_type"] in CLAIMED.values() for e in events)
+
+
+def _labels(events: Sequence[Event], skew_s: int, foreign: int, claims: int) -> list[dict[str, str]]:
     ordered = sorted(events, key=lambda e: e["event_type"] == "run_finished")
     pairs = {pair["key"]: pair["value"] for e in ordered for pair in e["labels"]}
     if abs(skew_s) >= 600:
         pairs["clock.skew_s"] = str(skew_s)
+    if foreign:
+        pairs["foreign.events"] = str(foreign)
+    if claims:
+        pairs["foreign.decisions"] = str(claims)
     return [{"key": key, "value": pairs[key]} for key in sorted(pairs, key=lambda key: key.encode())]
 
 
@@ -208,7 +290,8 @@ def _sums(steps: Sequence[Run]) -> Run:
     sums: Run = {}
     for name in ("cost_usd", "input_tokens", "output_tokens", "retry_count"):
         said = [step[name] for step in steps if step[name] is not None and not _sums_up(step, steps, name)]
-        sums[name] = sum(said) if said else None
+        most = sys.float_info.max if name == "cost_usd" else 2**63 - 1
+        sums[name] = min(sum(said), most) if said else None
     return sums
 
 
@@ -230,7 +313,7 @@ def _sums_up(step: Run, steps: Sequence[Run], name: str) -> bool:
 def _notable(steps: Sequence[Run]) -> Run:
     leaves = [step for step in steps if step["_leaf"]]
     timed = [step for step in leaves if step["duration_us"] is not None]
-    priced = [step for step in leaves if step["cost_usd"] is not None]
+    priced = [step for step in steps if step["cost_usd"] is not None and not _sums_up(step, steps, "cost_usd")]
     return {
         "slowest_step": _label(max(timed, key=lambda s: s["duration_us"])) if timed else None,
         "costliest_step": _label(max(priced, key=lambda s: s["cost_usd"])) if priced else None,
@@ -289,6 +372,11 @@ def _findings(events: Sequence[Event], policy: Policy) -> Run:
             _picked(e, "evals", {"case_id": "eval_case_id", "outcome": "eval_outcome"})
             for e in events
             if e["event_type"] == "eval_recorded"
+        ],
+        "evaluations": [
+            _picked(e, "evaluations", {each: f"evaluation_{each}" for each in ("name", "score", "scale", "label")})
+            for e in events
+            if e["event_type"] == "evaluation_recorded"
         ],
     }
 

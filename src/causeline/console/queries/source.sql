@@ -6,7 +6,7 @@ SELECT
     parser_version,
     count() AS runs,
     countIf(startsWith(ifNull(error_step, ''), 'parse:')) AS parse_failed,
-    countIf(empty(context_refs)) AS without_context,
+    countIf(context_count = 0) AS without_context,
     countIf(has(gap_kinds, 'missing_citation')) AS missing_citation,
     countIf(has(missing_anchors, 'parse.parser_version')) AS parser_not_recorded,
     round((parse_failed + missing_citation) / runs, 4) AS suspect_share

@@ -10,15 +10,12 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from causeline.schemas.connections import ClickHouseConnection
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse_errors import translated
+from causeline.runtime.connections import ClickHouseConnection
+from causeline.schemas.dead_letter import LARGEST_KEY, LARGEST_VALUE
 from causeline.schemas.errors import NotFound, UsageError
-from causeline.schemas.topics import MAX_MESSAGE_BYTES
-from causeline.sinks.clickhouse import clickhouse_client, translated
-from causeline.sinks.tables import REPLAYS_TABLE
-
-_WHOLE_VALUE_BYTES = MAX_MESSAGE_BYTES - 64 * 1024
-_WHOLE_KEY_BYTES = 1024
-"""Every reader keeps so much of a value and of a key; more may have been cut."""
+from causeline.schemas.tables import REPLAYS_TABLE
 
 _ID = re.compile(r"[0-9a-f]{4,32}", re.ASCII)
 _COLUMNS = (
@@ -61,7 +58,7 @@ class DeadMessage:
     @property
     def is_whole(self) -> bool:
         """Whether its letters hold all of it: one too large for a letter was cut."""
-        return self.bytes < _WHOLE_VALUE_BYTES and len(self.key or b"") < _WHOLE_KEY_BYTES
+        return self.bytes < LARGEST_VALUE and len(self.key or b"") < LARGEST_KEY
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,23 +6,20 @@ never goes round. An attempt is noted before it is made and once it is acknowled
 attempt, and loses nothing.
 """
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
-from causeline.schemas.connections import KafkaConnection
+from causeline.kafka.publisher import NotDelivered, ProducerRecord, Publisher
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas.errors import Unreachable
-from causeline.schemas.topics import MAX_MESSAGE_BYTES
+from causeline.schemas.topics import DEAD, TOPICS
 from causeline.sinks.dead.messages import Attempt, DeadMessage
 
 MAX_REPLAYS = 3
 _LOT_MESSAGES, _LOT_BYTES = 100, 16 * 1024 * 1024
 """What is noted and sent at once, at most; one larger message goes alone."""
-_DELIVERY_TIMEOUT_S = 30.0
 
 
 class Fate(StrEnum):
@@ -30,6 +27,7 @@ class Fate(StrEnum):
 
     SENT = "sent"
     WORN_OUT = "worn_out"  # it was sent as often as is allowed, and came back
+    ELSEWHERE = "elsewhere"  # its letter names a topic that none of our readers reads
     CUT = "cut"  # too large for a letter: its original bytes are not there
 
 
@@ -62,13 +60,28 @@ class Outlet(Protocol):
         ...
 
 
+def replayable(prefix: str) -> frozenset[str]:
+    """The topics that letters are written about, by their full names: all of ours but that of the letters."""
+    return frozenset(topic.full_name(prefix) for topic in TOPICS if topic is not DEAD)
+
+
 def replay(
-    messages: Sequence[DeadMessage], notes: Notes, outlet: Outlet, *, max_replays: int = MAX_REPLAYS
+    messages: Sequence[DeadMessage],
+    notes: Notes,
+    outlet: Outlet,
+    *,
+    topics: Collection[str],
+    max_replays: int = MAX_REPLAYS,
 ) -> Iterator[Replayed]:
-    """Send messages again, in their order, a lot at a time; raises Unreachable when the broker does not take one."""
+    """Send messages again, in their order, a lot at a time; raises Unreachable when the broker does not take one.
+
+    A letter is what somebody wrote to a topic: only to `topics` is anything sent, whatever it says.
+    """
     willing: list[DeadMessage] = []
     for message in messages:
-        if not message.is_whole:
+        if message.topic not in topics:
+            yield Replayed(message, Fate.ELSEWHERE)
+        elif not message.is_whole:
             yield Replayed(message, Fate.CUT)
         elif message.replays >= max_replays:
             yield Replayed(message, Fate.WORN_OUT)
@@ -111,45 +124,24 @@ class KafkaOutlet:
     """Kafka, by a producer that keeps their order; the copies carry whose replay they are as headers."""
 
     def __init__(self, connection: KafkaConnection) -> None:
-        self._producer = Producer(
-            {
-                **connection.client_config(),
-                "client.id": "causeline-dead-replay",
-                "enable.idempotence": True,
-                "message.max.bytes": MAX_MESSAGE_BYTES,
-                "delivery.timeout.ms": round(_DELIVERY_TIMEOUT_S * 1000),
-                "log_level": 0,
-            }
-        )
+        self._publisher = Publisher(connection, client_id="causeline-dead-replay")
 
     def send(self, messages: Sequence[tuple[DeadMessage, bytes]]) -> tuple[Sequence[int | None], str]:
         """See `Outlet`."""
-        offsets: list[int | None] = [None] * len(messages)
-        faults: list[str] = []
-        for place, (message, value) in enumerate(messages):
-
-            def delivered(error: KafkaError | None, report: Message, place: int = place) -> None:
-                if error is None:
-                    offsets[place] = report.offset()
-                else:
-                    faults.append(error.name())
-
-            try:
-                self._producer.produce(
-                    message.topic,
-                    value,
-                    key=message.key,
-                    partition=message.partition,
-                    on_delivery=delivered,
-                    headers=[
-                        ("causeline-replay-of", message.message_id.encode()),
-                        ("causeline-replay", str(message.replays + 1).encode()),
-                    ],
-                )
-            except KafkaException as error:
-                faults.append(error.args[0].name())
-        deadline = time.monotonic() + _DELIVERY_TIMEOUT_S + 5
-        while self._producer.flush(1.0) and time.monotonic() < deadline:
-            continue
-        missing = sum(offset is None for offset in offsets)
-        return offsets, (faults[0] if faults else "no answer in time") if missing else ""
+        records = [
+            ProducerRecord(
+                message.topic,
+                value,
+                key=message.key,
+                partition=message.partition,
+                headers=(
+                    ("causeline-replay-of", message.message_id.encode()),
+                    ("causeline-replay", str(message.replays + 1).encode()),
+                ),
+            )
+            for message, value in messages
+        ]
+        try:
+            return self._publisher.publish(records), ""
+        except NotDelivered as error:
+            return error.offsets, error.reason

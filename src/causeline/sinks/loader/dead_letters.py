@@ -1,35 +1,24 @@
 """Dead letters: what cannot be stored goes to a topic of its own, with its bytes and where it stood."""
 
-import logging
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
-from causeline.schemas import catalogue, ids, topics, wire
-from causeline.schemas.clock import Clock, system_clock
-from causeline.schemas.connections import KafkaConnection
+from causeline.kafka.publisher import NotDelivered, ProducerRecord, Publisher
+from causeline.runtime.clock import Clock, system_clock
+from causeline.runtime.connections import KafkaConnection
+from causeline.schemas import topics
+from causeline.schemas.dead_letter import DeadLetter, dead_letter_value
 from causeline.schemas.errors import CauselineError
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import MAX_MESSAGE_BYTES
-from causeline.sinks.loader.retrying import TryLater
+from causeline.sinks.loader.inserting import TryLater
 from causeline.sinks.loader.units import BadMessage
 
 STAGE = "loader"
-_MAX_KEY_BYTES = 4096
-_ENVELOPE_BYTES = 16 * 1024
-"""More than everything but the original value can take in a dead letter."""
-_MAX_VALUE_BYTES = MAX_MESSAGE_BYTES - _ENVELOPE_BYTES
-_DELIVERY_TIMEOUT_S = 30.0
-_NO_INT = 1 << 31
 
 _WINDOW = 5
 """The flood gate remembers this many times as many messages as it needs."""
-
-_log = logging.getLogger(__name__)
 
 
 class DeadLetters(Protocol):
@@ -85,73 +74,32 @@ class KafkaDeadLetters:
         self._topic = topics.DEAD.full_name(topic_prefix)
         self._schemas = schemas
         self._clock = clock
-        self._producer = Producer(
-            {
-                **connection.client_config(),
-                "enable.idempotence": True,
-                "compression.type": "zstd",
-                "message.max.bytes": MAX_MESSAGE_BYTES,
-                "delivery.timeout.ms": round(_DELIVERY_TIMEOUT_S * 1000),
-                "reconnect.backoff.ms": 500,
-                "log_level": 0,
-            }
-        )
+        self._publisher = Publisher(connection, client_id="causeline-loader-dead")
 
     def bury(self, bad: Sequence[BadMessage]) -> None:
         """See `DeadLetters`."""
-        failures: list[KafkaError] = []
-
-        def delivered(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                failures.append(error)
-
+        now_us = self._clock()
         try:
-            for each in bad:
-                self._produce(each, delivered)
-        except KafkaException as error:
-            failures.append(error.args[0])
-        deadline = time.monotonic() + _DELIVERY_TIMEOUT_S + 5
-        while (left := self._producer.flush(1.0)) and time.monotonic() < deadline:
-            _log.debug("%d dead letters are not yet delivered", left)
-        if left or failures:
-            raise TryLater(failures[0].name() if failures else "dead letters not delivered in time")
-
-    def _produce(self, bad: BadMessage, delivered: Callable[[KafkaError | None, Message], None]) -> None:
-        value = wire.frame(
-            self._schemas.write_id("dead-letter"),
-            wire.encode_datum(catalogue.latest("dead-letter"), dead_letter(bad, self._clock())),
-        )
-        while True:
-            try:
-                self._producer.produce(self._topic, value, on_delivery=delivered)
-            except BufferError:
-                self._producer.poll(0.1)  # the queue is full; deliveries make room
-            else:
-                return
+            self._publisher.publish(
+                [ProducerRecord(self._topic, dead_letter_value(letter(each), now_us, self._schemas)) for each in bad]
+            )
+        except NotDelivered as error:
+            raise TryLater(error.reason) from error
 
 
-def dead_letter(bad: BadMessage, observed_at: int) -> dict[str, object]:
-    """The DeadLetter record of a bad message; the same id however often the message is met.
-
-    A value so large that no dead letter could hold it is cut, and the detail says so.
-    """
+def letter(bad: BadMessage) -> DeadLetter:
+    """The letter of a bad message."""
     origin = bad.origin
-    where = (origin.topic, str(origin.partition), str(origin.offset), STAGE)
-    detail = bad.detail
-    if len(bad.value) > _MAX_VALUE_BYTES:
-        detail = f"{detail} Only its first {_MAX_VALUE_BYTES} of {len(bad.value)} bytes are here."
-    return {
-        "dead_id": ids.derived_id(*where, *(() if bad.item is None else (str(bad.item),))),
-        "stage": STAGE,
-        "topic": origin.topic,
-        "partition": origin.partition,
-        "offset": origin.offset,
-        "reason": bad.reason.value,
-        "detail": detail,
-        # The framing has 32 unsigned bits, the record 31: a larger id is nonsense, and stands in the value.
-        "schema_id": bad.schema_id if bad.schema_id is not None and bad.schema_id < _NO_INT else None,
-        "key": None if origin.key is None else origin.key[:_MAX_KEY_BYTES],
-        "value": bad.value[:_MAX_VALUE_BYTES],
-        "produced_at": origin.produced_at,
-        "observed_at": observed_at,
-    }
+    return DeadLetter(
+        stage=STAGE,
+        topic=origin.topic,
+        partition=origin.partition,
+        offset=origin.offset,
+        key=origin.key,
+        value=bad.value,
+        reason=bad.reason,
+        detail=bad.detail,
+        produced_at=origin.produced_at,
+        schema_id=bad.schema_id,
+        item=bad.item,
+    )

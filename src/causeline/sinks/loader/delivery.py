@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from causeline.schemas.registry import Schemas
 from causeline.sinks.loader.dead_letters import DeadLetters, FloodGate
 from causeline.sinks.loader.encoding import Encoder
-from causeline.sinks.loader.retrying import Patience
+from causeline.sinks.loader.inserting import Patience, Persistence, Sender, Storing
 from causeline.sinks.loader.routes import Route
-from causeline.sinks.loader.sending import Sender
-from causeline.sinks.loader.storing import Persistence, Storing
 from causeline.sinks.loader.units import BadMessage, Unit
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +112,4 @@ class Delivery:
 def _tell(bad: BadMessage) -> None:
     origin = bad.origin
     where = f"{origin.topic}[{origin.partition}] offset {origin.offset}"
-    _log.warning("%s cannot be stored: %s: %s", where, bad.reason, bad.detail)
+    log.warning("%s cannot be stored: %s: %s", where, bad.reason, bad.detail)

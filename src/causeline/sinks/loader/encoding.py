@@ -1,4 +1,4 @@
-"""From units to inserts: framing stripped, records concatenated into one Avro container, nothing decoded."""
+"""From units to inserts: framing stripped, records concatenated into one Avro container, nothing decoded (ADR 12)."""
 
 import hashlib
 import secrets
@@ -8,10 +8,10 @@ from itertools import groupby
 
 from causeline.schemas import wire
 from causeline.schemas.catalogue import SchemaVersion
-from causeline.sinks.insert_sql import InsertStatement
+from causeline.schemas.tables import Table, record_schema_text
+from causeline.sinks.loader.insert_sql import InsertStatement
+from causeline.sinks.loader.sentinel import Sentinels
 from causeline.sinks.loader.units import Unit
-from causeline.sinks.sentinel import Sentinels
-from causeline.sinks.tables import Table, record_schema_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,32 +7,30 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from confluent_kafka import (
+from causeline.kafka.client import (
     OFFSET_INVALID,
     Consumer,
     KafkaError,
     KafkaException,
     TopicPartition,
 )
-
+from causeline.kafka.identity import TopicIds
+from causeline.kafka.starting import starts
 from causeline.schemas.errors import Unreachable
 from causeline.schemas.registry import Schemas
-from causeline.sinks.loader.buffer import PartitionBuffer
 from causeline.sinks.loader.delivery import Delivered, Delivery
-from causeline.sinks.loader.load import Load, next_load
+from causeline.sinks.loader.inserting import Cancelled
 from causeline.sinks.loader.metrics import LoaderMetrics
-from causeline.sinks.loader.partition import Partition, origin_of
-from causeline.sinks.loader.retrying import Cancelled
+from causeline.sinks.loader.partitions import Load, Partition, PartitionBuffer, next_load, origin_of
 from causeline.sinks.loader.routes import Route
 from causeline.sinks.loader.settings import LoaderSettings
-from causeline.sinks.loader.starting import starts
 from causeline.sinks.loader.units import read_unit
 
 _CONSUME_MESSAGES = 500
 _CONSUME_WAIT_S = 0.05
 _LOOK_EVERY_S = 1.0
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -81,7 +79,9 @@ class Loader:
         schemas: Schemas,
         metrics: LoaderMetrics,
         now: Callable[[], float] = time.monotonic,
+        ids: TopicIds | None = None,
     ) -> None:
+        self._ids = ids
         self._settings = settings
         self._consumer = consumer
         self._routes = routes
@@ -141,7 +141,7 @@ class Loader:
         if error.fatal():
             raise Unreachable(f"Kafka ends the loader's membership for good: {error.name()}.")
         if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own names start so
-            _log.warning("Kafka: %s", error.str())
+            log.warning("Kafka: %s", error.str())
 
     def _pause_or_resume(self) -> None:
         held = sum(each.buffer.bytes for each in self._partitions.values())
@@ -187,7 +187,7 @@ class Loader:
                 self._commit(partition.place, batch.next_offset, wait_for_broker=wait_for_broker)
 
     def _commit(self, place: TopicPartition, next_offset: int, *, wait_for_broker: bool) -> None:
-        offsets = [TopicPartition(place.topic, place.partition, next_offset)]
+        offsets = [TopicPartition(place.topic, place.partition, next_offset, self._id_of(place.topic))]
         try:
             if wait_for_broker:
                 self._consumer.commit(offsets=offsets, asynchronous=False)
@@ -195,13 +195,16 @@ class Loader:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
             # What is not committed is loaded again, and shown once.
-            _log.warning("%s[%d]: offset %d not committed: %s", place.topic, place.partition, next_offset, error)
+            log.warning("%s[%d]: offset %d not committed: %s", place.topic, place.partition, next_offset, error)
+
+    def _id_of(self, topic: str) -> str:
+        return "" if self._ids is None else self._ids.get(topic)
 
     # --- coming and going of partitions; called by the consumer, in the thread that reads
 
     def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         if places:
-            consumer.incremental_assign(starts(consumer, places))
+            consumer.incremental_assign(starts(consumer, places, self._id_of))
         for place in places:
             partition = Partition(
                 self._routes[place.topic],
@@ -211,7 +214,7 @@ class Loader:
             self._partitions[partition.key] = partition
         if not self._is_ready:
             self._is_ready = True
-            _log.info("ready: group %s has %d partitions", self._settings.group, len(self._partitions))
+            log.info("ready: group %s has %d partitions", self._settings.group, len(self._partitions))
 
     def _on_revoke(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
         self._give_up(self._forget(places))
@@ -252,7 +255,7 @@ class Loader:
             self._settle(wait_for_broker=True)
         unfinished = sum(len(each.buffer) + (each.batch.messages if each.batch else 0) for each in ours)
         if unfinished:
-            _log.warning("%d messages were read and not inserted; they will be read again", unfinished)
+            log.warning("%d messages were read and not inserted; they will be read again", unfinished)
 
     def _close(self) -> None:
         for load in self._loads:
@@ -265,12 +268,14 @@ class Loader:
     # --- telling
 
     def _report(self) -> None:
+        if self._ids is not None:
+            self._ids.require_the_same()
         if self._is_ready:
             busy = any(each.is_busy for each in self._partitions.values())
             self._metrics.pulse.beat(busy=busy)
         if self._now() >= self._look_at:
             self._look_at = self._now() + _LOOK_EVERY_S
-            self._metrics.look([each.standing(self._end(each.place)) for each in self._partitions.values()])
+            self._metrics.look([each.progress(self._end(each.place)) for each in self._partitions.values()])
         if self._now() >= self._report_at:
             self._report_at = self._now() + self._settings.report_every_s
             self._tell("loading")
@@ -286,7 +291,7 @@ class Loader:
     def _tell(self, what: str) -> None:
         waiting = sum(len(each.buffer) for each in self._partitions.values())
         done = self.counters
-        _log.info(
+        log.info(
             "%s: messages=%d rows=%d inserts=%d dead_letters=%d retries=%d waiting=%d",
             what,
             done.messages,

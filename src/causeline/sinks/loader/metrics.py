@@ -7,21 +7,20 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from causeline.schemas.clock import Clock, system_clock
+from causeline.runtime.clock import Clock, system_clock
+from causeline.runtime.health import Pulse
 from causeline.schemas.errors import Reason
-from causeline.schemas.health_port import Pulse
 from causeline.sinks.loader.dead_letters import DeadLetters
 from causeline.sinks.loader.delivery import Delivered
 from causeline.sinks.loader.encoding import Insert
-from causeline.sinks.loader.retrying import RowsRefused, TryLater
-from causeline.sinks.loader.sending import Sender
+from causeline.sinks.loader.inserting import RowsRefused, Sender, TryLater
 from causeline.sinks.loader.units import BadMessage
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PartitionProgress:
     """How far a partition is: the broker's end of it, the next message to store, and what is held of it."""
 
     topic: str
@@ -87,7 +86,7 @@ class LoaderMetrics:
         self._stored[topic] = (messages + delivered.messages, rows + delivered.rows)
         self.pulse.done()
 
-    def look(self, standings: Sequence[Standing]) -> None:
+    def look(self, standings: Sequence[PartitionProgress]) -> None:
         """Set the gauges by where every partition stands; called by the loop, about once a second."""
         now = self._clock()
         lag, rows, size, count = (Count[str]() for _ in range(4))

@@ -1,34 +1,31 @@
 """The loader as a process: connects, loads until it is told to stop, and says why when it ends otherwise."""
 
 import logging
-import signal
-import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from causeline.schemas.connections import KafkaConnection
+from causeline.kafka.client import Consumer, KafkaError, TopicPartition
+from causeline.kafka.consumer import member_config
+from causeline.kafka.identity import TopicIds
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse_errors import translated
+from causeline.runtime.health import Pulse, health_port
+from causeline.runtime.signals import stopped_by_signals
 from causeline.schemas.errors import NotFound
-from causeline.schemas.health_port import Pulse, health_port
-from causeline.schemas.kafka_faults import way_out
 from causeline.schemas.registry import Schemas, from_registry
-from causeline.schemas.topics import MAX_MESSAGE_BYTES
-from causeline.sinks.clickhouse import clickhouse_client, translated
-from causeline.sinks.loader.dead_letters import FloodGate, KafkaDeadLetters
+from causeline.sinks.loader.dead_letters import DeadLetters, FloodGate, KafkaDeadLetters
 from causeline.sinks.loader.delivery import Delivery
+from causeline.sinks.loader.inserting import Backoff, ClickHouseSender, Sender
 from causeline.sinks.loader.loop import Loader
 from causeline.sinks.loader.metrics import LoaderMetrics, MeteredDeadLetters, MeteredSender
-from causeline.sinks.loader.retrying import Backoff
 from causeline.sinks.loader.routes import Route, routes
-from causeline.sinks.loader.sending import ClickHouseSender
 from causeline.sinks.loader.settings import LoaderSettings
 
-_SAME_COMPLAINT_S = 30.0
+_READ_AHEAD_BYTES = 32 * 1024 * 1024
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def run_loader(settings: LoaderSettings, kind: type[Loader] = Loader) -> int:
@@ -36,6 +33,24 @@ def run_loader(settings: LoaderSettings, kind: type[Loader] = Loader) -> int:
 
     Logs `ready` once it has partitions; `kind` is the class of the loop. Raises Unreachable, NotFound when tables are
     missing, FloodOfDeadLetters. Call it from the main thread, which alone may handle signals.
+    """
+    with loading(settings, Consumer(consumer_config(settings)), kind=kind) as loader:
+        loader.run()
+    return 0
+
+
+@contextmanager
+def loading(
+    settings: LoaderSettings,
+    consumer: Consumer,
+    *,
+    kind: type[Loader] = Loader,
+    sender: Callable[[Sender], Sender] = lambda sender: sender,
+    dead_letters: DeadLetters | None = None,
+) -> Iterator[Loader]:
+    """A loader with all that it needs, its health served, stopped by signals; `run` it within the block.
+
+    `sender` may put something before the one that sends, `dead_letters` stand in for Kafka's. Raises as `run_loader`.
     """
     _quiet_client()
     found = routes(settings.topic_prefix)
@@ -46,54 +61,32 @@ def run_loader(settings: LoaderSettings, kind: type[Loader] = Loader) -> int:
         clickhouse_client(settings.clickhouse, timeout_s=settings.insert_timeout_s) as client,
     ):
         _require_tables(settings, client, found)
+        letters = dead_letters or KafkaDeadLetters(settings.kafka, settings.topic_prefix, known)
         delivery = Delivery(
             found,
             schemas=known,
-            sender=MeteredSender(ClickHouseSender(client), metrics),
-            dead_letters=MeteredDeadLetters(KafkaDeadLetters(settings.kafka, settings.topic_prefix, known), metrics),
+            sender=MeteredSender(sender(ClickHouseSender(client)), metrics),
+            dead_letters=MeteredDeadLetters(letters, metrics),
             gate=FloodGate(settings.max_dead_ratio, settings.dead_ratio_after),
             patience=Backoff(settings.backoff_min_s, settings.backoff_max_s),
         )
         loader = kind(
             settings,
-            consumer=Consumer(consumer_config(settings)),
+            consumer=consumer,
             routes=found,
             delivery=delivery,
             schemas=known,
             metrics=metrics,
+            ids=TopicIds(settings.kafka, found),
         )
-        with _stopped_by_signals(loader):
-            loader.run()
-    return 0
+        with stopped_by_signals(loader.stop):
+            yield loader
 
 
 def consumer_config(settings: LoaderSettings) -> dict[str, object]:
-    """librdkafka's settings for the loader: nothing is committed by itself, and what it reads ahead is bounded."""
-    session_ms = round(settings.session_timeout_s * 1000)
-    named = {} if settings.instance is None else {"group.instance.id": settings.instance}
-    return {
-        **named,
-        **settings.kafka.client_config(),
-        "group.id": settings.group,
-        "client.id": "causeline-loader",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest",
-        "session.timeout.ms": session_ms,
-        "heartbeat.interval.ms": session_ms // 10,
-        "partition.assignment.strategy": "cooperative-sticky",
-        "queued.max.messages.kbytes": 32 * 1024,
-        "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
-        "fetch.wait.max.ms": 100,
-        # Topics made after the loader was started are found this soon.
-        "topic.metadata.refresh.interval.ms": 10_000,
-        "allow.auto.create.topics": False,
-        "reconnect.backoff.ms": 500,
-        # Its own lines on stderr; what goes wrong is told by the callbacks.
-        "log_level": 0,
-        "on_commit": _on_commit,
-        "error_cb": _Complaints(settings.kafka).hear,
-    }
+    """librdkafka's settings for the loader."""
+    member = member_config(settings, client_id="causeline-loader", read_ahead_bytes=_READ_AHEAD_BYTES)
+    return {**member, "on_commit": _on_commit}
 
 
 def _schemas(settings: LoaderSettings, found: Mapping[str, Route]) -> Schemas:
@@ -105,22 +98,7 @@ def _schemas(settings: LoaderSettings, found: Mapping[str, Route]) -> Schemas:
 def _on_commit(error: KafkaError | None, places: list[TopicPartition]) -> None:
     if error is not None:
         # What is not committed is loaded again, and shown once.
-        _log.warning("offsets of %d partitions not committed: %s", len(places), error.str())
-
-
-class _Complaints:
-    """Tells what librdkafka complains of: each new kind at once, the same again only now and then."""
-
-    def __init__(self, connection: KafkaConnection) -> None:
-        self._connection = connection
-        self._told: dict[str, float] = {}
-
-    def hear(self, error: KafkaError) -> None:
-        """Called by the consumer, in the thread that reads."""
-        now = time.monotonic()
-        if now - self._told.get(error.name(), -_SAME_COMPLAINT_S) >= _SAME_COMPLAINT_S:
-            self._told[error.name()] = now
-            _log.warning("Kafka: %s", way_out(self._connection, error.name()) or error.str())
+        log.warning("offsets of %d partitions not committed: %s", len(places), error.str())
 
 
 def _require_tables(settings: LoaderSettings, client: Client, found: Mapping[str, Route]) -> None:
@@ -131,21 +109,6 @@ def _require_tables(settings: LoaderSettings, client: Client, found: Mapping[str
         raise NotFound(
             f"Database {settings.clickhouse.database!r} lacks {', '.join(missing)}.", hint="Run `causeline migrate`."
         )
-
-
-@contextmanager
-def _stopped_by_signals(loader: Loader) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    for number in before:
-        signal.signal(number, lambda *_: loader.stop())
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _quiet_client() -> None:

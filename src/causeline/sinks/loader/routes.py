@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from causeline.schemas import topics
+from causeline.schemas import tables, topics
+from causeline.schemas.tables import Table
 from causeline.schemas.topics import Topic
-from causeline.sinks import tables
-from causeline.sinks.tables import Table
 
 _FILLS: tuple[tuple[Topic, Table], ...] = (
     (topics.EVENTS, tables.EVENTS),
+    (topics.DECISIONS, tables.DECISIONS),
     (topics.RUNS, tables.RUNS),
     (topics.GAPS, tables.GAPS),
     (topics.REVIEWS, tables.REVIEW_ITEMS),
     (topics.DEAD, tables.DEAD_LETTERS),
     (topics.POLICIES, tables.POLICIES),
     (topics.ALERTS, tables.ALERTS),
+    (topics.CAUSES, tables.CAUSES),
 )
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from causeline.schemas import catalogue, wire
 from causeline.schemas.errors import Reason, UnreadableMessage
 from causeline.schemas.registry import Schemas
+from causeline.schemas.tables import Table
 from causeline.schemas.wire import Block
-from causeline.sinks.rows import RowRules
-from causeline.sinks.tables import Table
+from causeline.sinks.loader.rows import RowRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +111,12 @@ def refused(unit: Unit, name: str) -> BadMessage:
     )
 
 
-def _breaks_rule(unit: Unit, field: str) -> BadMessage:
+def _breaks_rule(unit: Unit, sentence: str) -> BadMessage:
     return BadMessage(
         unit.origin,
         unit.value,
         Reason.INVALID_EVENT,
-        f"{field} is not of its form.",
+        sentence,
         unit.block.schema.schema_id,
         unit.item,
     )

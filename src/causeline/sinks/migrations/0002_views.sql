@@ -63,7 +63,12 @@ CREATE VIEW IF NOT EXISTS events${on_cluster}
     final_state LowCardinality(Nullable(String)) COMMENT 'answered, partial, stopped, failed or handed_over.',
     expected_events Nullable(Int32) COMMENT 'Events this run''s emitter sent, this one included.',
     expected_steps Array(String) COMMENT 'The steps that finished, as kind:name, so that a lost one has a name.',
-    labels Map(LowCardinality(String), String) COMMENT 'At most 32 pairs.'
+    labels Map(LowCardinality(String), String) COMMENT 'At most 32 pairs.',
+    conflict_sides Array(Tuple(
+        source_ref String,
+        value_ref Nullable(String),
+        source_kind LowCardinality(Nullable(String)),
+        score Nullable(Float64))) COMMENT 'On evidence about which sources disagree: every side, the one that was used and those that were not.'
 )
 AS SELECT
     event_id,
@@ -126,7 +131,8 @@ AS SELECT
     final_state,
     expected_events,
     expected_steps,
-    labels
+    labels,
+    conflict_sides
 FROM event_rows FINAL
 COMMENT 'Every event once.';
 
@@ -138,7 +144,7 @@ CREATE VIEW IF NOT EXISTS runs${on_cluster}
     revision Int64 COMMENT 'Events absorbed: the higher revision of a run replaces the lower.',
     verdict LowCardinality(String) COMMENT 'complete, partial or unfinished.',
     close_reason LowCardinality(String) COMMENT 'finished, grace, idle, max_open or overflow.',
-    missing Array(String) COMMENT 'What a partial run lacks: kind:name of a step, or start, end.',
+    missing Array(String) COMMENT 'What a partial run lacks: kind:name of a step, start, end; overflow: events beyond the bound of a run; truncated: lists cut to fit.',
     events Int64 COMMENT 'Events absorbed.',
     events_lost Int64 COMMENT 'Events proven lost by holes in seq.',
     amended Bool COMMENT 'Assembled again after its first close.',
@@ -146,33 +152,33 @@ CREATE VIEW IF NOT EXISTS runs${on_cluster}
     finished_at DateTime64(6, 'UTC') COMMENT 'Last moment known.',
     duration_us Int64 COMMENT 'finished_at − started_at.',
     closed_at DateTime64(6, 'UTC') COMMENT 'When the assembler closed it.',
-    final_state LowCardinality(Nullable(String)) COMMENT 'answered, partial, stopped, failed or handed_over.',
+    final_state LowCardinality(Nullable(String)) COMMENT 'answered, partial, stopped, failed or handed_over; of two ends the first by time is believed.',
     status LowCardinality(Nullable(String)) COMMENT 'error when the run failed or a step ended in error, else ok.',
     error_type LowCardinality(Nullable(String)) COMMENT 'First error''s class.',
     error_step LowCardinality(Nullable(String)) COMMENT 'kind:name of the first step in error.',
-    route LowCardinality(Nullable(String)) COMMENT 'The branch decided for.',
-    route_reason Nullable(String) COMMENT 'Why.',
-    route_confidence Nullable(Float64) COMMENT '0 to 1.',
-    route_policy_version LowCardinality(Nullable(String)) COMMENT 'Version of the deciding rules.',
-    prompt_id LowCardinality(Nullable(String)) COMMENT 'Prompt.',
-    prompt_version LowCardinality(Nullable(String)) COMMENT 'Version of the prompt.',
-    model_provider LowCardinality(Nullable(String)) COMMENT 'Provider.',
-    model_name LowCardinality(Nullable(String)) COMMENT 'Model.',
+    route LowCardinality(Nullable(String)) COMMENT 'The branch decided for: of the last step to end of kind route that says one, else of kind classify, else of any.',
+    route_reason Nullable(String) COMMENT 'Why, as that step says.',
+    route_confidence Nullable(Float64) COMMENT '0 to 1, as that step says.',
+    route_policy_version LowCardinality(Nullable(String)) COMMENT 'Version of the deciding rules, as that step says.',
+    prompt_id LowCardinality(Nullable(String)) COMMENT 'Prompt: of the last step to end of kind prompt or model_call that says one, else of any.',
+    prompt_version LowCardinality(Nullable(String)) COMMENT 'Version of the prompt, as that step says.',
+    model_provider LowCardinality(Nullable(String)) COMMENT 'Provider, as that call says.',
+    model_name LowCardinality(Nullable(String)) COMMENT 'Model: of the last model_call that ended ok and says one, else of the last model_call, else of any step.',
     model_policy LowCardinality(Nullable(String)) COMMENT 'Policy that chose the model.',
-    temperature Nullable(Float64) COMMENT 'Sampling temperature.',
-    top_p Nullable(Float64) COMMENT 'Nucleus sampling mass.',
-    seed Nullable(Int64) COMMENT 'Sampling seed.',
-    system_fingerprint LowCardinality(Nullable(String)) COMMENT 'Provider''s own version.',
+    temperature Nullable(Float64) COMMENT 'Sampling temperature, as that call says.',
+    top_p Nullable(Float64) COMMENT 'Nucleus sampling mass, as that call says.',
+    seed Nullable(Int64) COMMENT 'Sampling seed, as that call says.',
+    system_fingerprint LowCardinality(Nullable(String)) COMMENT 'Provider version, as that call says.',
     confidence Nullable(Float64) COMMENT '0 to 1.',
     refusal Nullable(Bool) COMMENT 'The model declined.',
     parser_version LowCardinality(Nullable(String)) COMMENT 'Parser version.',
     schema_version LowCardinality(Nullable(String)) COMMENT 'Output schema version.',
     input_ref Nullable(String) COMMENT 'What went in.',
     parsed_artifact_ref Nullable(String) COMMENT 'What parsing produced.',
-    context_refs Array(String) COMMENT 'What the model was shown.',
+    context_refs Array(String) COMMENT 'What the model was shown: of the last model_call to end that says any, else of the last prompt, else of any.',
     raw_output_ref Nullable(String) COMMENT 'What came out.',
     evidence_refs Array(String) COMMENT 'Supporting references.',
-    validation_errors Array(String) COMMENT 'Codes and JSON paths.',
+    validation_errors Array(String) COMMENT 'Codes and JSON paths that stand: of each validating step, by kind:name, what it said when it last ended, each once.',
     fallback_taken LowCardinality(Nullable(String)) COMMENT 'The last fallback.',
     fallback_reason Nullable(String) COMMENT 'Its reason.',
     review_outcome LowCardinality(Nullable(String)) COMMENT 'The last review''s outcome.',
@@ -181,12 +187,12 @@ CREATE VIEW IF NOT EXISTS runs${on_cluster}
     review_note_ref Nullable(String) COMMENT 'Its note.',
     eval_case_id Nullable(String) COMMENT 'The last eval case.',
     eval_outcome LowCardinality(Nullable(String)) COMMENT 'Its outcome.',
-    retry_count Nullable(Int64) COMMENT 'Retries over all steps.',
-    cost_usd Nullable(Float64) COMMENT 'Sum over steps, US dollars.',
-    input_tokens Nullable(Int64) COMMENT 'Sum over steps.',
-    output_tokens Nullable(Int64) COMMENT 'Sum over steps.',
+    retry_count Nullable(Int64) COMMENT 'Retries over all steps, counted as cost_usd is.',
+    cost_usd Nullable(Float64) COMMENT 'Sum over steps, US dollars; a step counts unless one beneath it says a cost. At most the largest finite number.',
+    input_tokens Nullable(Int64) COMMENT 'Sum over steps, counted as cost_usd is; at most the largest long.',
+    output_tokens Nullable(Int64) COMMENT 'Sum over steps, counted as cost_usd is; at most the largest long.',
     slowest_step LowCardinality(Nullable(String)) COMMENT 'kind:name of the longest leaf step.',
-    costliest_step LowCardinality(Nullable(String)) COMMENT 'kind:name of the most expensive step.',
+    costliest_step LowCardinality(Nullable(String)) COMMENT 'kind:name of the most expensive step of those that count in cost_usd.',
     missing_anchors Array(LowCardinality(String)) COMMENT 'Version anchors that the run''s steps should have recorded and did not, as kind.field.',
     gap_kinds Array(LowCardinality(String)) COMMENT 'Kinds of evidence gap, distinct.',
     policy_hash LowCardinality(Nullable(String)) COMMENT 'Policy that judged the run.',
@@ -228,7 +234,7 @@ CREATE VIEW IF NOT EXISTS runs${on_cluster}
         raw_output_ref Nullable(String),
         evidence_refs Array(String),
         validation_errors Array(String),
-        labels Map(LowCardinality(String), String))) COMMENT 'The steps, by start.',
+        labels Map(LowCardinality(String), String))) COMMENT 'The steps, by start; of each field what was said of the step last, its end outweighing its start.',
     evidence Array(Tuple(
         event_id Nullable(String),
         step_id Nullable(String),
@@ -239,13 +245,16 @@ CREATE VIEW IF NOT EXISTS runs${on_cluster}
         conflicting_refs Array(String),
         next_step LowCardinality(Nullable(String)),
         policy_hash LowCardinality(Nullable(String)),
-        occurred_at Nullable(DateTime64(6, 'UTC')))) COMMENT 'The fields checked.',
+        occurred_at Nullable(DateTime64(6, 'UTC')),
+        retry_count Nullable(Int32))) COMMENT 'The fields checked.',
     gaps Array(Tuple(
         event_id Nullable(String),
         kind LowCardinality(Nullable(String)),
         field_path Nullable(String),
         provenance_score Nullable(Float64),
-        next_step LowCardinality(Nullable(String)))) COMMENT 'The gaps found.',
+        next_step LowCardinality(Nullable(String)),
+        threshold Nullable(Float64),
+        decided_next_step LowCardinality(Nullable(String)))) COMMENT 'The gaps found.',
     fallbacks Array(Tuple(
         event_id Nullable(String),
         step_id Nullable(String),
@@ -269,7 +278,17 @@ CREATE VIEW IF NOT EXISTS runs${on_cluster}
     source_partition Nullable(Int32) COMMENT 'Partition of the events topic.',
     first_offset Nullable(Int64) COMMENT 'Offset of the first batch with an event of this run.',
     last_offset Nullable(Int64) COMMENT 'Offset of the last one counted.',
-    assembler_version LowCardinality(Nullable(String)) COMMENT 'Version of the rules that assembled it.'
+    assembler_version LowCardinality(Nullable(String)) COMMENT 'Version of the rules that assembled it.',
+    conflict_sides Array(Tuple(
+        event_id Nullable(String),
+        field_path Nullable(String),
+        source_ref Nullable(String),
+        value_ref Nullable(String),
+        source_kind LowCardinality(Nullable(String)),
+        score Nullable(Float64),
+        authority_rank Nullable(Int32),
+        won Nullable(Bool),
+        reason LowCardinality(Nullable(String)))) COMMENT 'The sides of every conflict between sources, in order of their events.'
 )
 AS SELECT
     run_id,
@@ -340,7 +359,8 @@ AS SELECT
     source_partition,
     first_offset,
     last_offset,
-    assembler_version
+    assembler_version,
+    conflict_sides
 FROM run_rows FINAL
 COMMENT 'Every run once, in its newest revision.';
 
@@ -648,3 +668,274 @@ LEFT JOIN
 ) AS asked USING (project, run_id)
 WHERE NOT arrayExists(asked_field -> answer_field = '' OR asked_field IN ('', answer_field), asked_fields)
 COMMENT 'What people were asked to look at, with the last review that answers it; and reviews that nobody asked for.';
+
+CREATE VIEW IF NOT EXISTS policies${on_cluster}
+(
+    policy_hash LowCardinality(String) COMMENT 'Content hash of the policy.',
+    policy String COMMENT 'The policy itself, as canonical JSON: what the hash is of.',
+    used_by LowCardinality(String) COMMENT 'Who judged by it: worker.',
+    source_partition Int32 COMMENT 'Partition of the events topic that it judged.',
+    from_offset Int64 COMMENT 'First message of the partition that it judged.',
+    used_at DateTime64(6, 'UTC') COMMENT 'When it began to judge.'
+)
+AS SELECT
+    policy_hash,
+    policy,
+    used_by,
+    source_partition,
+    from_offset,
+    used_at
+FROM policy_use_rows FINAL
+COMMENT 'From which message on a policy judged a partition. Keyed by policy hash.';
+
+CREATE VIEW IF NOT EXISTS rollups${on_cluster}
+(
+    workflow LowCardinality(String) COMMENT 'Workflow.',
+    window_start DateTime('UTC') COMMENT 'Start of the five minutes; a run belongs to those that it started in.',
+    dimension LowCardinality(String) COMMENT 'What was counted, e.g. route.',
+    value String COMMENT 'Its value; (none) when there was none, (rare) for all that are rarer than one run in 512.',
+    anchors Map(String, String) COMMENT 'The combination of version anchors.',
+    runs UInt64 COMMENT 'Runs.'
+)
+AS SELECT
+    workflow,
+    window_start,
+    cell.1 AS dimension,
+    cell.2 AS value,
+    mapFromArrays(
+        ['prompt_version', 'model_name', 'model_provider', 'system_fingerprint', 'parser_version', 'schema_version',
+         'route_policy_version', 'model_policy', 'release'],
+        arrayMap(anchor -> toString(anchor), cell.3)) AS anchors,
+    cell.4 AS runs
+FROM rollup_rows FINAL
+ARRAY JOIN cells AS cell
+COMMENT 'Runs by workflow, five minutes, dimension, value and combination of anchors.';
+
+CREATE VIEW IF NOT EXISTS drift${on_cluster}
+(
+    workflow LowCardinality(String) COMMENT 'Workflow.',
+    length LowCardinality(String) COMMENT 'How long the window lasts: 5m, 1h or 1d.',
+    window_start DateTime('UTC') COMMENT 'Start of the window.',
+    dimension LowCardinality(String) COMMENT 'What was judged, e.g. route.',
+    baseline LowCardinality(String) COMMENT 'What it was held against: previous windows, or a pinned release.',
+    outcome LowCardinality(String) COMMENT 'steady, drifting or too_few.',
+    before_from DateTime('UTC') COMMENT 'Start of the baseline.',
+    before_to DateTime('UTC') COMMENT 'End of the baseline, not included.',
+    before_runs UInt64 COMMENT 'Runs of the baseline.',
+    after_runs UInt64 COMMENT 'Runs of the window.',
+    g Float64 COMMENT 'The statistic of the G-test.',
+    degrees UInt32 COMMENT 'Its degrees of freedom.',
+    p Float64 COMMENT 'Chance of a G as large when nothing moved.',
+    p_adjusted Float64 COMMENT 'The same, corrected for all that was tested in the window.',
+    effect Float64 COMMENT 'Total variation between the two, 0 to 1.',
+    needed UInt64 COMMENT 'Runs that each of two equal windows would need.',
+    pooled UInt32 COMMENT 'Values judged together as (rare).',
+    shares Array(Tuple(value String, before UInt64, after UInt64)) COMMENT 'Runs by value, the greatest move first.',
+    attributions Array(Tuple(
+        anchor String, between Float64, mix_change Float64,
+        value String, before Float64, after Float64)) COMMENT 'Anchors, the likeliest cause first: part of the shift, change of its own mix, and the value whose share moved most.',
+    alert_id String COMMENT 'The alert that stood when this window had been judged; empty for none.',
+    alert_state LowCardinality(String) COMMENT 'open, muted, closed or empty.',
+    alert_since Nullable(DateTime('UTC')) COMMENT 'Start of the window that opened it.'
+)
+AS SELECT
+    workflow, length, window_start, dimension, baseline, outcome, before_from, before_to, before_runs, after_runs,
+    g, degrees, p, p_adjusted, effect, needed, pooled, shares, attributions, alert_id, alert_state, alert_since
+FROM drift_judgement_rows FINAL
+COMMENT 'Every judged window of every workflow and dimension, as it was last judged.';
+
+CREATE VIEW IF NOT EXISTS dead_messages${on_cluster}
+(
+    message_id String COMMENT 'First 32 hex digits of the SHA-256 of topic, partition, key and bytes: the same however often it comes back.',
+    topic LowCardinality(String) COMMENT 'Where it stood.',
+    partition Int32 COMMENT 'Partition.',
+    offset Int64 COMMENT 'Offset where it stood last.',
+    reason LowCardinality(String) COMMENT 'Reason code of the newest letter.',
+    detail String COMMENT 'One sentence of the newest letter, without content.',
+    schema_id Nullable(Int32) COMMENT 'Schema id in its framing, if it had one.',
+    stages Array(String) COMMENT 'Who could not read it: worker, loader, amender.',
+    letters UInt64 COMMENT 'Dead letters of it: one for each reader and time.',
+    first_seen_at DateTime64(6, 'UTC') COMMENT 'When it was found first.',
+    last_seen_at DateTime64(6, 'UTC') COMMENT 'When it was found last.',
+    replays UInt64 COMMENT 'Attempts to send it again.',
+    replayed_at Nullable(DateTime64(6, 'UTC')) COMMENT 'When it was sent again last.',
+    state LowCardinality(String) COMMENT 'open: not sent again; replayed: sent, and not seen since; returned: sent, and came back.',
+    key Nullable(String) COMMENT 'Original key.',
+    value String COMMENT 'Original bytes.'
+)
+AS WITH letters AS
+(
+    SELECT
+        message_id,
+        any(letter.topic) AS topic,
+        any(letter.partition) AS partition,
+        max(letter.offset) AS last_offset,
+        argMax(letter.reason, (letter.offset, letter.observed_at)) AS reason,
+        argMax(letter.detail, (letter.offset, letter.observed_at)) AS detail,
+        argMax(tuple(letter.schema_id), (letter.offset, letter.observed_at)).1 AS schema_id,
+        arraySort(groupUniqArray(toString(letter.stage))) AS stages,
+        uniqExact(letter.dead_id) AS letters,
+        min(letter.observed_at) AS first_seen_at,
+        max(letter.observed_at) AS last_seen_at,
+        any(tuple(letter.key)).1 AS key,
+        any(letter.value) AS value
+    FROM
+    (
+        SELECT
+            *,
+            if(isNull(key), 'none', concat('key:', hex(assumeNotNull(key)))) AS shown_key,
+            lower(left(hex(SHA256(concat(topic, '\0', toString(partition), '\0', shown_key, '\0', value))), 32)) AS message_id
+        FROM dead_letter_rows FINAL
+    ) AS letter
+    GROUP BY message_id
+),
+replays AS
+(
+    SELECT
+        message_id,
+        max(attempt) AS replays,
+        max(dead_replay_rows.sent_offset) AS sent_offset,
+        maxOrNullIf(dead_replay_rows.replayed_at, dead_replay_rows.sent_offset >= 0) AS replayed_at
+    FROM dead_replay_rows FINAL
+    GROUP BY message_id
+)
+SELECT
+    letters.message_id AS message_id,
+    letters.topic AS topic,
+    letters.partition AS partition,
+    letters.last_offset AS offset,
+    letters.reason AS reason,
+    letters.detail AS detail,
+    letters.schema_id AS schema_id,
+    letters.stages AS stages,
+    letters.letters AS letters,
+    letters.first_seen_at AS first_seen_at,
+    letters.last_seen_at AS last_seen_at,
+    replays.replays AS replays,
+    replays.replayed_at AS replayed_at,
+    multiIf(isNull(replays.replayed_at), 'open', letters.last_offset >= replays.sent_offset, 'returned', 'replayed') AS state,
+    letters.key AS key,
+    letters.value AS value
+FROM letters
+LEFT JOIN replays ON replays.message_id = letters.message_id
+COMMENT 'Every unreadable message once, however many letters tell of it, with what became of sending it again.';
+
+-- What emitters say that they sent, against what readers see: the loss rate, always on show. Proofs of a loss are a hole
+-- in an emitter's sequence numbers, and the count that the run's end carries. A run without an end can hide a lost tail,
+-- so such runs are counted beside.
+CREATE VIEW IF NOT EXISTS emission_ledger${on_cluster}
+(
+    project LowCardinality(String) COMMENT 'Owner.',
+    hour DateTime('UTC') COMMENT 'Hour that the runs started in.',
+    runs UInt64 COMMENT 'Runs of which an event is visible.',
+    unended_runs UInt64 COMMENT 'Of these, runs whose end is not visible: they run still, or their tail may be lost unseen.',
+    emitted UInt64 COMMENT 'Events that are proven to have been emitted.',
+    visible UInt64 COMMENT 'Events that readers see.',
+    lost UInt64 COMMENT 'Events proven to have been emitted that nobody sees: lost, buried as dead letters, or still on their way.',
+    loss_rate Float64 COMMENT 'lost / emitted.'
+)
+AS SELECT
+    project,
+    hour,
+    uniqExact(run_id) AS runs,
+    runs - uniqExactIf(run_id, ends > 0) AS unended_runs,
+    sum(seen) + sum(least(missing, 1099511627776)) AS emitted,
+    sum(seen) AS visible,
+    emitted - visible AS lost,
+    if(emitted = 0, 0, lost / emitted) AS loss_rate
+FROM
+(
+    SELECT
+        project,
+        toStartOfHour(run_started_at) AS hour,
+        run_id,
+        emitter_id,
+        count() AS seen,
+        countIf(event_type = 'run_finished') AS ends,
+        toUInt64(greatest(0, greatest(max(seq) + 1, ifNull(max(expected_events), 0)) - toInt64(uniqExact(seq)))) AS missing
+    FROM event_rows FINAL
+    GROUP BY project, hour, run_id, emitter_id
+)
+GROUP BY project, hour
+COMMENT 'Events emitted and visible by project and hour; runs of the last minutes may still be on their way.';
+
+CREATE VIEW IF NOT EXISTS alerts${on_cluster}
+(
+    alert_id String COMMENT 'Derived from workflow, dimension, baseline and the window that opened it: the same whenever that is judged again.',
+    revision Int32 COMMENT '1, 2, 3…: the higher replaces the lower.',
+    state LowCardinality(String) COMMENT 'open, muted, closed, acknowledged or withdrawn.',
+    workflow LowCardinality(String) COMMENT 'Workflow.',
+    dimension LowCardinality(String) COMMENT 'What moved, e.g. route.',
+    length LowCardinality(String) COMMENT 'How long its windows last: 5m, 1h or 1d.',
+    baseline LowCardinality(String) COMMENT 'What they are held against: previous or pinned.',
+    since DateTime64(6, 'UTC') COMMENT 'Start of the window that opened it.',
+    window_start DateTime64(6, 'UTC') COMMENT 'Start of the last window that it is about.',
+    headline String COMMENT 'What moved, in one sentence.',
+    advice String COMMENT 'What to do next.',
+    effect Float64 COMMENT 'Total variation between baseline and window, 0 to 1.',
+    p_adjusted Float64 COMMENT 'Chance of as much when nothing moved, corrected for all that was tested in the window.',
+    before_from DateTime64(6, 'UTC') COMMENT 'Start of the baseline.',
+    before_to DateTime64(6, 'UTC') COMMENT 'End of the baseline, not included.',
+    before_runs Int64 COMMENT 'Runs of the baseline.',
+    after_runs Int64 COMMENT 'Runs of the window.',
+    shares Array(Tuple(value String, before Int64, after Int64)) COMMENT 'Runs by value, the greatest move first.',
+    anchors Array(Tuple(anchor String, between Float64, value String, before Float64, after Float64)) COMMENT 'Anchors, the likeliest cause first.',
+    runs_before Array(String) COMMENT 'Runs of the baseline to look at.',
+    runs_after Array(String) COMMENT 'Runs since to look at.',
+    reason Nullable(String) COMMENT 'Why it was muted or acknowledged.',
+    told_at DateTime64(6, 'UTC') COMMENT 'When this was told.'
+)
+AS SELECT
+    alert_id,
+    revision,
+    state,
+    workflow,
+    dimension,
+    length,
+    baseline,
+    since,
+    window_start,
+    headline,
+    advice,
+    effect,
+    p_adjusted,
+    before_from,
+    before_to,
+    before_runs,
+    after_runs,
+    shares,
+    anchors,
+    runs_before,
+    runs_after,
+    reason,
+    told_at
+FROM alert_rows FINAL
+COMMENT 'A drift alert, as it stands after a window was judged or somebody spoke about it. Keyed by alert id.';
+
+CREATE VIEW IF NOT EXISTS run_documents${on_cluster}
+(
+    run_id String COMMENT 'W3C trace id, 32 hex digits.',
+    revision Int64 COMMENT 'Of the newest record of the run that came since there are such values.',
+    run Tuple(run_id String, project String, workflow String, revision Int64, verdict String, close_reason String, missing Array(String), events Int64, events_lost Int64, amended Bool, started_at DateTime64(6, 'UTC'), finished_at DateTime64(6, 'UTC'), duration_us Int64, closed_at DateTime64(6, 'UTC'), final_state Nullable(String), status Nullable(String), error_type Nullable(String), error_step Nullable(String), route Nullable(String), route_reason Nullable(String), route_confidence Nullable(Float64), route_policy_version Nullable(String), prompt_id Nullable(String), prompt_version Nullable(String), model_provider Nullable(String), model_name Nullable(String), model_policy Nullable(String), temperature Nullable(Float64), top_p Nullable(Float64), seed Nullable(Int64), system_fingerprint Nullable(String), confidence Nullable(Float64), refusal Nullable(Bool), parser_version Nullable(String), schema_version Nullable(String), input_ref Nullable(String), parsed_artifact_ref Nullable(String), context_refs Array(String), raw_output_ref Nullable(String), evidence_refs Array(String), validation_errors Array(String), fallback_taken Nullable(String), fallback_reason Nullable(String), review_outcome Nullable(String), reviewer_ref Nullable(String), override_ref Nullable(String), review_note_ref Nullable(String), eval_case_id Nullable(String), eval_outcome Nullable(String), retry_count Nullable(Int64), cost_usd Nullable(Float64), input_tokens Nullable(Int64), output_tokens Nullable(Int64), slowest_step Nullable(String), costliest_step Nullable(String), missing_anchors Array(String), gap_kinds Array(String), policy_hash Nullable(String), labels Map(String, String), steps Array(Tuple(step_id Nullable(String), parent_step_id Nullable(String), step_kind Nullable(String), step_name Nullable(String), status Nullable(String), error_type Nullable(String), retry_count Nullable(Int32), started_at Nullable(DateTime64(6, 'UTC')), finished_at Nullable(DateTime64(6, 'UTC')), duration_us Nullable(Int64), cost_usd Nullable(Float64), input_tokens Nullable(Int64), output_tokens Nullable(Int64), route Nullable(String), route_reason Nullable(String), route_confidence Nullable(Float64), route_policy_version Nullable(String), prompt_id Nullable(String), prompt_version Nullable(String), model_provider Nullable(String), model_name Nullable(String), model_policy Nullable(String), temperature Nullable(Float64), top_p Nullable(Float64), seed Nullable(Int64), system_fingerprint Nullable(String), confidence Nullable(Float64), refusal Nullable(Bool), parser_version Nullable(String), schema_version Nullable(String), input_ref Nullable(String), parsed_artifact_ref Nullable(String), context_refs Array(String), raw_output_ref Nullable(String), evidence_refs Array(String), validation_errors Array(String), labels Map(String, String))), evidence Array(Tuple(event_id Nullable(String), step_id Nullable(String), field_path Nullable(String), evidence_required Nullable(Bool), provenance_score Nullable(Float64), evidence_refs Array(String), conflicting_refs Array(String), next_step Nullable(String), policy_hash Nullable(String), occurred_at Nullable(DateTime64(6, 'UTC')), retry_count Nullable(Int32))), gaps Array(Tuple(event_id Nullable(String), kind Nullable(String), field_path Nullable(String), provenance_score Nullable(Float64), next_step Nullable(String), threshold Nullable(Float64), decided_next_step Nullable(String))), fallbacks Array(Tuple(event_id Nullable(String), step_id Nullable(String), kind Nullable(String), reason Nullable(String), inferred Nullable(Bool), occurred_at Nullable(DateTime64(6, 'UTC')))), reviews Array(Tuple(event_id Nullable(String), outcome Nullable(String), field_path Nullable(String), reviewer_ref Nullable(String), override_ref Nullable(String), note_ref Nullable(String), occurred_at Nullable(DateTime64(6, 'UTC')))), evals Array(Tuple(event_id Nullable(String), case_id Nullable(String), outcome Nullable(String), occurred_at Nullable(DateTime64(6, 'UTC')))), source_partition Nullable(Int32), first_offset Nullable(Int64), last_offset Nullable(Int64), assembler_version Nullable(String), conflict_sides Array(Tuple(event_id Nullable(String), field_path Nullable(String), source_ref Nullable(String), value_ref Nullable(String), source_kind Nullable(String), score Nullable(Float64), authority_rank Nullable(Int32), won Nullable(Bool), reason Nullable(String)))) COMMENT 'The run, as in the view runs.'
+)
+AS SELECT
+    run_id,
+    revision,
+    JSONExtract(document, 'Tuple(run_id String, project String, workflow String, revision Int64, verdict String, close_reason String, missing Array(String), events Int64, events_lost Int64, amended Bool, started_at DateTime64(6, \'UTC\'), finished_at DateTime64(6, \'UTC\'), duration_us Int64, closed_at DateTime64(6, \'UTC\'), final_state Nullable(String), status Nullable(String), error_type Nullable(String), error_step Nullable(String), route Nullable(String), route_reason Nullable(String), route_confidence Nullable(Float64), route_policy_version Nullable(String), prompt_id Nullable(String), prompt_version Nullable(String), model_provider Nullable(String), model_name Nullable(String), model_policy Nullable(String), temperature Nullable(Float64), top_p Nullable(Float64), seed Nullable(Int64), system_fingerprint Nullable(String), confidence Nullable(Float64), refusal Nullable(Bool), parser_version Nullable(String), schema_version Nullable(String), input_ref Nullable(String), parsed_artifact_ref Nullable(String), context_refs Array(String), raw_output_ref Nullable(String), evidence_refs Array(String), validation_errors Array(String), fallback_taken Nullable(String), fallback_reason Nullable(String), review_outcome Nullable(String), reviewer_ref Nullable(String), override_ref Nullable(String), review_note_ref Nullable(String), eval_case_id Nullable(String), eval_outcome Nullable(String), retry_count Nullable(Int64), cost_usd Nullable(Float64), input_tokens Nullable(Int64), output_tokens Nullable(Int64), slowest_step Nullable(String), costliest_step Nullable(String), missing_anchors Array(String), gap_kinds Array(String), policy_hash Nullable(String), labels Map(String, String), steps Array(Tuple(step_id Nullable(String), parent_step_id Nullable(String), step_kind Nullable(String), step_name Nullable(String), status Nullable(String), error_type Nullable(String), retry_count Nullable(Int32), started_at Nullable(DateTime64(6, \'UTC\')), finished_at Nullable(DateTime64(6, \'UTC\')), duration_us Nullable(Int64), cost_usd Nullable(Float64), input_tokens Nullable(Int64), output_tokens Nullable(Int64), route Nullable(String), route_reason Nullable(String), route_confidence Nullable(Float64), route_policy_version Nullable(String), prompt_id Nullable(String), prompt_version Nullable(String), model_provider Nullable(String), model_name Nullable(String), model_policy Nullable(String), temperature Nullable(Float64), top_p Nullable(Float64), seed Nullable(Int64), system_fingerprint Nullable(String), confidence Nullable(Float64), refusal Nullable(Bool), parser_version Nullable(String), schema_version Nullable(String), input_ref Nullable(String), parsed_artifact_ref Nullable(String), context_refs Array(String), raw_output_ref Nullable(String), evidence_refs Array(String), validation_errors Array(String), labels Map(String, String))), evidence Array(Tuple(event_id Nullable(String), step_id Nullable(String), field_path Nullable(String), evidence_required Nullable(Bool), provenance_score Nullable(Float64), evidence_refs Array(String), conflicting_refs Array(String), next_step Nullable(String), policy_hash Nullable(String), occurred_at Nullable(DateTime64(6, \'UTC\')), retry_count Nullable(Int32))), gaps Array(Tuple(event_id Nullable(String), kind Nullable(String), field_path Nullable(String), provenance_score Nullable(Float64), next_step Nullable(String), threshold Nullable(Float64), decided_next_step Nullable(String))), fallbacks Array(Tuple(event_id Nullable(String), step_id Nullable(String), kind Nullable(String), reason Nullable(String), inferred Nullable(Bool), occurred_at Nullable(DateTime64(6, \'UTC\')))), reviews Array(Tuple(event_id Nullable(String), outcome Nullable(String), field_path Nullable(String), reviewer_ref Nullable(String), override_ref Nullable(String), note_ref Nullable(String), occurred_at Nullable(DateTime64(6, \'UTC\')))), evals Array(Tuple(event_id Nullable(String), case_id Nullable(String), outcome Nullable(String), occurred_at Nullable(DateTime64(6, \'UTC\')))), source_partition Nullable(Int32), first_offset Nullable(Int64), last_offset Nullable(Int64), assembler_version Nullable(String), conflict_sides Array(Tuple(event_id Nullable(String), field_path Nullable(String), source_ref Nullable(String), value_ref Nullable(String), source_kind Nullable(String), score Nullable(Float64), authority_rank Nullable(Int32), won Nullable(Bool), reason Nullable(String))))') AS run
+FROM run_document_rows FINAL
+COMMENT 'A run by its id, in one value: quick for one run, slow for many.';
+
+-- A run's value as it is kept. A question that gives it types pays more for the analysis of those types than for the
+-- reading; whoever looks up one run gives them itself.
+CREATE VIEW IF NOT EXISTS run_texts${on_cluster}
+(
+    run_id String COMMENT 'W3C trace id, 32 hex digits.',
+    revision Int64 COMMENT 'Of the newest record of the run that came since there are such values.',
+    document String COMMENT 'Values of the row of run_rows, as JSON arrays in the order of its columns.'
+)
+AS SELECT
+    run_id,
+    revision,
+    document
+FROM run_document_rows FINAL
+COMMENT 'A run by its id, as text: the view run_documents without its types.';

@@ -1,4 +1,4 @@
-"""One request from its first byte to its last: who asks, what is asked, a turn, a connection, the answer."""
+"""One request from its first byte to its last: who asks, what is asked, a turn, a connection, the answer (ADR 14)."""
 
 import asyncio
 import contextlib
@@ -46,9 +46,13 @@ class ClickHouseApp:
     def __init__(self, engine: Engine, settings: ServerSettings, users: list[User], temporary: Path) -> None:
         self._engine, self._settings, self._users = engine, settings, users
         self.temporary, self.send_timeout_s = temporary, settings.send_timeout_s
+        # Readers wait for readers alone: however slow their statements are, who writes has a turn.
         self._turns = Turns(settings.max_queries, settings.max_waiting, settings.wait_timeout_s)
+        self._reader_turns = Turns(settings.reader_queries, settings.max_waiting, settings.wait_timeout_s)
         # Threads above the number of turns are for kills and sessions, which must not wait behind queries.
-        self._threads = ThreadPoolExecutor(settings.max_queries + 4, thread_name_prefix="clickhouse")
+        self._threads = ThreadPoolExecutor(
+            settings.max_queries + settings.reader_queries + 4, thread_name_prefix="clickhouse"
+        )
         self._sessions = Sessions(lambda: engine.open_connection("session"), time.monotonic)
         self._running: set[str] = set()
         self._calls: set[Future[Any]] = set()  # of whatever the threads return
@@ -137,9 +141,9 @@ class ClickHouseApp:
         call.add_done_callback(self._calls.discard)
         return await asyncio.shield(asyncio.wrap_future(call))
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """A turn to run a statement."""
-        return self._turns.turn()
+    def turn(self, *, only_reads: bool) -> AbstractAsyncContextManager[None]:
+        """A turn to run a statement, of those that are for who `only_reads`, or of the others."""
+        return (self._reader_turns if only_reads else self._turns).turn()
 
     def kill(self, kill_id: str) -> bool:
         """Ends what runs under `kill_id`; whether something did."""

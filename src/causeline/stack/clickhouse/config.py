@@ -8,7 +8,8 @@ from causeline.stack.faults import environment_fault
 READER_ROLE: Final = "causeline_reader"
 OWNER_ROLE: Final = "causeline_owner"
 
-# A laptop's server: the caches of a big one would be most of its memory.
+# A laptop's server: the caches of a big one would be most of its memory. Parts are synced, because only that tells
+# the engine of a disk that was full when it wrote them (ADR 44).
 _SERVER: Final = """\
 <clickhouse>
     <background_pool_size>4</background_pool_size>
@@ -18,6 +19,11 @@ _SERVER: Final = """\
     <index_mark_cache_size>33554432</index_mark_cache_size>
     <mmap_cache_size>0</mmap_cache_size>
     <max_server_memory_usage_to_ram_ratio>0.6</max_server_memory_usage_to_ram_ratio>
+    <merge_tree>
+        <fsync_after_insert>1</fsync_after_insert>
+        <fsync_part_directory>1</fsync_part_directory>
+        <min_rows_to_fsync_after_merge>1</min_rows_to_fsync_after_merge>
+    </merge_tree>
 </clickhouse>
 """
 

@@ -268,7 +268,7 @@ def quoted_name(name: str) -> str:
 
 def names_and_types(connection: Connection, sql: str) -> Sequence[tuple[str, str]]:
     """The columns that the SELECT `sql` returns."""
-    rows = connection.rows(f"DESCRIBE (\n{sql}\n) SETTINGS describe_compact_output = 1")
+    rows = connection.rows(f"DESCRIBE (\n{sql}\n)")  # no setting: a reader may change none
     return [(str(row["name"]), str(row["type"])) for row in rows]
 
 

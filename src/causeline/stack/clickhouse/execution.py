@@ -14,9 +14,12 @@ _HEADER_LINES: Final = {
     **dict.fromkeys(("jsoneachrow", "jsonlines", "ndjson", "jsoncompacteachrow", "jsonstringseachrow", "tskv"), 0),
     **dict.fromkeys(("tabseparatedwithnames", "tsvwithnames", "csvwithnames", "jsoncompacteachrowwithnames"), 1),
     **dict.fromkeys(("rowbinarywithnames",), 1),
+    "arrowstream": 0,
     **dict.fromkeys(("tabseparatedwithnamesandtypes", "tsvwithnamesandtypes", "csvwithnamesandtypes"), 2),
     **dict.fromkeys(("jsoncompacteachrowwithnamesandtypes", "rowbinarywithnamesandtypes"), 2),
 }
+_ARROW: Final = "arrowstream"
+_ARROW_END: Final = b"\xff\xff\xff\xff\0\0\0\0"
 _ONE_DOCUMENT: Final = b"output_format_json_array_of_rows"  # makes one array of all rows
 
 
@@ -31,13 +34,17 @@ def result_pieces(
             yield native_header(connection, sql)
         return
     header = None
-    for piece in connection.stream(sql, output_format):
+    is_arrow = output_format.lower() == _ARROW
+    for whole in connection.stream(sql, output_format):
+        piece = whole.removesuffix(_ARROW_END) if is_arrow else whole
         if header is None:
             header = piece[: header_length(piece, output_format)]
             yield piece
         else:
             yield piece[header_length(piece, output_format) :]
-    if header is None and _HEADER_LINES[output_format.lower()]:
+    if is_arrow and header is not None:
+        yield _ARROW_END
+    elif header is None and (is_arrow or _HEADER_LINES[output_format.lower()]):
         yield connection.run(f"SELECT * FROM (\n{sql}\n) LIMIT 0", output_format)  # noqa: S608 - the client's own
     elif header is None and output_format.lower() == "native":
         yield native_header(connection, sql)
@@ -62,6 +69,8 @@ def header_length(piece: bytes, output_format: str) -> int:
     """How many bytes of `piece` are the header that every piece of a streamed result repeats."""
     name = output_format.lower()
     lines = _HEADER_LINES[name]
+    if name == _ARROW:  # the schema: a mark, its length, itself
+        return 8 + int.from_bytes(piece[4:8], "little")
     if name.startswith("rowbinary"):
         return _binary_header_length(piece, lines) if lines else 0
     position = 0

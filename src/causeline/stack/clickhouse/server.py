@@ -14,6 +14,8 @@ from typing import Final
 
 import uvicorn
 
+from causeline.runtime.bounded_http import bounded_http
+from causeline.runtime.bounded_listener import BoundedListener, Bounds, listen
 from causeline.schemas.errors import CauselineError
 from causeline.stack.clickhouse import landlock
 from causeline.stack.clickhouse.app import ClickHouseApp, User
@@ -28,6 +30,7 @@ log = logging.getLogger("causeline.clickhouse")
 
 def main() -> int:
     """Runs the server; returns the process's exit code."""
+    os.umask(0o077)  # rows, and the passwords that come with questions, are nobody else's
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         serve(ServerSettings.from_environment())
@@ -63,10 +66,10 @@ def serve(settings: ServerSettings) -> None:
     log.info("stopped")
 
 
-async def _run(app: ClickHouseApp, settings: ServerSettings, listener: socket.socket) -> None:
+async def _run(app: ClickHouseApp, settings: ServerSettings, listener: BoundedListener) -> None:
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=bounded_http(listener),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -101,15 +104,11 @@ def _already_stopping(number: int, frame: FrameType | None) -> None:
     log.debug("signal %d while stopping", number)
 
 
-def _listen(settings: ServerSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.server_host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, each answer waits 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _listen(settings: ServerSettings) -> BoundedListener:
+    bounds = Bounds(body_timeout_s=2 * settings.body_timeout_s, send_timeout_s=settings.send_timeout_s)
     try:
-        listener.bind((settings.server_host, settings.server_port))
+        listener = listen(settings.server_host, settings.server_port, bounds)
     except OSError as error:
-        listener.close()
         raise environment_fault(error, f"{settings.server_host}:{settings.server_port} for ClickHouse") from error
     listener.set_inheritable(True)
     return listener

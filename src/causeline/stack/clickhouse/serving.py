@@ -44,7 +44,7 @@ class Resources(Protocol):
         """`function` off the event loop."""
         ...
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
+    def turn(self, *, only_reads: bool) -> AbstractAsyncContextManager[None]:
         """A turn to run a statement."""
         ...
 
@@ -136,7 +136,7 @@ class Serving:
         """
         output_format = statement.format or self.call.default_format or DEFAULT_FORMAT
         with tempfile.SpooledTemporaryFile(_SPOOL_MEMORY_BYTES, dir=str(self.resources.temporary)) as held:
-            async with self.resources.turn(), self._killed_on_disconnect(statement):
+            async with self.resources.turn(only_reads=self.only_reads), self._killed_on_disconnect(statement):
                 if self.only_reads:
                     await self.resources.in_thread(lambda: self.resources.check(self.call, statement, self.kill_id))
                 async with self._connection() as connection:
@@ -197,7 +197,7 @@ class Serving:
         sql, input_format = statement.sql.decode("utf-8", "surrogateescape"), statement.format or ""
         data = self._data(inline)
         first = await anext(data, b"")
-        async with self.resources.turn(), self._connection() as connection:
+        async with self.resources.turn(only_reads=self.only_reads), self._connection() as connection:
             counts = connection.counts
             insert = await self.resources.in_thread(lambda: connection.begin_insert(sql, input_format))
             try:
@@ -217,7 +217,7 @@ class Serving:
                 await self.resources.in_thread(partial(spooled.write, piece))
             await self.resources.in_thread(lambda: _rewind(spooled))
             sql = statement.reading_from(spooled.fileno())
-            async with self.resources.turn(), self._connection() as connection:
+            async with self.resources.turn(only_reads=self.only_reads), self._connection() as connection:
                 counts = connection.counts
                 await self.resources.in_thread(lambda: connection.run(sql))
         await self._acknowledge(counts)

@@ -1,24 +1,34 @@
-"""What the embedded server can be told, from `CAUSELINE_CLICKHOUSE_…` variables."""
+"""What the embedded server can be told, from `CAUSELINE_ENGINE_…` variables."""
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
 
+from causeline.runtime.settings import Settings
 from causeline.schemas.errors import UsageError
 
 
-class ServerSettings(BaseSettings):
-    """The server's place, address, users and limits; every field is the variable `CAUSELINE_CLICKHOUSE_<FIELD>`."""
+class ServerSettings(Settings):
+    """The embedded server's place, address, users and limits."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="CAUSELINE_CLICKHOUSE_", extra="forbid", frozen=True, env_ignore_empty=True
+    prefix: ClassVar = "CAUSELINE_ENGINE_"
+
+    server_path: Path = Field(
+        validation_alias="CAUSELINE_ENGINE_PATH", description="The data folder; made private (0700)."
     )
-
-    server_path: Path = Field(description="The data folder; made private (0700).")
-    server_host: str = Field(default="127.0.0.1", description="The address to listen on; keep it on the loopback.")
-    server_port: int = Field(default=8123, ge=0, le=65535, description="The port; 0 takes a free one.")
+    server_host: str = Field(
+        default="127.0.0.1",
+        validation_alias="CAUSELINE_ENGINE_HOST",
+        description="The address to listen on; keep it on the loopback.",
+    )
+    server_port: int = Field(
+        default=8123,
+        validation_alias="CAUSELINE_ENGINE_PORT",
+        ge=0,
+        le=65535,
+        description="The port; 0 takes a free one.",
+    )
     user: str = Field(default="causeline", min_length=1, description="The user who may do everything.")
     password_file: Path = Field(description="The file with that user's password.")
     reader_user: str = Field(default="reader", min_length=1, description="The user who may only read.")
@@ -26,6 +36,9 @@ class ServerSettings(BaseSettings):
         default=None, description="The file with the reader's password; without it there is no reader."
     )
     max_queries: int = Field(default=16, ge=1, le=256, description="Statements that run at the same time.")
+    reader_queries: int = Field(
+        default=8, ge=1, le=256, description="Statements of the reader that run at the same time, besides the others."
+    )
     max_waiting: int = Field(default=64, ge=0, description="Requests that may wait for their turn.")
     wait_timeout_s: float = Field(
         default=10.0, gt=0, description="How long one waits before it is refused, in seconds."
@@ -54,16 +67,6 @@ class ServerSettings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.absolute() if path else None
-
-    @classmethod
-    def from_environment(cls) -> Self:
-        """From the environment. Raises UsageError that names the variable."""
-        try:
-            return cls()  # type: ignore[call-arg]  # the environment gives them
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            variable = f"CAUSELINE_CLICKHOUSE_{str(first['loc'][0]).upper()}"
-            raise UsageError(f"{variable}: {first['msg']}.", hint="docs/operations.md lists every setting.") from None
 
 
 def read_password(path: Path) -> str:

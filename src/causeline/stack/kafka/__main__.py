@@ -8,8 +8,9 @@ from pathlib import Path
 
 from causeline.schemas.errors import CauselineError
 from causeline.stack.kafka.broker import BrokerConfig, command, environment, prepare
-from causeline.stack.kafka.jars import class_path
+from causeline.stack.kafka.jars import class_path, maven_context
 from causeline.stack.kafka.java import find_java
+from causeline.stack.kafka.learnt import learnt_file
 from causeline.stack.ports import free_ports, require_free
 
 log = logging.getLogger("causeline.stack.kafka")
@@ -18,6 +19,7 @@ log = logging.getLogger("causeline.stack.kafka")
 def main() -> None:
     """Prepare, then become the broker: the process id stays, so signals reach it without a go-between."""
     options = _options()
+    os.umask(0o077)  # its log holds what people's events say
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         argv = _prepared(options)
@@ -40,9 +42,10 @@ def _prepared(options: argparse.Namespace) -> list[str]:
     )
     java = find_java()
     jars = class_path()
-    prepare(config, java, jars)
+    learnt = learnt_file(java, jars, maven_context().repo_cache)
+    prepare(config, java, jars, learnt=learnt)
     log.info("kafka bootstrap servers %s", config.bootstrap_servers)
-    return command(config, java, jars)
+    return command(config, java, jars, learnt=learnt)
 
 
 def _options() -> argparse.Namespace:

@@ -15,9 +15,10 @@ from pathlib import Path
 from causeline.schemas.errors import EnvironmentFault
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
 from causeline.stack.faults import environment_fault
+from causeline.stack.kafka.learnt import learning, with_learnt
 
 _LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
-_FORMAT_TIMEOUT_S = 60
+_FORMAT_TIMEOUT_S = 180
 _LOOPBACK = "127.0.0.1"
 _FOREIGN_OPTIONS = frozenset({"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"})
 
@@ -112,9 +113,10 @@ def server_properties(config: BrokerConfig) -> dict[str, str]:
     return properties
 
 
-def prepare(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> None:
+def prepare(config: BrokerConfig, java: Path, jars: Sequence[Path], *, learnt: Path | None = None) -> None:
     """Write the configuration and, the first time, format the storage; both are safe to repeat.
 
+    `learnt` is where Java keeps what it learns of Kafka's classes, made here where it is not.
     Raises `EnvironmentFault` when the folder cannot be written or the storage is not this broker's.
     """
     try:
@@ -124,12 +126,13 @@ def prepare(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> None:
     except OSError as error:
         raise environment_fault(error, f"the broker's folder {config.folder}") from error
     if not (config.data_dir / "meta.properties").exists():
-        _format(config, java, jars)
+        _format(config, java, jars, learnt)
 
 
-def command(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> list[str]:
+def command(config: BrokerConfig, java: Path, jars: Sequence[Path], *, learnt: Path | None = None) -> list[str]:
     """The command line of the broker; it runs in the foreground and stops cleanly on SIGTERM."""
-    return [*_jvm(config, java, jars, heap_mb=384), "kafka.Kafka", str(config.properties_file)]
+    options = [*with_learnt(learnt), "-XX:+ExitOnOutOfMemoryError"]
+    return [*_jvm(config, java, jars, options, heap_mb=384), "kafka.Kafka", str(config.properties_file)]
 
 
 def environment() -> dict[str, str]:
@@ -137,14 +140,18 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _FOREIGN_OPTIONS}
 
 
-def _format(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> None:
+def _format(config: BrokerConfig, java: Path, jars: Sequence[Path], learnt: Path | None) -> None:
     arguments = ["format", "--ignore-formatted", "--cluster-id", _new_cluster_id()]
-    argv = [*_jvm(config, java, jars, heap_mb=128), "kafka.tools.StorageTool", *arguments]
-    argv += ["--config", str(config.properties_file)]
-    try:
-        done = subprocess.run(
+    arguments += ["--config", str(config.properties_file)]
+
+    def run(options: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        argv = [*_jvm(config, java, jars, options, heap_mb=128), "kafka.tools.StorageTool", *arguments]
+        return subprocess.run(
             argv, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, env=environment(), check=False
         )
+
+    try:
+        done = learning(learnt, run)
     except subprocess.TimeoutExpired as error:
         raise EnvironmentFault(
             f"Formatting Kafka's storage took longer than {_FORMAT_TIMEOUT_S} s.",
@@ -160,12 +167,15 @@ def _format(config: BrokerConfig, java: Path, jars: Sequence[Path]) -> None:
         )
 
 
-def _jvm(config: BrokerConfig, java: Path, jars: Sequence[Path], *, heap_mb: int) -> list[str]:
+def _jvm(config: BrokerConfig, java: Path, jars: Sequence[Path], options: Sequence[str], *, heap_mb: int) -> list[str]:
     return [
         str(java),
         f"-Xmx{heap_mb}m",
         "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1" if heap_mb < 256 else "-XX:+ExitOnOutOfMemoryError",
+        # The first compiler is enough: one machine's events cost the second one more than it saves.
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+IgnoreUnrecognizedVMOptions",
+        *options,
         "-Djava.awt.headless=true",
         f"-Djava.io.tmpdir={_temporary_dir(config)}",
         f"-Dlog4j2.configurationFile={_LOG_CONFIG}",

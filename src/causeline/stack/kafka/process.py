@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from causeline.schemas.connections import KafkaConnection
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas.errors import EnvironmentFault
 from causeline.stack.launch import launcher
 from causeline.stack.ports import LOOPBACK, free_ports
 from causeline.stack.waiting import wait_until
 
-_READY_TIMEOUT_S = 60.0
+_READY_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 20.0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from causeline.schemas.errors import CauselineError
 from causeline.stack.supervisor.daemon import Supervisor
-from causeline.stack.supervisor.state import LOGS_DIR
+from causeline.stack.supervisor.state import LOGS_DIR, PRIVATE
 
 _LOG_BYTES = 1024 * 1024
 
@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--foreground", action="store_true", help="stay attached, and log to stderr")
     options = parser.parse_args()
     folder: Path = options.state_dir.absolute()
+    os.umask(PRIVATE)  # of every service that it starts, too
     if not options.foreground:
         detach()
     _log_to(None if options.foreground else folder / LOGS_DIR / "supervisor.log")

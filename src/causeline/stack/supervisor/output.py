@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 KEPT_LINES = 20
@@ -13,6 +14,14 @@ _CHUNK_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 16 * 1024
 
 log = logging.getLogger(__name__)
+_LOUD = re.compile(r"(?:error: |.*?\b(?:ERROR|CRITICAL)\b[\s:\]]*(?:[\w.]+: )?)(?P<says>.*)", re.DOTALL)
+
+
+def telling(lines: Sequence[str]) -> str:
+    """What a service that ended had to say: the last error among its lines, by itself, or else its last line."""
+    said = [line.strip() for line in lines if line.strip()]
+    errors = [found["says"] for line in said if (found := _LOUD.match(line)) and found["says"]]
+    return (errors or said or ["nothing"])[-1].removesuffix(".")
 
 
 class RotatingLog:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from causeline.stack.launch import launcher
-from causeline.stack.supervisor.output import Output, RotatingLog
+from causeline.stack.supervisor.output import Output, RotatingLog, telling
 from causeline.stack.supervisor.probes import answers
 from causeline.stack.supervisor.processes import identify
 from causeline.stack.supervisor.restarts import GiveUp, RestartHistory, RestartPolicy
@@ -78,6 +78,7 @@ class ServiceRunner:
             now = time.monotonic()
             verdict = history.failed(now, ran_s=now - started, exit_code=exit_code, was_ever_ready=self.ready.is_set())
             how = "was not ready in time" if exit_code is _STOPPED_BY_US else _ending(exit_code)
+            self.report.last_fault = f"{how}: {telling(last_lines)}" if last_lines else how
             if isinstance(verdict, GiveUp):
                 log.error("%s %s and is given up: it %s", self.service.name, how, verdict.reason)
                 self._become(ServiceState.FAILED, reason=verdict.reason, last_lines=last_lines)

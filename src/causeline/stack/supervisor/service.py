@@ -63,7 +63,8 @@ class Service(_Data):
     argv: tuple[str, ...] = Field(min_length=1)
     env: Mapping[str, str] = {}
     ready: Probe = StartedProbe()
-    ready_timeout_s: float = Field(default=60.0, gt=0)
+    ready_timeout_s: float = Field(default=180.0, gt=0)
+    """A process that lives and is not ready for so long is started again: longer than a busy machine takes."""
     depends: tuple[str, ...] = ()
     stop_signal: int = signal.SIGTERM
     stop_timeout_s: float = Field(default=10.0, gt=0)

@@ -4,7 +4,7 @@ import os
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import IO, Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,6 +14,8 @@ STATE_FILE = "supervisor.json"
 PLAN_FILE = "plan.json"
 LOCK_FILE = "supervisor.lock"
 LOGS_DIR = "logs"
+PRIVATE = 0o077
+"""The mask of processes whose files are their owner's only."""
 
 
 class ServiceState(StrEnum):
@@ -40,6 +42,8 @@ class ServiceReport(BaseModel):
     restarts: int = 0
     ports: dict[str, int] = {}
     reason: str | None = None
+    last_fault: str | None = None
+    """How it last ended without being told to, and the last that it said; kept when it is well again."""
     last_lines: list[str] = []
 
 
@@ -73,6 +77,11 @@ class SupervisorReport(BaseModel):
             return cls.model_validate_json((folder / STATE_FILE).read_bytes())
         except (OSError, ValueError):
             return None
+
+
+def open_private(file: Path, mode: str) -> IO[Any]:
+    """`file` opened; where it is made it is readable by its owner only, whatever the process's mask."""
+    return open(file, mode, opener=lambda path, flags: os.open(path, flags, 0o600))
 
 
 def write_private(file: Path, text: str) -> None:

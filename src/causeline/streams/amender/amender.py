@@ -1,5 +1,8 @@
 """The amender without Kafka: late batches in, next revisions out, and how far its reading may be committed.
 
+Decisions are late by their nature: those of their own topic are read as late events are, and nothing else of a message
+is believed than which runs it speaks of. What a run is made of stands in the store.
+
 In this order, and no other:
 
 1. A late batch arrives; each run in it is wanted, and holds the batch.
@@ -9,6 +12,8 @@ In this order, and no other:
    a worker holds a run.
 4. What has more events in the store than its record counts is assembled again and published.
 5. When the broker has it, the run lets go of its batches, and what nothing holds may be committed.
+
+Decided in ADR 15.
 """
 
 import logging
@@ -17,19 +22,20 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from causeline.schemas.clock import Clock
+from causeline.runtime.clock import Clock
+from causeline.schemas.decisions import DECISIONS as DECISION_TYPES
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import DEAD, LATE
-from causeline.streams.acknowledge import Acknowledger
+from causeline.schemas.topics import DEAD, DECISIONS, LATE, Topic
 from causeline.streams.amender.publish import Publisher, publish_runs
 from causeline.streams.amender.revise import in_batches, revised
 from causeline.streams.amender.settings import AmenderSettings
 from causeline.streams.amender.stored import Standing, Stored
 from causeline.streams.amender.waiting import Look, Patience, Waiting, Wanted, look, marks_of
-from causeline.streams.decode import Message, decode
-from causeline.streams.outgoing import dead_letter
-from causeline.streams.shapes import OFFSET, PARTITION
+from causeline.streams.runs.decode import Message, decode
+from causeline.streams.runs.shapes import OFFSET, PARTITION
+from causeline.streams.worker.acknowledge import Acknowledger
+from causeline.streams.worker.publications import dead_letter
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +65,8 @@ def patience_of(settings: AmenderSettings) -> Patience:
 
 
 class Amender:
-    """Amends runs of the partitions it is given, judged by what `policy` gives. `clock` never goes back."""
+    """Amends the runs that the messages of one topic, `source`, speak of, in the partitions it is given; they are
+    judged by what `policy` gives. `clock` never goes back."""
 
     def __init__(
         self,
@@ -70,6 +77,7 @@ class Amender:
         schemas: Schemas,
         clock: Clock,
         policy: Callable[[], Policy] = lambda: DEFAULT_POLICY,
+        source: Topic = LATE,
     ) -> None:
         self._settings = settings
         self._patience = patience_of(settings)
@@ -78,7 +86,8 @@ class Amender:
         self._schemas = schemas
         self._clock = clock
         self._policy = policy
-        self._topic = LATE.full_name(settings.topic_prefix)
+        self.topic = source.full_name(settings.topic_prefix)
+        self._takes = sorted(DECISION_TYPES) if source is DECISIONS else None
         self._acks: dict[int, Acknowledger[int]] = {}
         self.waiting = Waiting(self._patience)
         self.counters = Counters()
@@ -89,25 +98,31 @@ class Amender:
         return len(self.waiting) >= self._settings.max_waiting_runs
 
     def take(self, messages: Sequence[Message]) -> None:
-        """Take in late batches; raises OffsetJump when one of a partition is missing."""
+        """Take in late batches, each after those of its partition that came before; a log may lack offsets."""
         now_us = self._clock()
+        arrived = []
         for message in messages:
             acks = self._acks.setdefault(message.partition, Acknowledger(message.offset))
-            acks.arrive(message.offset, message.offset, now_us)
+            arrived.append(acks.arrive(message.offset, message.offset, now_us, since=acks.next_offset))
         decoded = decode(messages, self._schemas)
         for unreadable in decoded.unreadable:
             letter = dead_letter(
-                unreadable, topic=self._topic, key=None, produced_at_us=None, now_us=now_us, schemas=self._schemas
+                unreadable, topic=self.topic, key=None, produced_at_us=None, now_us=now_us, schemas=self._schemas
             )
             self._publisher.publish(DEAD, None, letter)
             self.counters.dead_letters += 1
         if decoded.unreadable:
             self._publisher.deliver()
-        last = decoded.frame.group_by(PARTITION, OFFSET, "run_id", maintain_order=True).agg(pl.col("event_id").last())
+        told = decoded.frame
+        if self._takes is not None:  # what else came that way is a letter of the loader's
+            told = told.filter(pl.col("event_type").is_in(self._takes))
+        last = told.group_by(PARTITION, OFFSET, "run_id", maintain_order=True).agg(pl.col("event_id").last())
         for partition, offset, run_id, event_id in last.iter_rows():
             self.waiting.want((partition, run_id), now_us, mark=event_id, entry=self._acks[partition].entry(offset))
+        for entry in arrived:
+            entry.holds -= 1
         self.counters.messages += len(messages)
-        self.counters.late_events += decoded.frame.height
+        self.counters.late_events += told.height
 
     def resume(self, partitions: Sequence[int]) -> None:
         """Watch again what an amender before this one published without a start; raises what the store raises."""
@@ -131,7 +146,7 @@ class Amender:
             return 0
         try:
             self._amend(due, now_us)
-        except Exception:
+        except BaseException:
             for wanted in due:
                 if wanted.due_us < 0:
                     self.waiting.again(wanted, now_us)
@@ -206,7 +221,7 @@ class Amender:
         at_most = self._settings.max_run_events
         try:
             return [revised(events, standings, partitions, now_us=now_us, at_most=at_most, policy=policy)]
-        except Exception as error:
+        except (Exception, pl.exceptions.PanicException) as error:
             run_ids = sorted(events["run_id"].unique())
             if len(run_ids) <= 1:
                 log.exception("run %s cannot be assembled again and stays as it is", "".join(run_ids), exc_info=error)

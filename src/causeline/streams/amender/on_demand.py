@@ -13,7 +13,7 @@ from causeline.streams.amender.settings import AmenderSettings
 from causeline.streams.amender.stored import Standing, Stored
 
 
-class Answer(StrEnum):
+class Outcome(StrEnum):
     """What became of the wish to amend a run."""
 
     AMENDED = "amended"  # its next revision is published
@@ -27,9 +27,11 @@ class Amended:
     """A run that was asked for: its revision before (0: none) and after."""
 
     run_id: str
-    answer: Answer
+    answer: Outcome
     before: int
     after: int
+    ask_again_s: float = 0.0
+    """Of a run that may be open: after so many seconds no worker can have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,14 @@ class OnDemand:
         for run_id in run_ids:
             standing = standings.get(run_id)
             answer = _answer(standing, now_us, self.settings)
-            if answer is Answer.AMENDED:
+            if answer is Outcome.AMENDED:
                 to_amend.append(run_id)
             else:
                 revision = standing.revision if standing else 0
-                answers.append(Amended(run_id, answer, revision, revision))
+                again_s = 0.0
+                if standing is not None and answer is Outcome.MAYBE_OPEN:
+                    again_s = max(0.0, self.settings.unjoined_wait_s - (now_us - standing.newest_us) / 1e6)
+                answers.append(Amended(run_id, answer, revision, revision, again_s))
         sizes = {run_id: standings[run_id].events for run_id in to_amend}
         for batch in in_batches(to_amend, sizes, at_most=self.settings.max_batch_events):
             answers += self._publish(batch, standings, now_us)
@@ -83,17 +88,17 @@ class OnDemand:
         self.publisher.deliver()
         after = dict(zip(runs["run_id"], runs["revision"], strict=True))
         return [
-            Amended(run_id, Answer.AMENDED, standings[run_id].revision, after[run_id])
+            Amended(run_id, Outcome.AMENDED, standings[run_id].revision, after[run_id])
             if run_id in after
-            else Amended(run_id, Answer.NOTHING_NEW, standings[run_id].revision, standings[run_id].revision)
+            else Amended(run_id, Outcome.NOTHING_NEW, standings[run_id].revision, standings[run_id].revision)
             for run_id in batch
         ]
 
 
-def _answer(standing: Standing | None, now_us: int, settings: AmenderSettings) -> Answer:
+def _answer(standing: Standing | None, now_us: int, settings: AmenderSettings) -> Outcome:
     if standing is None:
-        return Answer.UNKNOWN
+        return Outcome.UNKNOWN
     if standing.revision == 0 and now_us - standing.newest_us < settings.unjoined_wait_s * 1e6:
-        return Answer.MAYBE_OPEN
+        return Outcome.MAYBE_OPEN
     more = min(standing.events, settings.max_run_events) > standing.revision
-    return Answer.AMENDED if more else Answer.NOTHING_NEW
+    return Outcome.AMENDED if more else Outcome.NOTHING_NEW

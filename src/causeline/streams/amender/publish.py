@@ -3,18 +3,14 @@
 from typing import Protocol
 
 import polars as pl
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from causeline.schemas.connections import KafkaConnection
-from causeline.schemas.errors import Unreachable
+from causeline.kafka.publisher import Gathering, ProducerRecord
+from causeline.runtime.connections import KafkaConnection
 from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import MAX_MESSAGE_BYTES, REVIEWS, RUNS, Topic
-from causeline.streams.outgoing import review_value, run_batches
-from causeline.streams.review_items import review_items
-
-_ANY = -1
-"""librdkafka's word for: whichever partition."""
+from causeline.schemas.topics import REVIEWS, RUNS, Topic
+from causeline.streams.runs.review_items import review_items
+from causeline.streams.worker.publications import review_value, run_batches
 
 
 class Publisher(Protocol):
@@ -29,55 +25,24 @@ class Publisher(Protocol):
         ...
 
 
-class KafkaPublisher:
-    """An idempotent producer."""
+class KafkaPublisher(Gathering):
+    """The topics of a prefix; what is handed over is sent when it is to be delivered."""
 
     def __init__(self, connection: KafkaConnection, *, prefix: str, delivery_timeout_s: float) -> None:
         self._prefix = prefix
-        self._timeout_s = delivery_timeout_s
-        self._failed: KafkaError | None = None
-        self._producer = Producer(
-            {
-                **connection.client_config(),
-                "client.id": "causeline-amender",
-                "enable.idempotence": True,
-                "compression.type": "zstd",
-                "linger.ms": 5,
-                "message.max.bytes": MAX_MESSAGE_BYTES,
-                "message.timeout.ms": int(delivery_timeout_s * 1000),
-                "log_level": 0,
-            }
-        )
+        super().__init__(connection, client_id="causeline-amender", timeout_s=delivery_timeout_s)
 
     def publish(self, topic: Topic, partition: int | None, value: bytes, key: bytes | None = None) -> None:
         """See `Publisher`."""
-        name, place = topic.full_name(self._prefix), _ANY if partition is None else partition
-        try:
-            self._producer.produce(name, value=value, key=key, partition=place, on_delivery=self._heard)
-        except BufferError:
-            self.deliver()
-            self._producer.produce(name, value=value, key=key, partition=place, on_delivery=self._heard)
-        except KafkaException as error:
-            raise Unreachable(f"A message to {topic.name} cannot be published: {error.args[0].str()}.") from error
-
-    def deliver(self) -> None:
-        """See `Publisher`."""
-        left = self._producer.flush(self._timeout_s + 1)
-        failed, self._failed = self._failed, None
-        if failed is not None:
-            raise Unreachable(f"Kafka does not take what was amended: {failed.str()}.")
-        if left:
-            raise Unreachable(f"Kafka has not taken {left} messages within {self._timeout_s:g} s.")
-
-    def _heard(self, error: KafkaError | None, _message: Message) -> None:
-        self._failed = self._failed or error
+        self.add(ProducerRecord(topic.full_name(self._prefix), value, key, partition))
 
 
 def publish_runs(runs: pl.DataFrame, publisher: Publisher, schemas: Schemas, policy: Policy) -> None:
     """Each run to the partition it came from, after the items that `policy` makes of them.
 
     An item must be there before its run is: a run that is published is not amended again, and its items would be
-    lost. These batches say nothing of how far a worker has counted.
+    lost. These batches say nothing of how far a worker has counted, nor in which topic: a worker that asks passes
+    amended runs over.
     """
     places = dict(zip(runs["run_id"], runs["source_partition"], strict=True))
     asked = False

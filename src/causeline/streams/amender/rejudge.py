@@ -2,6 +2,8 @@
 
 A policy changes no event, so a rejudged run counts as many as before, and its revision is the same. Of equal
 revisions the one published last stands: in the store by the order of the log, for a consumer by the order it reads.
+
+Decided in ADR 16.
 """
 
 from collections import Counter
@@ -53,7 +55,7 @@ class Rejudge:
     policy: Policy
     schemas: Schemas
     publisher: Publisher | None = None
-    max_run_events: int = 50_000
+    max_run_events: int = 200_000
     max_batch_runs: int = 200
     max_batch_events: int = 200_000
     max_examples: int = 5

@@ -7,9 +7,9 @@ import polars as pl
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.vocabulary import CloseReason
 from causeline.streams.amender.stored import Standing
-from causeline.streams.assemble import assemble
-from causeline.streams.distinct import RUN
-from causeline.streams.shapes import no_runs, run_columns
+from causeline.streams.runs.assemble import assemble
+from causeline.streams.runs.distinct import RUN
+from causeline.streams.runs.shapes import no_runs, run_columns
 
 _PLACE = ("source_partition", "first_offset", "last_offset")
 

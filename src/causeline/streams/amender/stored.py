@@ -7,8 +7,10 @@ from typing import Protocol
 
 import polars as pl
 
-from causeline.streams.assemble import CANONICAL_ORDER
-from causeline.streams.shapes import event_columns
+from causeline.schemas.decisions import DECISIONS as DECISION_TYPES
+from causeline.streams.runs import contract
+from causeline.streams.runs.assemble import CANONICAL_ORDER
+from causeline.streams.runs.shapes import event_columns
 
 
 class Arrow(Protocol):
@@ -28,6 +30,9 @@ class Standing:
     """Its events that the store shows."""
     seen: bool
     """Whether one of the events asked about is among them."""
+    awaited: int = 0
+    """Events that its record counts and the store does not show yet: decisions come by a way of their own, and may be
+    there before the last of the run's own events, so that the mere numbers agree."""
     newest_us: int = 0
     """When the newest of them came true, microseconds."""
     revision: int = 0
@@ -40,18 +45,21 @@ class Standing:
 
 
 _STANDINGS = """
-SELECT run_id, events, seen, newest_us, revision, source_partition, first_offset, last_offset, close_reason,
+SELECT run_id, events, seen, greatest(0, revision - decided - others) AS awaited, newest_us,
+       revision, source_partition, first_offset, last_offset, close_reason,
        toUnixTimestamp64Micro(closed_at) AS closed_at_us, missing
 FROM
 (
-    SELECT run_id, toInt64(count()) AS events, countIf(has({marks:Array(String)}, event_id)) > 0 AS seen,
+    SELECT run_id, toInt64(count()) AS events,
+           toInt64(countIf(event_type NOT IN {decisions:Array(String)})) AS others,
+           countIf(has({marks:Array(String)}, event_id)) > 0 AS seen,
            toUnixTimestamp64Micro(max(occurred_at)) AS newest_us
     FROM events WHERE run_id IN {run_ids:Array(String)} GROUP BY run_id
 ) AS counted
 LEFT JOIN
 (
     SELECT run_id, revision, source_partition, first_offset, last_offset, toString(close_reason) AS close_reason,
-           closed_at, missing
+           closed_at, missing, toInt64(length(reviews) + length(evals)) AS decided
     FROM runs WHERE run_id IN {run_ids:Array(String)} ORDER BY revision DESC LIMIT 1 BY run_id
 ) AS record USING (run_id)
 """
@@ -85,12 +93,15 @@ class Stored:
         """Where each run of which there is an event stands; `marks` are ids of events that are waited for."""
         if not run_ids:
             return {}
-        rows = self._frame(_STANDINGS, {"run_ids": list(run_ids), "marks": list(marks)})
+        rows = self._frame(
+            _STANDINGS, {"run_ids": list(run_ids), "marks": list(marks), "decisions": sorted(DECISION_TYPES)}
+        )
         return {
             row["run_id"]: Standing(
                 run_id=row["run_id"],
                 events=row["events"],
                 seen=bool(row["seen"]),
+                awaited=row["awaited"],
                 newest_us=row["newest_us"],
                 revision=row["revision"],
                 source_partition=row["source_partition"],
@@ -104,14 +115,20 @@ class Stored:
         }
 
     def events(self, run_ids: Sequence[str], *, at_most: int) -> pl.DataFrame:
-        """The events of `run_ids` with the columns of a TraceEvent; of each run the first `at_most`."""
+        """The events of `run_ids` with the columns of a TraceEvent; of each run its ends and the first, `at_most`.
+
+        The contract is asked here too: a table may hold what was stored before a rule was there. Where such a rule
+        is about what may come in, and nothing of a run is misled by it, what is there stays.
+        """
         columns = ", ".join(_read(name) for name in event_columns())
         sql = (
             f"SELECT {columns} FROM events WHERE run_id IN {{run_ids:Array(String)}}"  # noqa: S608 - constants
-            f" ORDER BY run_id, {_ORDER} LIMIT {{at_most:UInt32}} BY run_id"
+            f" ORDER BY run_id, event_type NOT IN ('run_started', 'run_finished'), {_ORDER}"
+            " LIMIT {at_most:UInt32} BY run_id"
         )
         frame = self._frame(sql, {"run_ids": list(run_ids), "at_most": at_most})
-        return frame.cast(pl.Schema(event_columns()))
+        events = frame.cast(pl.Schema(event_columns()))
+        return events.filter(contract.valid(events, stored=True))
 
     def unsettled(self, partitions: Sequence[int], *, window_s: int, limit: int) -> list[str]:
         """Runs of `partitions` that were amended within the window and whose start was never seen."""

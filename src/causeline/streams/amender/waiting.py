@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
 
-from causeline.streams.acknowledge import Entry
 from causeline.streams.amender.stored import Standing
+from causeline.streams.worker.acknowledge import Entry
 
 Key = tuple[int, str]
 """Partition and run id."""
@@ -36,7 +36,7 @@ class Look(StrEnum):
 
     AMEND = "amend"  # the store has more events than its record counts
     NOTHING_NEW = "nothing_new"  # its record counts all of them
-    NOT_VISIBLE = "not_visible"  # its late events are not in the store yet
+    NOT_VISIBLE = "not_visible"  # its late events, or some that its record counts, are not in the store yet
     NOT_JOINED = "not_joined"  # nothing was published of it, and the worker may have it open
     LOST = "lost"  # its events never came to the store
 
@@ -67,6 +67,8 @@ def look(wanted: Wanted, standing: Standing | None, now_us: int, patience: Patie
         return Look.LOST
     if standing.revision == 0 and now_us - wanted.first_us < patience.unjoined_us:
         return Look.NOT_JOINED
+    if standing.awaited and now_us - wanted.first_us < patience.visible_us:
+        return Look.NOT_VISIBLE
     return Look.AMEND if min(standing.events, at_most) > standing.revision else Look.NOTHING_NEW
 
 

@@ -1,0 +1,1 @@
+"""Workflows that nobody who writes rules has written: the diagnosis is measured on them."""

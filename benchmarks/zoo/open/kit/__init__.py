@@ -1,0 +1,1 @@
+"""What the workflows have in common: texts and search, a model's wire, and recorders for the three forms."""

@@ -1,0 +1,1 @@
+"""Two runs, or two versions of a workflow, side by side."""

@@ -1,0 +1,1 @@
+"""A run and its diagnosis as people see them: maps, waterfalls, notes."""

@@ -1,0 +1,1 @@
+"""The one place that makes Kafka clients, reads their errors and looks at offsets."""

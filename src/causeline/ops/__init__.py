@@ -1,0 +1,1 @@
+"""What an operator asks: whether everything is well, and the way out where it is not."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry in both directions: a receiver, an exporter, and a bridge for applications with the SDK."""

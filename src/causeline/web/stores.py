@@ -1,0 +1,69 @@
+"""The store behind the pages: one client for all threads, opened when it is first needed, and anew after a failure."""
+
+from collections.abc import Mapping, Sequence
+from threading import Lock
+
+from clickhouse_connect.driver.client import Client
+
+from causeline.console.read_only_sql import Bounds, SqlResult, ask
+from causeline.console.store import ClickHouseStore
+from causeline.drift.store import DriftStore
+from causeline.ops.lag import Lag, read_lags
+from causeline.reviews.store import ClickHouseLeases
+from causeline.runtime.clickhouse import open_client
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
+from causeline.sinks.dead.messages import DeadMessage, DeadMessages
+from causeline.sinks.dead.replay import Fate, KafkaOutlet, replay, replayable
+
+_ANSWER_S = 20
+"""How long a page waits for one answer."""
+
+
+class Stores:
+    """Gives the stores of a connection; each raises Unreachable while ClickHouse is away.
+
+    A client that was opened outlives restarts of its server.
+    """
+
+    def __init__(self, connection: ClickHouseConnection, topic_prefix: str) -> None:
+        self._connection = connection
+        self._topic_prefix = topic_prefix
+        self._lock = Lock()
+        self._client: Client | None = None
+
+    def store(self) -> ClickHouseStore:
+        """What answers questions."""
+        return ClickHouseStore(self._opened(), self._connection)
+
+    def leases(self) -> ClickHouseLeases:
+        """What takes leases."""
+        return ClickHouseLeases(self._opened(), self._connection)
+
+    def marks(self) -> DriftStore:
+        """What takes marks on alerts."""
+        return DriftStore(self._opened(), self._connection)
+
+    def sql(self, text: str, parameters: Mapping[str, str], bounds: Bounds) -> SqlResult:
+        """The answer to one statement, over a connection of its own."""
+        return ask(self._connection, text, parameters, bounds)
+
+    def dead(self) -> DeadMessages:
+        """The dead messages."""
+        return DeadMessages(self._opened(), self._connection)
+
+    def replay(self, messages: Sequence[DeadMessage]) -> int:
+        """Send messages again; how many Kafka took. Raises Unreachable when it does not take one."""
+        outlet = KafkaOutlet(KafkaConnection.from_environment())
+        done = replay(messages, self.dead(), outlet, topics=replayable(self._topic_prefix))
+        return sum(each.fate is Fate.SENT for each in done)
+
+    def lags(self) -> list[Lag]:
+        """How far each group is behind; raises Unreachable while Kafka is away."""
+        return read_lags(KafkaConnection.from_environment(), self._topic_prefix)
+
+    def _opened(self) -> Client:
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = open_client(self._connection, timeout_s=_ANSWER_S)
+        return self._client

@@ -1,0 +1,150 @@
+"""Many readers before the console, a live tail among them, while runs are loaded and the engine goes and comes back.
+
+Nobody waits for ever; an answer is the truth as far as it was known, or one sentence that says why there is none.
+CAUSELINE_READERS sets how many there are (200 is what a console takes).
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from causeline.runtime.connections import ClickHouseConnection
+from causeline.stack.waiting import wait_until
+from causeline.web.patience import PATIENCE_S
+from causeline.web.stores import Stores
+from tests.browser.served import console_of
+from tests.faults.proxy import Proxy
+from tests.faults.site import PROJECT, Site
+
+pytestmark = pytest.mark.stack
+
+READERS = int(os.environ.get("CAUSELINE_READERS", "24"))
+TAILS = READERS // 3
+RUNS = 120
+
+
+@dataclass
+class Told:
+    """What the readers were told, and what of it was a lie."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    lies: list[str] = field(default_factory=list)
+    news: Counter[str] = field(default_factory=Counter)
+    slowest_s: float = 0.0
+
+
+class Crowd:
+    """Readers in a thread of their own: they read until they are stopped."""
+
+    def __init__(self, base: str, project: str) -> None:
+        self.base, self.project = base, project
+        self.told = Told()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._all()), daemon=True)
+
+    def __enter__(self) -> "Crowd":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(3 * PATIENCE_S)
+        assert not self._thread.is_alive(), "a reader hangs"
+
+    async def _all(self) -> None:
+        limits = httpx.Limits(max_connections=2 * READERS)
+        async with httpx.AsyncClient(base_url=self.base, limits=limits, timeout=2 * PATIENCE_S) as client:
+            tails = [asyncio.create_task(self._follow(client)) for _ in range(TAILS)]
+            await asyncio.gather(*(self._read(client) for _ in range(READERS - TAILS)))
+            for tail in tails:
+                tail.cancel()
+            await asyncio.gather(*tails, return_exceptions=True)
+
+    async def _read(self, client: httpx.AsyncClient) -> None:
+        while not self._stopping.is_set():
+            listed = await self._get(client, "/api/v1/runs?since=all&limit=100")
+            if listed is None:
+                continue
+            places = [(run["started_at"], run["run_id"]) for run in listed["runs"]]
+            if places != sorted(set(places), reverse=True):
+                self.told.lies.append("a list is out of order, or has a run twice")
+            for run in listed["runs"][:2]:
+                await self._check(client, run)
+
+    async def _check(self, client: httpx.AsyncClient, listed: dict[str, Any]) -> None:
+        whole = await self._get(client, f"/api/v1/runs/{listed['run_id']}")
+        if whole is None:
+            return
+        if whole["run_id"] != listed["run_id"] or whole["project"] != self.project:
+            self.told.lies.append(f"{listed['run_id']} is told as another run")
+        if whole["verdict"] == "complete" and whole["events"] != len(whole["steps"]) + 2:
+            self.told.lies.append(f"{listed['run_id']} is complete with {whole['events']} events")
+
+    async def _get(self, client: httpx.AsyncClient, path: str) -> dict[str, Any] | None:
+        began = time.monotonic()
+        answer = await client.get(path)
+        self.told.slowest_s = max(self.told.slowest_s, time.monotonic() - began)
+        self.told.statuses[answer.status_code] += 1
+        if answer.status_code == 200:
+            return dict(answer.json())
+        if answer.status_code != 503 or "." not in answer.text:
+            self.told.lies.append(f"{path}: {answer.status_code} {answer.text[:200]}")
+        await asyncio.sleep(0.05)  # a reader who was refused does not ask again at once
+        return None
+
+    async def _follow(self, client: httpx.AsyncClient) -> None:
+        async with _events(client, "/live/runs?since=all") as events:
+            async for name in events:
+                self.told.news[name] += 1
+
+
+@asynccontextmanager
+async def _events(client: httpx.AsyncClient, path: str) -> AsyncIterator[AsyncIterator[str]]:
+    async with client.stream("GET", path, timeout=None) as answer:
+        assert answer.status_code == 200
+
+        async def names() -> AsyncIterator[str]:
+            async for line in answer.aiter_lines():
+                if line.startswith("event: "):
+                    yield line.removeprefix("event: ")
+
+        yield names()
+
+
+def test_readers_are_told_the_truth_while_the_engine_goes_and_comes_back(
+    site: Site, clickhouse_proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None]
+) -> None:
+    way = site.clickhouse_by(clickhouse_proxy.port)
+    for name, value in {**site.endpoints.environment(), **way}.items():
+        monkeypatch.setenv(name, value)
+    stores = Stores(ClickHouseConnection.from_environment(), site.endpoints.topic_prefix)
+    with (
+        site.running("worker"),
+        site.running("load"),  # which has its own way to the engine, and goes on
+        console_of(stores, site.endpoints.artifacts) as base,
+    ):
+        site.publish(runs=RUNS)
+        wait_until(lambda: site.visible() >= RUNS, timeout_s=120, what="the runs are not there")
+        with Crowd(base, PROJECT) as crowd:
+            told = crowd.told
+            wait_until(lambda: told.statuses[200] >= READERS, timeout_s=120, what="nobody is answered")
+            wait_until(lambda: told.news["news"] >= TAILS, timeout_s=120, what="the tails are told nothing")
+            clickhouse_proxy.go_away()
+            wait_until(lambda: told.statuses[503] >= READERS, timeout_s=120, what="nobody is told that it is away")
+            wait_until(lambda: told.news["away"] >= TAILS, timeout_s=120, what="the tails are not told so")
+            site.publish(runs=RUNS)
+            clickhouse_proxy.heal()
+            before = told.statuses[200]
+            wait_until(lambda: told.statuses[200] >= before + 2 * READERS, timeout_s=120, what="it does not come back")
+            wait_until(lambda: told.news["news"] >= 2 * TAILS, timeout_s=120, what="the tails hear no more")
+        assert told.lies == []
+    tell(f"{READERS} readers, {TAILS} of them tails: {dict(told.statuses)}, slowest {told.slowest_s:.1f} s")
