@@ -51,7 +51,7 @@ def test_by_keyboard_alone_from_part_of_an_id_to_a_decision(page: Page, site: Si
     page.wait_for_url(f"**/runs/{site.faulty}*")
 
     page.keyboard.press("c")
-    expect(page.locator(".wf tr.on .num").first).to_be_visible()
+    expect(page.locator(".wf tr.on .c-mark a").first).to_be_visible()
     _tab_to(page, ".wf a.step")
     page.keyboard.press("j")
     page.keyboard.press("k")
@@ -71,6 +71,24 @@ def test_by_keyboard_alone_from_part_of_an_id_to_a_decision(page: Page, site: Si
     page.keyboard.press("Control+Enter")
     _decided(page, "overridden")
     expect(page.get_by_label("Decision")).to_contain_text("artifact:")
+
+
+def test_the_key_for_causes_walks_the_causes_and_not_what_followed(page: Page, site: Site) -> None:
+    page.goto(f"{site.base}/runs?gap=any")
+    listed = [str(each.get_attribute("href")) for each in page.locator("tbody td:first-child a").all()][:12]
+    for address in listed:
+        page.goto(site.base + address)
+        steps = page.evaluate(
+            "() => [...new Set([...document.querySelectorAll('.causes > li')].map(cause =>"
+            " cause.querySelector('a[data-step]')?.dataset.step).filter(Boolean))]"
+        )
+        if not steps:
+            continue
+        chosen = page.evaluate("() => document.querySelector('.wf tr.on')?.id.slice(5)")
+        at = steps.index(chosen) if chosen in steps else -1
+        for presses, key in enumerate("c" * len(steps), start=1):
+            page.keyboard.press(key)
+            expect(page.locator(f"#step-{steps[(at + presses) % len(steps)]}.on")).to_be_visible()
 
 
 def test_by_mouse_alone_from_the_overview_to_a_decision(page: Page, site: Site) -> None:

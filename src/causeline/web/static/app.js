@@ -48,13 +48,14 @@ function focusRow(by) {
   ($("a.step", next) ?? $("a", next)).focus();
   next.scrollIntoView({ block: "nearest" });
 }
-let shownCause = 0;
 function toCause(by) {
-  const links = $$(".causes a[data-step]").filter((link, at, all) => all.findIndex((other) => other.dataset.step === link.dataset.step) === at);
+  const links = $$(".causes > li").map((cause) => $("a[data-step]", cause)).filter((link, at, all) => link && all.findIndex((other) => other?.dataset.step === link.dataset.step) === at);
   if (!links.length) return;
-  shownCause = (shownCause + by + links.length) % links.length;
-  links[shownCause].click();
-  document.getElementById(`step-${links[shownCause].dataset.step}`)?.scrollIntoView({ block: "center" });
+  const shown = new URL(location.href).searchParams.get("step") ?? $(".wf tr.on")?.id.slice(5);
+  const at = links.findIndex((link) => link.dataset.step === shown);
+  const next = links[at < 0 ? (by > 0 ? 0 : links.length - 1) : (at + by + links.length) % links.length];
+  next.click();
+  document.getElementById(`step-${next.dataset.step}`)?.scrollIntoView({ block: "center" });
 }
 // --- steps below a step are folded away, and unfolded: by h and l at the row, or by the button before its name
 const folds = new Set();
@@ -125,7 +126,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.ctrlKey || event.metaKey || event.altKey || inText(event.target) || dialog?.open) return;
   const act = {
-    "/": () => $("#find")?.focus(), "?": showKeys, j: () => focusRow(1), k: () => focusRow(-1), h: () => foldHere(true), l: () => foldHere(false), c: () => toCause(shownCause ? 1 : ($(".details .num") ? 1 : 0)), C: () => toCause(-1),
+    "/": () => $("#find")?.focus(), "?": showKeys, j: () => focusRow(1), k: () => focusRow(-1), h: () => foldHere(true), l: () => foldHere(false), c: () => toCause(1), C: () => toCause(-1),
     e: () => $(".tabs a[href*='/evidence']")?.click(), y: () => navigator.clipboard?.writeText(location.href).then(() => say("The link is copied.")),
     z: turnZone, "[": () => $("[data-to=newer]")?.click(), "]": () => $("[data-to=older]")?.click(),
     a: () => $("[data-key=a]")?.click(), o: () => { const value = $("textarea[name=value]"); if (value && !value.value.trim()) value.focus(); else $("[data-key=o]")?.click(); }, r: () => $("[data-key=r]")?.click(),
