@@ -55,7 +55,7 @@ test: $(CORE) ## Run linters, types and every test but the fault runs and the br
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 types cases
 
 faults: $(CORE) ## Kill, freeze and starve the real stack, count what is left, and try properties with all examples
-	$(BIN)/pytest tests/faults $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/faults $(ARGS)
 	CAUSELINE_TEST_EXAMPLES=all $(BIN)/pytest -n $(JOBS) -m properties tests/unit
 
 browser: $(CORE) ## Look at every page in a real Chromium (CAUSELINE_SCREENSHOTS=FOLDER keeps pictures)

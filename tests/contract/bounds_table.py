@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
 from causeline.causes.settings import DiagnoserSettings
 from causeline.console.read_only_sql import Bounds as SqlBounds
 from causeline.console.run_filter import MAX_LIMIT
 from causeline.otlp.receiver.settings import ReceiverSettings
 from causeline.producers.emitter.settings import EmitterSettings
+from causeline.runtime.settings import Settings
 from causeline.schemas import events, topics, wire
 from causeline.schemas.policy_file import MAX_POLICY_BYTES
 from causeline.sinks.loader.settings import LoaderSettings
@@ -30,8 +29,7 @@ class Setting(NamedTuple):
     """A bound that a setting holds: where, and what is done past it."""
 
     what: str
-    prefix: str
-    model: type[BaseModel]
+    model: type[Settings]
     field: str
     past: str
 
@@ -45,9 +43,6 @@ class Fixed(NamedTuple):
     past: str
 
 
-EMITTER, RECEIVER, WORKER = "CAUSELINE_EMITTER_", "CAUSELINE_RECEIVE_", "CAUSELINE_WORKER_"
-LOADER, AMENDER, SERVER = "CAUSELINE_LOADER_", "CAUSELINE_AMENDER_", "CAUSELINE_CLICKHOUSE_"
-DIAGNOSER = "CAUSELINE_DIAGNOSER_"
 CONTRACT = "the contract"
 _REFUSED = "the event is refused and counted, and its run is `partial`"
 _DROPPED = "the newest event is dropped and counted, and its run is `partial`"
@@ -66,42 +61,42 @@ BOUNDS: tuple[Setting | Fixed, ...] = (
     Fixed("sides of a conflict", CONTRACT, events.MAX_SIDES, _REFUSED),
     Fixed("bytes of a message", CONTRACT, topics.MAX_MESSAGE_BYTES, _CUT),
     Fixed("events of a batch that is read", CONTRACT, wire.MAX_BATCH_ITEMS, "the message is a dead letter"),
-    Setting("events in memory", EMITTER, EmitterSettings, "buffer_events", _DROPPED),
-    Setting("bytes in memory", EMITTER, EmitterSettings, "buffer_bytes", _DROPPED),
-    Setting("events of a batch", EMITTER, EmitterSettings, "batch_events", "it is sent"),
-    Setting("bytes of a batch", EMITTER, EmitterSettings, "batch_bytes", "it is sent"),
-    Setting("bytes of the spool", EMITTER, EmitterSettings, "spool_bytes", _SPOOL),
-    Setting("events held outside the sample", EMITTER, EmitterSettings, "held_events", _RECORDED),
-    Setting("bytes held outside the sample", EMITTER, EmitterSettings, "held_bytes", _RECORDED),
-    Setting("bytes of a request", RECEIVER, ReceiverSettings, "max_body_bytes", "413"),
-    Setting("bytes of requests under way", RECEIVER, ReceiverSettings, "max_pending_bytes", "503 and Retry-After"),
-    Setting("seconds for a request to come", RECEIVER, ReceiverSettings, "body_timeout_s", "408"),
-    Setting("events of a run", WORKER, WorkerSettings, "max_run_events", "it is closed as `partial`, the rest is late"),
-    Setting("events of open runs", WORKER, WorkerSettings, "max_open_events", _CLOSED),
-    Setting("seconds that a run is open", WORKER, WorkerSettings, "max_open_s", "it is closed as it is"),
-    Setting("seconds that a run is idle", WORKER, WorkerSettings, "idle_timeout_s", "it is closed as it is"),
-    Setting("messages decoded at once", WORKER, WorkerSettings, "batch_messages", "the rest waits"),
-    Setting("bytes decoded at once", WORKER, WorkerSettings, "batch_bytes", "the rest waits"),
-    Setting("bytes published, not delivered", WORKER, WorkerSettings, "max_in_flight_bytes", _WAITS),
-    Setting("share of unreadable messages", WORKER, WorkerSettings, "max_dead_ratio", "the worker ends and says why"),
-    Setting("rows of an insert", LOADER, LoaderSettings, "max_block_rows", "it is sent"),
-    Setting("bytes of an insert", LOADER, LoaderSettings, "max_block_bytes", "it is sent"),
-    Setting("bytes in memory", LOADER, LoaderSettings, "max_buffer_bytes", _WAITS),
-    Setting("share of unreadable messages", LOADER, LoaderSettings, "max_dead_ratio", "the loader ends and says why"),
-    Setting("events of a run", AMENDER, AmenderSettings, "max_run_events", _FIRST),
-    Setting("runs of a batch", AMENDER, AmenderSettings, "max_batch_runs", "the rest waits"),
-    Setting("events of a batch", AMENDER, AmenderSettings, "max_batch_events", "the rest waits"),
-    Setting("runs that wait", AMENDER, AmenderSettings, "max_waiting_runs", _WAITS),
-    Setting("messages of a batch", DIAGNOSER, DiagnoserSettings, "max_batch_messages", "the rest waits"),
-    Setting("runs remembered", DIAGNOSER, DiagnoserSettings, "max_rows", "workflows that rest are read again"),
-    Setting("runs that wait", DIAGNOSER, DiagnoserSettings, "max_waiting_runs", "the oldest keep their first word"),
-    Setting("seconds behind", DIAGNOSER, DiagnoserSettings, "max_lag_s", "runs are passed over, counted and told"),
-    Setting("statements at a time", SERVER, ServerSettings, "max_queries", "the next waits"),
-    Setting("statements that wait", SERVER, ServerSettings, "max_waiting", "503"),
-    Setting("bytes of a request", SERVER, ServerSettings, "body_limit_bytes", "413"),
-    Setting("memory of a reader's query", SERVER, ServerSettings, "reader_memory_bytes", "it is stopped"),
-    Setting("seconds of a reader's query", SERVER, ServerSettings, "reader_time_s", "it is stopped"),
-    Setting("rows of a reader's answer", SERVER, ServerSettings, "reader_result_rows", "it is stopped"),
+    Setting("events in memory", EmitterSettings, "buffer_events", _DROPPED),
+    Setting("bytes in memory", EmitterSettings, "buffer_bytes", _DROPPED),
+    Setting("events of a batch", EmitterSettings, "batch_events", "it is sent"),
+    Setting("bytes of a batch", EmitterSettings, "batch_bytes", "it is sent"),
+    Setting("bytes of the spool", EmitterSettings, "spool_bytes", _SPOOL),
+    Setting("events held outside the sample", EmitterSettings, "held_events", _RECORDED),
+    Setting("bytes held outside the sample", EmitterSettings, "held_bytes", _RECORDED),
+    Setting("bytes of a request", ReceiverSettings, "max_body_bytes", "413"),
+    Setting("bytes of requests under way", ReceiverSettings, "max_pending_bytes", "503 and Retry-After"),
+    Setting("seconds for a request to come", ReceiverSettings, "body_timeout_s", "408"),
+    Setting("events of a run", WorkerSettings, "max_run_events", "it is closed as `partial`, the rest is late"),
+    Setting("events of open runs", WorkerSettings, "max_open_events", _CLOSED),
+    Setting("seconds that a run is open", WorkerSettings, "max_open_s", "it is closed as it is"),
+    Setting("seconds that a run is idle", WorkerSettings, "idle_timeout_s", "it is closed as it is"),
+    Setting("messages decoded at once", WorkerSettings, "batch_messages", "the rest waits"),
+    Setting("bytes decoded at once", WorkerSettings, "batch_bytes", "the rest waits"),
+    Setting("bytes published, not delivered", WorkerSettings, "max_in_flight_bytes", _WAITS),
+    Setting("share of unreadable messages", WorkerSettings, "max_dead_ratio", "the worker ends and says why"),
+    Setting("rows of an insert", LoaderSettings, "max_block_rows", "it is sent"),
+    Setting("bytes of an insert", LoaderSettings, "max_block_bytes", "it is sent"),
+    Setting("bytes in memory", LoaderSettings, "max_buffer_bytes", _WAITS),
+    Setting("share of unreadable messages", LoaderSettings, "max_dead_ratio", "the loader ends and says why"),
+    Setting("events of a run", AmenderSettings, "max_run_events", _FIRST),
+    Setting("runs of a batch", AmenderSettings, "max_batch_runs", "the rest waits"),
+    Setting("events of a batch", AmenderSettings, "max_batch_events", "the rest waits"),
+    Setting("runs that wait", AmenderSettings, "max_waiting_runs", _WAITS),
+    Setting("messages of a batch", DiagnoserSettings, "max_batch_messages", "the rest waits"),
+    Setting("runs remembered", DiagnoserSettings, "max_rows", "workflows that rest are read again"),
+    Setting("runs that wait", DiagnoserSettings, "max_waiting_runs", "the oldest keep their first word"),
+    Setting("seconds behind", DiagnoserSettings, "max_lag_s", "runs are passed over, counted and told"),
+    Setting("statements at a time", ServerSettings, "max_queries", "the next waits"),
+    Setting("statements that wait", ServerSettings, "max_waiting", "503"),
+    Setting("bytes of a request", ServerSettings, "body_limit_bytes", "413"),
+    Setting("memory of a reader's query", ServerSettings, "reader_memory_bytes", "it is stopped"),
+    Setting("seconds of a reader's query", ServerSettings, "reader_time_s", "it is stopped"),
+    Setting("rows of a reader's answer", ServerSettings, "reader_result_rows", "it is stopped"),
     Fixed("rows of an answer", "`causeline sql --limit`", SqlBounds().rows, "the answer is cut and says so"),
     Fixed("seconds of a query", "`causeline sql --timeout`", SqlBounds().seconds, "it is stopped"),
     Fixed("memory of a query", "`causeline sql`", SqlBounds().memory_bytes, "it is stopped"),
@@ -121,7 +116,7 @@ def _rows() -> Iterator[str]:
             yield f"| {bound.what} | {bound.said_by} | {_shown(bound.value, bound.what)} | {bound.past} |"
         else:
             default = bound.model.model_fields[bound.field].default
-            variable = f"`{bound.prefix}{bound.field.upper()}`"
+            variable = f"`{bound.model.prefix}{bound.field.upper()}`"
             yield f"| {bound.what} | {variable} | {_shown(default, bound.field)} | {bound.past} |"
 
 

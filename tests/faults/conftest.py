@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.workermanage import WorkerController
 
 from causeline.demo.publish import demo_policy_text
 from causeline.stack.endpoints import Endpoints
@@ -21,6 +22,8 @@ LONG_SEEDS = 3
 ROOT = Path(__file__).parents[2]
 _SEEDS = pytest.StashKey[list[int]]()
 _FIGURES = pytest.StashKey[list[str]]()
+_DRAWN = "fault_seeds"
+_FIGURE = "figure"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,10 +35,30 @@ def pytest_configure(config: pytest.Config) -> None:
     """Draw the seeds of this session, or take the one that is asked for."""
     asked = os.environ.get("CAUSELINE_FAULTS_SEED")
     count = LONG_SEEDS if config.getoption("--long") else 1
-    seeds: list[int] = [int(asked)] if asked else [secrets.randbelow(1_000_000) for _ in range(count)]
+    drawn = getattr(config, "workerinput", {}).get(_DRAWN)  # in a process of xdist: what its controller drew
+    seeds: list[int] = drawn or ([int(asked)] if asked else [secrets.randbelow(1_000_000) for _ in range(count)])
     config.stash[_SEEDS] = seeds
     config.stash[_FIGURES] = []
     config.addinivalue_line("markers", "soak: takes half an hour, and runs with --long only")
+    config.pluginmanager.register(_Figures(config))
+
+
+class _Figures:
+    """Takes what a test told, in whichever process it ran."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._figures = config.stash[_FIGURES]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            name = report.nodeid.rpartition("::")[2]
+            self._figures += [f"{name}: {said}" for key, said in report.user_properties if key == _FIGURE]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Processes of xdist have the seeds of the one that starts them: they must agree on which tests there are."""
+    node.workerinput[_DRAWN] = node.config.stash[_SEEDS]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -69,12 +92,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture
-def tell(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Keeps a sentence for the end of the session, under the name of the test."""
 
     def keep(line: str) -> None:
-        record_property("figure", line)
-        request.config.stash[_FIGURES].append(f"{request.node.name}: {line}")
+        record_property(_FIGURE, line)
 
     return keep
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from causeline.cli.commands import COMMANDS
+from causeline.runtime.text import short_id
 
 VARIABLE: Final = "_CAUSELINE_COMPLETE"
 _TIMEOUT_S: Final = 1.0
-_SHORT: Final = 8
 _TAKE_RUNS: Final = frozenset({"show", "why", "compare", "amend", "open"})
 _RUN_OPTIONS: Final = frozenset({"--run"})
 _WORKFLOW_OPTIONS: Final = frozenset({"--workflow", "-w"})
@@ -125,7 +125,7 @@ def _place(environment: Mapping[str, str]) -> tuple[str, str]:
 def _run_ids(incomplete: str, known: Sequence[Candidate]) -> list[Candidate]:
     """Short ids where they begin as what is typed does, else whole ones."""
     wanted = incomplete.lower()
-    short = [Candidate(each.value[-_SHORT:], each.help) for each in known if each.value[-_SHORT:].startswith(wanted)]
+    short = [Candidate(short_id(each.value), each.help) for each in known if short_id(each.value).startswith(wanted)]
     return short or [each for each in known if each.value.startswith(wanted)]
 
 

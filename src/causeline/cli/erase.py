@@ -53,7 +53,7 @@ def erase(
     output.say(f"Removed {done.artifacts:,d} artifacts ({done.bytes:,d} bytes); other runs have {done.shared:,d} more.")
     if done.elsewhere:
         output.say(f"{done.elsewhere:,d} references lead to other stores: content there is theirs to erase.")
-    output.say("Kafka holds its messages until their retention is over: causeline topics plan shows it.")
+    output.say("Kafka holds its messages until their retention is over: causeline topics list shows it.")
 
 
 def register(app: typer.Typer) -> None:

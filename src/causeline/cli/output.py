@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias
 import typer
 
 from causeline.cli.tables import Layout, layout
-from causeline.runtime.text import inert_json, visible
+from causeline.runtime.text import SHORT_ID_DIGITS, inert_json, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -20,8 +20,8 @@ Progress: TypeAlias = Callable[[str, float], None]
 """Told a stage and the fraction of it that is done, 0 to 1."""
 
 _MOST_NAMES: Final = 8
-RUN_DIGITS: Final = -8
-"""Of a run id the last digits are shown: the first are a time, and alike for runs of one hour."""
+RUN_DIGITS: Final = -SHORT_ID_DIGITS
+"""Of a run id the last digits are shown."""
 _PLAIN_WIDTH = 160
 """Columns of what is not a table, where there is no terminal to ask."""
 

@@ -1,1 +1,1 @@
-"""The one place that makes Kafka clients, reads their errors and looks at offsets."""
+"""The one place that says how Kafka clients are configured, reads their errors and looks at offsets."""

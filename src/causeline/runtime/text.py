@@ -1,7 +1,10 @@
-"""Text from elsewhere, made safe to show: what could move a cursor, hide or turn text is shown as its escape."""
+"""Text made fit to show: what could move a cursor, hide or turn text is shown as its escape; ids by their ends."""
 
 import re
+from typing import Final
 
+SHORT_ID_DIGITS: Final = 8
+"""So many of an id's last digits are shown: the first are a time, and alike for what came within an hour."""
 _NO_WIDTH = "&#8288;"
 _MARKUP = re.compile(r"[\\`*_{}\[\]()#+\-!|>~=$]")
 _LIVE = re.compile(r"@|\\#|:(?=//)|\bwww(?=\.)", re.IGNORECASE)
@@ -55,3 +58,8 @@ def _escape(character: str) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def short_id(text: str) -> str:
+    """The end of an id, by which people name it, and which commands and pages accept."""
+    return text[-SHORT_ID_DIGITS:]

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from causeline.console import words
-from causeline.runtime.text import shortened, visible
+from causeline.runtime.text import short_id, shortened, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 _ROOMS: tuple[tuple[str, str, str], ...] = (
@@ -89,7 +89,7 @@ class Pages:
             "spaced": lambda text: str(text).replace("_", " "),
             "quoted": lambda text: quote(str(text), safe=""),
             "counted": words.count,
-            "short_end": lambda text: str(text)[-8:],
+            "short_id": lambda text: short_id(str(text)),
         }
         self._version = version("causeline")
 

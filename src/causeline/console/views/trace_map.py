@@ -9,13 +9,12 @@ from causeline.console.views.notes import Context, Note, Tone, is_notable, step_
 from causeline.console.views.run_findings import Finding, findings, verdict_in_words
 from causeline.console.views.waterfall import Hidden, Placed, bounded, placed_steps, span_us
 from causeline.console.words import count, dollars, duration, moment
+from causeline.runtime.text import short_id
 from causeline.schemas.run import Run
 
 DEFAULT_STEPS = 200
 FULL_STEPS = 10_000
 MAX_FINDINGS = 60
-_RUN_DIGITS = 8
-"""So many of the last digits name a run: the first are a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def _cost(run: Run) -> str:
 
 
 def _next_commands(run: Run, *, full: bool) -> tuple[str, ...]:
-    named = run.run_id[-_RUN_DIGITS:]
+    named = short_id(run.run_id)
     commands = [] if full else [(f"causeline show {named} --full", "whole references, every step")]
     commands.append((f"causeline why {named}", "the cause, and what to touch"))
     commands.append((f"causeline show {named} --events", "the events it was joined from"))

@@ -9,6 +9,7 @@ from pydantic import Field
 from causeline.console import lookups, run_lists
 from causeline.console.words import count
 from causeline.reviews.queue import Wanted, items
+from causeline.runtime.text import SHORT_ID_DIGITS, short_id
 from causeline.schemas.errors import MalformedId
 from causeline.schemas.ids import is_run_id
 from causeline.web.asked import AskedRuns
@@ -17,14 +18,12 @@ from causeline.web.routes.runs import PAGE
 from causeline.web.site import TheSite
 
 router = APIRouter(prefix="/live", include_in_schema=False)
-_END = 8
-"""Digits of an id by which a page says which runs it shows."""
 
 
 class FollowedRuns(AskedRuns):
     """A filter, and the ends of the ids that the page shows."""
 
-    seen: str = Field(default="", max_length=PAGE * (_END + 1))
+    seen: str = Field(default="", max_length=PAGE * (SHORT_ID_DIGITS + 1))
 
 
 @router.get("/runs")
@@ -38,7 +37,7 @@ async def runs(site: TheSite, asked: Annotated[FollowedRuns, Query()]) -> Stream
         return frozenset(run_lists.newest_ids(site.store(), wanted, most=PAGE))
 
     def tell(ids: frozenset[str]) -> str:
-        new = sum(run_id[-_END:] not in seen for run_id in ids)
+        new = sum(short_id(run_id) not in seen for run_id in ids)
         return "" if not new else f"{PAGE} new runs or more." if new == PAGE else f"{count(new, 'new run')}."
 
     key = ("runs", asked.model_copy(update={"seen": "", "after": ""}))
@@ -79,7 +78,7 @@ async def reviews(
     wanted = Wanted(state=None if state == "all" else state, workflow=workflow or None)
 
     def look() -> frozenset[str]:
-        return frozenset(item.item_id[-_END:] for item in items(site.store(), wanted, limit=LISTED))
+        return frozenset(short_id(item.item_id) for item in items(site.store(), wanted, limit=LISTED))
 
     def tell(ends: frozenset[str]) -> str:
         new, gone = len(ends - known), len(known - ends)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from causeline.console.words import dollars, duration, listed
+from causeline.runtime.text import short_id
 from causeline.schemas.errors import UsageError
 from causeline.schemas.ids import is_run_id
 from causeline.schemas.run import Run
@@ -73,7 +74,7 @@ def run_line(run: Run) -> RunLine:
     """A run as a list has it."""
     return RunLine(
         run_id=run.run_id,
-        short_id=run.run_id[-8:],
+        short_id=short_id(run.run_id),
         workflow=run.workflow,
         project=run.project,
         started_at=run.started_at,
