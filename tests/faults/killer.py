@@ -12,7 +12,7 @@ from pathlib import Path
 from causeline.stack.waiting import wait_until
 from tests.faults.evidence import peak_rss, pid_of
 
-_PROCESS_TIMEOUT_S = 60.0
+_PROCESS_TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)

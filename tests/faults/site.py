@@ -48,7 +48,7 @@ class Keeper:
     def pid(self) -> int:
         """The command's process as of now; waits until there is one."""
         return int(
-            wait_until(lambda: [each.pid for each in self._children()], timeout_s=20, what="the command does not run")[
+            wait_until(lambda: [each.pid for each in self._children()], timeout_s=180, what="the command does not run")[
                 0
             ]
         )
@@ -157,7 +157,7 @@ class Site:
             made = emit_runs(tracer, runs, random.Random(self.seed))
             assert not tracer.flush(60)
             if late_reviews:
-                wait_until(lambda: self.visible() >= runs or None, timeout_s=60, what="the runs are not there")
+                wait_until(lambda: self.visible() >= runs or None, timeout_s=180, what="the runs are not there")
                 for run_id, started_at in made:
                     assert tracer.record_review(run_id, "w", "approved", run_started_at=started_at)
                 assert not tracer.flush(60)
@@ -215,7 +215,7 @@ class Site:
         pause for longer than the views are watched.
         """
         if died_at:
-            wait_until(lambda: self.died_at() == died_at, timeout_s=60, what=f"nothing died at {died_at}")
+            wait_until(lambda: self.died_at() == died_at, timeout_s=180, what=f"nothing died at {died_at}")
         last: object = None
         still_since = evidence.now_s()
         found: list[Violation] = []

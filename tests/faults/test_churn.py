@@ -143,7 +143,7 @@ def test_without_the_done_map_commits_freeze_or_runs_are_published_again(
     with ExitStack() as stack:
         with load(site):
             churn(site, stack, reads, "no_done_map")
-        wait_until(lambda: published_twice(site)[1] > 0, timeout_s=30, what="nothing is published")
+        wait_until(lambda: published_twice(site)[1] > 0, timeout_s=180, what="nothing is published")
         factor, (twice, runs) = read_factor(site, reads), published_twice(site)
         frozen = evidence.behind(site.endpoints)
     tell(
@@ -164,8 +164,8 @@ def test_the_partitions_of_a_killed_worker_move_on(site: Site, named: bool, tell
             instance = {"CAUSELINE_WORKER_INSTANCE": name} if named else {}
             workers.append(stack.enter_context(site.running("worker", **session, **instance)))
         with load(site) as emitter:
-            wait_until(lambda: min(committed(site)) > 0, timeout_s=60, what="nothing is committed")
-            wait_until(lambda: shares(site) == [1, 1], timeout_s=60, what="the partitions are not shared")
+            wait_until(lambda: min(committed(site)) > 0, timeout_s=180, what="nothing is committed")
+            wait_until(lambda: shares(site) == [1, 1], timeout_s=180, what="the partitions are not shared")
             workers[0].kill()
             killed = time.monotonic()
             ends = evidence.end_offsets(site.endpoints)
@@ -173,7 +173,7 @@ def test_the_partitions_of_a_killed_worker_move_on(site: Site, named: bool, tell
             past = [ends[name, number] for number in range(len(committed(site)))]
             wait_until(
                 lambda: all(now > then for now, then in zip(committed(site), past, strict=True)),
-                timeout_s=90,
+                timeout_s=180,
                 what="a partition stands still",
             )
             moved_s = time.monotonic() - killed

@@ -41,14 +41,14 @@ def test_the_loader_waits_for_an_engine_that_is_out_of_reach(
     timeout_s = "10" if trouble == "slow" else "2"  # each 64 KiB of an insert are late, and an insert has several
     way = {**site.clickhouse_by(clickhouse_proxy.port), **QUICK_BACKOFF, "CAUSELINE_LOADER_INSERT_TIMEOUT_S": timeout_s}
     with site.running("worker"), site.running("load", **way) as loader:
-        wait_until(lambda: "ready: " in loader.log, timeout_s=30, what="the loader is not ready")
+        wait_until(lambda: "ready: " in loader.log, timeout_s=180, what="the loader is not ready")
         if trouble == "gone":
             clickhouse_proxy.go_away()
         clickhouse_proxy.is_deaf = trouble == "deaf"
         clickhouse_proxy.delay_s = 0.8 if trouble == "slow" else 0.0
         ledger = site.publish()
         if trouble != "slow":  # it is late then, and nothing more
-            wait_until(lambda: "takes no rows" in loader.log, timeout_s=30, what="the loader does not notice")
+            wait_until(lambda: "takes no rows" in loader.log, timeout_s=180, what="the loader does not notice")
             assert site.visible() == 0
             assert any(".loader" in each for each in evidence.behind(site.endpoints)), "committed what is not stored"
             clickhouse_proxy.heal()
@@ -70,7 +70,7 @@ def test_the_loader_waits_while_the_tables_take_no_rows(site: Site, tell: Callab
         )
     with site.running("worker"), site.running("load", **ONE_MESSAGE_AN_INSERT, **QUICK_BACKOFF) as loader:
         ledger = site.publish(batch_events=20)
-        wait_until(lambda: "TOO_MANY_PARTS" in loader.log, timeout_s=40, what="the engine takes everything")
+        wait_until(lambda: "TOO_MANY_PARTS" in loader.log, timeout_s=180, what="the engine takes everything")
         for table in STORED:
             site.command(
                 f"ALTER TABLE {table} RESET SETTING parts_to_delay_insert, parts_to_throw_insert, max_delay_to_insert",
@@ -95,7 +95,7 @@ def test_a_loader_whose_user_may_only_read_loses_nothing(site: Site, tell: Calla
         with site.running("load", **reader, **QUICK_BACKOFF) as loader:
             ledger = site.publish()
             # The engine's reader sees its own database alone: of this one it is told that the tables are not there.
-            wait_until(lambda: "lacks alert_rows" in loader.log, timeout_s=60, what="the reader may write")
+            wait_until(lambda: "lacks alert_rows" in loader.log, timeout_s=180, what="the reader may write")
             assert site.visible() == 0
         healed = time.monotonic()
         with site.running("load"):

@@ -29,7 +29,7 @@ def test_a_demo_in_which_a_service_falls_shows_all_of_it_and_fails(tmp_path: Pat
             process = subprocess.Popen(
                 words, env=os.environ | stack.environment(), stdout=subprocess.PIPE, stderr=errors, text=True
             )
-        wait_until(lambda: b"publishing" in told.read_bytes(), timeout_s=60, what="the demo does not publish")
+        wait_until(lambda: b"publishing" in told.read_bytes(), timeout_s=180, what="the demo does not publish")
         pid = evidence.pid_of(stack.state_dir, "worker-1")
         assert pid is not None
         os.kill(pid, signal.SIGKILL)

@@ -61,7 +61,7 @@ def test_a_disk_that_was_full_under_load_hides_nothing_that_it_took(
                 wait_until(lambda: site.visible() or None, timeout_s=180, what="nothing is stored")
                 disk.fill(engine.pid)
                 steps_for(tracer, FULL_S, dice)
-                wait_until(lambda: "takes no rows" in loader.log, timeout_s=60, what="the disk takes everything")
+                wait_until(lambda: "takes no rows" in loader.log, timeout_s=180, what="the disk takes everything")
                 meanwhile = doctor(site)
                 disk.free(engine.pid)
                 steps_for(tracer, 2.0, dice)

@@ -63,11 +63,11 @@ def kill_a_producer(site: Site, ledger: Path, spool: Path, port: int, dice: rand
     try:
         wait_until(
             lambda: acknowledged(ledger) > acknowledged_before and lines(ledger) > before + ENOUGH,
-            timeout_s=60,
+            timeout_s=180,
             what="nothing is acknowledged",
         )
         more = before + ENOUGH + dice.randrange(AT_MOST)
-        wait_until(lambda: lines(ledger) > more, timeout_s=60, what="the producer stands still", interval_s=0.01)
+        wait_until(lambda: lines(ledger) > more, timeout_s=180, what="the producer stands still", interval_s=0.01)
     finally:
         process.kill()
         process.wait(30)

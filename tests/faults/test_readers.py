@@ -133,18 +133,18 @@ def test_readers_are_told_the_truth_while_the_engine_goes_and_comes_back(
         console_of(stores, site.endpoints.artifacts) as base,
     ):
         site.publish(runs=RUNS)
-        wait_until(lambda: site.visible() >= RUNS, timeout_s=120, what="the runs are not there")
+        wait_until(lambda: site.visible() >= RUNS, timeout_s=180, what="the runs are not there")
         with Crowd(base, PROJECT) as crowd:
             told = crowd.told
             wait_until(lambda: told.statuses[200] >= READERS, timeout_s=120, what="nobody is answered")
-            wait_until(lambda: told.news["news"] >= TAILS, timeout_s=120, what="the tails are told nothing")
+            wait_until(lambda: told.news["news"] >= TAILS, timeout_s=180, what="the tails are told nothing")
             clickhouse_proxy.go_away()
             wait_until(lambda: told.statuses[503] >= READERS, timeout_s=120, what="nobody is told that it is away")
-            wait_until(lambda: told.news["away"] >= TAILS, timeout_s=120, what="the tails are not told so")
+            wait_until(lambda: told.news["away"] >= TAILS, timeout_s=180, what="the tails are not told so")
             site.publish(runs=RUNS)
             clickhouse_proxy.heal()
             before = told.statuses[200]
             wait_until(lambda: told.statuses[200] >= before + 2 * READERS, timeout_s=120, what="it does not come back")
-            wait_until(lambda: told.news["news"] >= 2 * TAILS, timeout_s=120, what="the tails hear no more")
+            wait_until(lambda: told.news["news"] >= 2 * TAILS, timeout_s=180, what="the tails hear no more")
         assert told.lies == []
     tell(f"{READERS} readers, {TAILS} of them tails: {dict(told.statuses)}, slowest {told.slowest_s:.1f} s")

@@ -69,7 +69,7 @@ def _serving(folder: Path) -> Iterator[Server]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        wait_until(lambda: server.started, timeout_s=30, what="the receiver does not start")
+        wait_until(lambda: server.started, timeout_s=180, what="the receiver does not start")
         yield Server(listener.getsockname()[1], door, budget)
     finally:
         server.should_exit = True
@@ -156,11 +156,11 @@ def test_a_flood_costs_what_the_bounds_allow_and_a_good_client_loses_nothing(tmp
         silent = [_half_open(server.port, number) for number in range(_HALF_OPEN)]
         statuses = [pool.submit(_answered, server.url, *each) for each in hostile]
         for app in apps:
-            wait_until(partial(_taken, server.url, app.body()), timeout_s=60, what="a good request is not taken")
+            wait_until(partial(_taken, server.url, app.body()), timeout_s=180, what="a good request is not taken")
         counted = Counter(status.result() for status in statuses)
         assert all(pool.map(_ended, silent)), "a half-sent request holds its connection"
         wait_until(
-            lambda: server.budget.held_bytes == 0, timeout_s=30, what="bytes are held for requests that are gone"
+            lambda: server.budget.held_bytes == 0, timeout_s=180, what="bytes are held for requests that are gone"
         )
         assert httpx.get(f"{server.url}/healthz").json()["status"] == "ok"
         runs = server.door.runs

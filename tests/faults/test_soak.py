@@ -80,7 +80,7 @@ def test_half_the_capacity_with_a_fault_every_twenty_seconds(
     ended = time.monotonic()
     ledger = emitter.ledger()
     assert not stats.dropped, stats
-    wait_until(lambda: status(stack.state_dir).ready, timeout_s=120, what="the stack did not come back")
+    wait_until(lambda: status(stack.state_dir).ready, timeout_s=180, what="the stack did not come back")
     wait_until_all_is_there(stack, "soak", len(ledger.acknowledged), len(np.unique(ledger.runs)))
     caught_up_s = time.monotonic() - ended
     watch.finish()
@@ -195,19 +195,19 @@ class Trouble:
 
     def _strike(self, service: str, *, kill: bool) -> None:
         pid = wait_until(
-            lambda: evidence.pid_of(self._stack.state_dir, service), timeout_s=60, what=f"{service} has no process"
+            lambda: evidence.pid_of(self._stack.state_dir, service), timeout_s=180, what=f"{service} has no process"
         )
         began = time.monotonic()
         process = psutil.Process(pid)
         if kill:
             process.send_signal(signal.SIGKILL)
-            wait_until(lambda: self._is_another(service, pid), timeout_s=60, what=f"{service} is not started again")
+            wait_until(lambda: self._is_another(service, pid), timeout_s=180, what=f"{service} is not started again")
         else:
             process.send_signal(signal.SIGSTOP)
             self._enough.wait(FROZEN_S)
             if process.is_running():
                 process.send_signal(signal.SIGCONT)
-        wait_until(lambda: status(self._stack.state_dir).ready, timeout_s=120, what="the stack did not come back")
+        wait_until(lambda: status(self._stack.state_dir).ready, timeout_s=180, what="the stack did not come back")
         self.done.append((f"{'SIGKILL' if kill else f'SIGSTOP {FROZEN_S:.0f} s'} {service}", time.monotonic() - began))
 
     def _is_another(self, service: str, pid: int) -> bool:

@@ -58,7 +58,7 @@ def test_a_topic_that_is_deleted_and_made_again_hides_none_of_its_messages(site:
         admin = admin_of(site)
         [gone] = admin.delete_topics([name]).values()
         gone.result(30)
-        wait_until(lambda: name not in admin.list_topics(timeout=10).topics, timeout_s=30, what="it is not gone")
+        wait_until(lambda: name not in admin.list_topics(timeout=10).topics, timeout_s=180, what="it is not gone")
         [made] = admin.create_topics([NewTopic(name, PARTITIONS, 1, config=EVENTS.config())]).values()
         made.result(30)
         after = site.publish(400, batch_events=10)
@@ -93,7 +93,7 @@ def test_a_run_that_ends_long_after_it_was_closed_becomes_whole_by_the_amender(s
     ):
         with tracer.run("w") as run:
             assert not tracer.flush(60)
-            wait_until(lambda: site.visible() == 1, timeout_s=60, what="the run is not closed")
+            wait_until(lambda: site.visible() == 1, timeout_s=180, what="the run is not closed")
             with run.step("tool", "late"):
                 pass
         assert not tracer.flush(60)
