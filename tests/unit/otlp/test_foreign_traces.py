@@ -98,6 +98,19 @@ def test_a_run_that_nobody_begins_is_foreign_all_the_same(door: Door) -> None:
     assert "gen_ai.prompt.version" in dropped.attributes
 
 
+def test_what_describes_a_tool_is_no_input(door: Door) -> None:
+    """A client that keeps messages out of its spans still tells what its tools are for; nobody asked that."""
+    said = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.description": "Look into the contract."}
+    run = run_of(
+        door,
+        span_json("execute_tool search", span=1, attributes=said),
+        span_json("chat gpt-5", span=2, parent=1, attributes=CHAT | {"gen_ai.tool.definitions": '[{"name":"search"}]'}),
+    )
+    assert [(step.input_ref, "input.chars" in step.labels) for step in run.steps] == [(None, False)] * 2
+    assert run.input_ref is None
+    assert all(step.attributes_ref is not None for step in run.steps)
+
+
 def test_the_parent_of_an_entry_is_elsewhere_and_not_missing(door: Door) -> None:
     inner = span_json("chat gpt-5", span=2, parent=1, attributes=CHAT, at_ms=(100, 400))
     entered = run_of(door, span_json("POST /ask", span=1, parent=0x99, kind=2), inner)
