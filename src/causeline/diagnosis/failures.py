@@ -40,6 +40,8 @@ _BAD_WORDS = frozenset(
 """Words by which any label says that something went wrong."""
 _ENDS = frozenset({"partial", "incomplete", "degraded"})
 """Words by which a whole run says how it ended."""
+_FAILED = frozenset({"failed", "fail", "failure", "error"})
+"""Words that say no more than the status of a step in error does."""
 
 
 def findings(record: Record) -> Iterator[Finding]:
@@ -257,6 +259,8 @@ def _bad_words(record: Record, place: int) -> Iterator[Finding]:
         last = record.last_attempt(step).labels.get(key) == text
         of_others = step.step_id in record.around or is_verdict(step.full_name)
         if of_others and text.lower() in _ENDS:
+            continue
+        if step.status == Status.ERROR and text.lower() in _FAILED:
             continue
         yield about_step(
             step,

@@ -12,6 +12,8 @@ _CLIENTS: Final = (
 """The beginning of the scope of a run's root, and whose words its spans use; all others use the conventions'."""
 _CONVENTIONS: Final = "OTel GenAI"
 _OURS: Final = "causeline."
+_CONTENT: Final = {"input_ref": "content.input", "raw_output_ref": "content.output"}
+"""References that the receiver makes of content: what a client can say is the content."""
 _KINDS: Final = {"OpenInference": "openinference.span.kind", "Langfuse": "langfuse.observation.type",
                  "MLflow": "mlflow.spanType", "OpenLLMetry": "traceloop.span.kind",
                  "LangSmith": "langsmith.span.kind"}  # fmt: skip
@@ -28,7 +30,7 @@ def attributes(habit: str, lacking: Iterable[str], scope: str) -> tuple[str, ...
     match habit:
         case "version_dropped":
             fields = dict.fromkeys(anchor.rpartition(".")[2] for anchor in lacking)
-            return tuple(_key(f"step.{field}", client) for field in fields if can_say(field))
+            return tuple(_key(_CONTENT.get(field, f"step.{field}"), client) for field in fields if can_say(field))
         case "only_the_answer":
             return (_kind(client, "retrieve"), _kind(client, "tool"), _key("content.documents", client))
         case "input_unknown":

@@ -21,6 +21,8 @@ from causeline.schemas.vocabulary import FinalState, ReviewOutcome, StepKind
 _ONLY_ANSWERS = frozenset({StepKind.MODEL_CALL.value, StepKind.OUTPUT.value, StepKind.INPUT.value})
 _REFERENCES = (".input_ref", ".parsed_artifact_ref", ".raw_output_ref")
 _CORRECTED = frozenset({ReviewOutcome.OVERRIDDEN.value, ReviewOutcome.REJECTED.value})
+_OF_OPENAI = frozenset({"system_fingerprint"})
+"""What no other provider's answers have."""
 _MAX_EXAMPLES = 3
 _MAX_MEASURES = 3
 
@@ -140,7 +142,9 @@ def _sayable(run: Run) -> Sequence[str]:
     """The anchors that a run lacks and that its instrumentation has words for."""
     if not run.is_foreign:
         return run.missing_anchors
-    return [each for each in run.missing_anchors if foreign_words.can_say(each.rpartition(".")[2])]
+    of_openai = any("openai" in (step.model_provider or "openai").lower() for step in _calls(run))
+    fields = ((each, each.rpartition(".")[2]) for each in run.missing_anchors)
+    return [each for each, field in fields if foreign_words.can_say(field) and (of_openai or field not in _OF_OPENAI)]
 
 
 def _drops_a_version(run: Run) -> bool:

@@ -69,6 +69,7 @@ def _aliases(table: str) -> Mapping[str, Alias]:
 
 
 SCOPE_LABEL: Final = vocabulary.SCOPE_LABEL
+UNKNOWN_SCOPE: Final = "unknown"
 ROOTS_LABEL: Final = "otel.roots"
 """The label of a run whose trace has several roots: how many."""
 OTEL_LINK_LABEL: Final = "otel.link.{}"

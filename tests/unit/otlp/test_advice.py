@@ -66,6 +66,22 @@ def test_the_attributes_that_are_asked_for_end_the_habit(tmp_path: Path, client:
     assert _dropped(_run(mended, tmp_path / "after")) == []
 
 
+def test_a_client_of_another_provider_is_not_asked_for_openai_s_words(tmp_path: Path) -> None:
+    [told] = _dropped(_run(read_recording(RECORDINGS / "google_adk"), tmp_path))
+    assert not [key for key in told.attributes if key.startswith("openai.")]
+
+
+@pytest.mark.parametrize(
+    ("client", "output"),
+    [("js_json", "gen_ai.output.messages"), ("google_adk", "gen_ai.output.messages")],
+)
+def test_an_answer_that_is_nowhere_is_asked_for_where_its_client_puts_it(
+    tmp_path: Path, client: str, output: str
+) -> None:
+    [told] = _dropped(_run(read_recording(RECORDINGS / client), tmp_path))
+    assert told.attributes[-1] == output
+
+
 @pytest.mark.parametrize("habit", HABITS, ids=lambda habit: habit.name)
 @pytest.mark.parametrize(
     "scope", ["app", "openinference.instrumentation.openai", "langfuse-sdk", "traceloop.tracer", "ai"]

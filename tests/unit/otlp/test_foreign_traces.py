@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from causeline.console.views.trace_map import trace_map
+from causeline.console.views.waterfall import Odd
+from causeline.diagnosis.habits import lint
 from causeline.otlp.receiver.rules import Rules, UserIds
 from causeline.otlp.receiver.settings import ReceiverSettings
 from causeline.schemas.run import Run
@@ -71,6 +74,47 @@ def test_a_run_that_nobody_begins_has_its_topmost_orphan_for_root(door: Door) ->
     )
     assert (run.verdict, run.final_state, run.missing) == ("partial", "failed", (f"parent:{0x99:016x}",))
     assert run.duration_us == 900_000 - 100_000
+
+
+@pytest.mark.parametrize(("second", "state"), [({"status": {"code": 2}}, "failed"), ({}, "answered")])
+def test_a_run_that_nobody_begins_lasts_from_its_first_orphan_to_its_last(
+    door: Door, second: dict[str, Any], state: str
+) -> None:
+    """Two attempts of a client that never ends the span around them: how the second came out is how the run did."""
+    run = run_of(
+        door,
+        span_json("chat gpt-5", span=3, parent=2, attributes=CHAT, status={"code": 2}, at_ms=(0, 100)),
+        span_json("chat gpt-5", span=4, parent=2, attributes=CHAT, at_ms=(2000, 2300), **second),
+    )
+    assert (run.verdict, run.final_state, run.duration_us) == ("partial", state, 2_300_000)
+
+
+def test_a_run_that_nobody_begins_is_foreign_all_the_same(door: Door) -> None:
+    """The span that would say its scope never came; that is no reason to ask it for the words of a `Tracer`."""
+    run = run_of(door, span_json("chat gpt-5", span=3, parent=2, attributes=CHAT))
+    assert run.is_foreign
+    assert "never recorded" not in repr(trace_map(run)).lower()
+    [dropped] = [each for each in lint([run]).found if each.habit.name == "version_dropped"]
+    assert "gen_ai.prompt.version" in dropped.attributes
+
+
+def test_what_describes_a_tool_is_no_input(door: Door) -> None:
+    """A client that keeps messages out of its spans still tells what its tools are for; nobody asked that."""
+    said = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.description": "Look into the contract."}
+    run = run_of(
+        door,
+        span_json("execute_tool search", span=1, attributes=said),
+        span_json("chat gpt-5", span=2, parent=1, attributes=CHAT | {"gen_ai.tool.definitions": '[{"name":"search"}]'}),
+    )
+    assert [(step.input_ref, "input.chars" in step.labels) for step in run.steps] == [(None, False)] * 2
+    assert run.input_ref is None
+    assert all(step.attributes_ref is not None for step in run.steps)
+
+
+def test_the_parent_of_an_entry_is_elsewhere_and_not_missing(door: Door) -> None:
+    inner = span_json("chat gpt-5", span=2, parent=1, attributes=CHAT, at_ms=(100, 400))
+    entered = run_of(door, span_json("POST /ask", span=1, parent=0x99, kind=2), inner)
+    assert Odd.PARENT_MISSING not in repr(trace_map(entered))
 
 
 def test_two_roots_make_one_run_that_spans_both_and_says_so(door: Door) -> None:

@@ -98,7 +98,7 @@ def test_each_key_lands_where_the_table_says(tmp_path: Path, row: Row) -> None: 
         case "content" if name.startswith("documents"):
             assert _said(draft, EventType.STEP_FINISHED)["context_refs"]
         case "content":
-            field = {"input": "input_ref", "output": "raw_output_ref"}[name]
+            field = {"input": "input_ref", "output": "raw_output_ref", "description": "attributes_ref"}[name]
             assert row.example in store.get(_said(draft, EventType.STEP_FINISHED)[field]).decode()
         case "run":
             _of_run(name, draft, row)

@@ -107,9 +107,12 @@ def test_a_real_clients_failure_is_a_failed_run_that_tells_no_message(tmp_path: 
         door.close()
     assert (run.status, b"overloaded" in sent.lower().replace(b"modeloverloadederror", b"")) == ("error", False)
     assert [step.status for step in run.steps if step.step_kind == "model_call"].count("error") >= 1
-    first = diagnose(run).first_cause
+    found = diagnose(run)
+    first = found.first_cause
     assert first is not None
     assert (first.finding.boundary, first.certainty) == ("model_call", "certain")
+    told = [each.finding.rule for each in found.causes] + [each.finding.rule for each in first.consequences]
+    assert "label_says_so" not in told, "an attribute that says failure says no more than the error does"
     assert not any(word in first.finding.headline for word in ("no recorded class", "~"))
 
 

@@ -1,7 +1,7 @@
 """What in a run's record a reader should look at, in the order in which causes flow: facts, no guesses."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from causeline.console.views.notes import Context, Tone, evaluation_in_words, evidence_note, fallback_note
@@ -22,6 +22,8 @@ class Finding:
     text: str
     tone: Tone
     refs: tuple[str, ...] = ()
+    after: tuple[int, int] | None = None
+    """Of a failed step that encloses failed ones: the last boundary of theirs, and how many enclose each other."""
 
 
 def findings(context: Context) -> list[Finding]:
@@ -37,7 +39,11 @@ def findings(context: Context) -> list[Finding]:
         *_evaluations(run),
         *_anchors(context),
     ]
-    return sorted(_once(found), key=lambda finding: _ORDER.get(finding.boundary, -1))
+    return sorted(_once(found), key=_place)
+
+
+def _place(finding: Finding) -> tuple[int, int]:
+    return finding.after or (_ORDER.get(finding.boundary, -1), 0)
 
 
 def _once(found: Iterable[Finding]) -> Iterator[Finding]:
@@ -85,9 +91,11 @@ def _record(run: Run) -> Iterator[Finding]:
 
 def _steps(run: Run) -> Iterator[Finding]:
     checks = [step for step in run.steps if step.step_kind == "validate"]
+    enclosing = _enclosing_failures(run)
     for step in run.steps:
         if step.status == "error" or step.validation_errors:
-            yield _failed(step, last_check=checks[-1] if checks else None)
+            said = _failed(step, last_check=checks[-1] if checks else None)
+            yield replace(said, after=enclosing.get(step.step_id or ""))
         if step.status == "skipped":
             yield Finding(step.step_kind, f"{step.full_name} was skipped.", Tone.DOUBTFUL)
         if step.status is None:
@@ -96,6 +104,41 @@ def _steps(run: Run) -> Iterator[Finding]:
             yield Finding(step.step_kind, f"{step.full_name}: the model declined to answer.", Tone.BAD)
         if step.step_kind == "retrieve" and step.status == "ok" and not step.context_refs:
             yield Finding("retrieve", f"{step.full_name} found no context.", Tone.DOUBTFUL)
+
+
+def _enclosing_failures(run: Run) -> dict[str, tuple[int, int]]:
+    """By id the failed steps that enclose failed ones, and where they are told: an error flows from within outwards."""
+    failed = {
+        step.step_id: _ORDER.get(step.step_kind, -1) for step in run.steps if step.step_id and step.status == "error"
+    }
+    parents = {step.step_id: step.parent_step_id for step in run.steps if step.step_id}
+    above = {step_id: _nearest(step_id, parents, failed) for step_id in failed}
+    waits = Counter(each for each in above.values() if each)
+    ready = [step_id for step_id in failed if not waits[step_id]]
+    found: dict[str, tuple[int, int]] = {}
+    while ready:
+        within = ready.pop()
+        outer = above[within]
+        if outer is not None:
+            place, height = found.get(within, (failed[within], 0))
+            known_place, known_height = found.get(outer, (failed[outer], 0))
+            found[outer] = (max(place, known_place), max(height + 1, known_height))
+            waits[outer] -= 1
+            if not waits[outer]:
+                ready.append(outer)
+    return found
+
+
+def _nearest(step_id: str, parents: dict[str, str | None], failed: Container[str]) -> str | None:
+    """The nearest failed step around a step. What lies between is passed over from then on: no way is gone twice."""
+    met = {step_id}
+    outer = parents[step_id]
+    while outer is not None and outer not in failed and outer not in met:
+        met.add(outer)
+        outer = parents.get(outer)
+    outer = outer if outer in failed else None
+    parents.update(dict.fromkeys(met, outer))
+    return outer
 
 
 def _failed(step: Step, *, last_check: Step | None) -> Finding:

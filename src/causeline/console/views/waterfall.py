@@ -96,7 +96,8 @@ def placed_steps(run: Run) -> list[Placed]:
         if index not in placed:
             _descend(index, steps, children, start, placed)
             placed[index] = replace(placed[index], odd=(Odd.CIRCLE, *placed[index].odd))
-    known_places = (_with_parent_checked(place, known) for place in placed.values())
+    elsewhere = _parents_elsewhere(run)
+    known_places = (_with_parent_checked(place, known, elsewhere) for place in placed.values())
     return list(known_places)
 
 
@@ -117,13 +118,20 @@ def _descend(
         waiting.extend((child, depth + 1) for child in reversed(children.get(step.step_id, ())))
 
 
-def _with_parent_checked(place: Placed, known: set[str]) -> Placed:
+def _parents_elsewhere(run: Run) -> set[str]:
+    """Of a foreign trace, the parents that its record does not lack: of spans that entered from another's trace."""
+    if not run.is_foreign:
+        return set()
+    return {step.parent_step_id or "" for step in run.steps} - {each.removeprefix("parent:") for each in run.missing}
+
+
+def _with_parent_checked(place: Placed, known: set[str], elsewhere: set[str]) -> Placed:
     parent = place.step.parent_step_id
     if parent is None or Odd.CIRCLE in place.odd:
         return place
     if parent == place.step.step_id:
         return replace(place, odd=(Odd.OWN_PARENT, *place.odd))
-    return place if parent in known else replace(place, odd=(Odd.PARENT_MISSING, *place.odd))
+    return place if parent in known or parent in elsewhere else replace(place, odd=(Odd.PARENT_MISSING, *place.odd))
 
 
 def _odd_times(step: Step) -> Iterable[Odd]:

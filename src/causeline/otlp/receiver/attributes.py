@@ -42,7 +42,7 @@ class _Label:
 _TABLES: Final = ("step", "evidence", "fallback", "review", "eval", "evaluation", "run", "call")
 _PLACES: Final = {
     "content.input": "input", "content.output": "output", "content.documents": "retrieved",
-    "content.documents_by_id": "aside", "aside": "aside",
+    "content.description": "rest", "content.documents_by_id": "aside", "aside": "aside",
 }  # fmt: skip
 _ASIDE: Final = "aside"
 _REST: Final = "rest"

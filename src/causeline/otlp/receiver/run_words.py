@@ -90,7 +90,7 @@ def run_labels(span: Span, found: Sorted, rules: Rules) -> dict[str, str]:
     if "labels" not in origin.known:
         origin.known["labels"] = {
             "service.name": service_of(origin),
-            names.SCOPE_LABEL: plain_words.word(origin.scope) or _UNKNOWN,
+            names.SCOPE_LABEL: plain_words.word(origin.scope) or names.UNKNOWN_SCOPE,
             **{row.key: resource_label(row, origin.resource) for row in _RESOURCE_LABELS if row.key in origin.resource},
         }
     said = dict(origin.known["labels"])

@@ -9,7 +9,7 @@ In this order, and no other:
 2. A run that is due is looked up in the store. It waits, longer each time, while its late events are not visible. A
    partition's events are stored in the order of the log, so once they are, all that came before them is.
 3. Of a run of which nothing was published the worker may have the rest open: it waits for that record, for so long as
-   a worker holds a run.
+   a worker holds a run. Spans of a foreign trace wait no longer: their worker gave them up because the trace was idle.
 4. What has more events in the store than its record counts is assembled again and published.
 5. When the broker has it, the run lets go of its batches, and what nothing holds may be committed.
 
@@ -24,9 +24,11 @@ import polars as pl
 
 from causeline.runtime.clock import Clock
 from causeline.schemas.decisions import DECISIONS as DECISION_TYPES
+from causeline.schemas.events import UNNUMBERED_EMITTER
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import DEAD, DECISIONS, LATE, Topic
+from causeline.schemas.vocabulary import EventType
 from causeline.streams.amender.publish import Publisher, publish_runs
 from causeline.streams.amender.revise import in_batches, revised
 from causeline.streams.amender.settings import AmenderSettings
@@ -38,6 +40,9 @@ from causeline.streams.worker.acknowledge import Acknowledger
 from causeline.streams.worker.publications import dead_letter
 
 log = logging.getLogger(__name__)
+
+_ORPHANS_S = 3.0
+"""So long the record of a foreign run may need to the store."""
 
 
 @dataclass(slots=True)
@@ -58,6 +63,7 @@ def patience_of(settings: AmenderSettings) -> Patience:
     return Patience(
         visible_us=round(settings.visible_wait_s * 1e6),
         unjoined_us=round(settings.unjoined_wait_s * 1e6),
+        orphans_us=round(min(_ORPHANS_S, settings.unjoined_wait_s) * 1e6),
         watch_us=round(settings.watch_s * 1e6),
         retry_min_us=round(settings.retry_min_s * 1e6),
         retry_max_us=round(settings.retry_max_s * 1e6),
@@ -116,9 +122,13 @@ class Amender:
         told = decoded.frame
         if self._takes is not None:  # what else came that way is a letter of the loader's
             told = told.filter(pl.col("event_type").is_in(self._takes))
-        last = told.group_by(PARTITION, OFFSET, "run_id", maintain_order=True).agg(pl.col("event_id").last())
-        for partition, offset, run_id, event_id in last.iter_rows():
-            self.waiting.want((partition, run_id), now_us, mark=event_id, entry=self._acks[partition].entry(offset))
+        is_orphan = (pl.col("emitter_id") == UNNUMBERED_EMITTER) & (pl.col("event_type") == EventType.STEP_FINISHED)
+        last = told.group_by(PARTITION, OFFSET, "run_id", maintain_order=True).agg(
+            pl.col("event_id").last(), is_orphan.any().alias("orphans")
+        )
+        for partition, offset, run_id, event_id, orphans in last.iter_rows():
+            entry = self._acks[partition].entry(offset)
+            self.waiting.want((partition, run_id), now_us, mark=event_id, entry=entry, orphans=orphans)
         for entry in arrived:
             entry.holds -= 1
         self.counters.messages += len(messages)

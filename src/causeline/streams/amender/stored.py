@@ -65,7 +65,8 @@ LEFT JOIN
 """
 _UNSETTLED = """
 SELECT run_id FROM runs
-WHERE amended AND has(missing, 'start') AND closed_at > now64(6) - toIntervalSecond({window_s:UInt32})
+WHERE amended AND arrayExists(lacked -> lacked = 'start' OR startsWith(lacked, 'parent:'), missing)
+  AND closed_at > now64(6) - toIntervalSecond({window_s:UInt32})
   AND source_partition IN {partitions:Array(Int32)}
 ORDER BY closed_at DESC LIMIT {limit:UInt32}
 """
@@ -131,7 +132,7 @@ class Stored:
         return events.filter(contract.valid(events, stored=True))
 
     def unsettled(self, partitions: Sequence[int], *, window_s: int, limit: int) -> list[str]:
-        """Runs of `partitions` that were amended within the window and whose start was never seen."""
+        """Runs of `partitions` that were amended within the window and whose start, or a parent, was never seen."""
         rows = self._frame(_UNSETTLED, {"partitions": list(partitions), "window_s": window_s, "limit": limit})
         return list(rows["run_id"])
 

@@ -23,6 +23,8 @@ class Patience:
     """For late events to be visible."""
     unjoined_us: int
     """For the worker to publish a run of which nothing was published."""
+    orphans_us: int
+    """The same of a foreign trace: its worker let go of it, and what a person should see of it is not held back."""
     watch_us: int
     """For the start of a run that was published without it."""
     retry_min_us: int
@@ -45,7 +47,8 @@ class Look(StrEnum):
 class Wanted:
     """A run with late events, wanted since `first_us`.
 
-    `mark` is the last of them, waited for since `since_us`; None where the run is looked at without any.
+    `mark` is the last of them, waited for since `since_us`; None where the run is looked at without any. `orphans` says
+    that spans are among them: their worker waited for the one that they stand under until the trace was idle.
     """
 
     key: Key
@@ -55,6 +58,7 @@ class Wanted:
     entries: list[Entry[int]] = field(default_factory=list)
     looks: int = 0
     watched_until_us: int = 0
+    orphans: bool = False
     due_us: int = 0
 
 
@@ -65,7 +69,8 @@ def look(wanted: Wanted, standing: Standing | None, now_us: int, patience: Patie
         return Look.NOT_VISIBLE
     if standing is None:
         return Look.LOST
-    if standing.revision == 0 and now_us - wanted.first_us < patience.unjoined_us:
+    unjoined_us = patience.orphans_us if wanted.orphans else patience.unjoined_us
+    if standing.revision == 0 and now_us - wanted.first_us < unjoined_us:
         return Look.NOT_JOINED
     if standing.awaited and now_us - wanted.first_us < patience.visible_us:
         return Look.NOT_VISIBLE
@@ -84,13 +89,22 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._wanted)
 
-    def want(self, key: Key, now_us: int, *, mark: str | None = None, entry: Entry[int] | None = None) -> None:
+    def want(
+        self,
+        key: Key,
+        now_us: int,
+        *,
+        mark: str | None = None,
+        entry: Entry[int] | None = None,
+        orphans: bool = False,
+    ) -> None:
         """A run is to be amended; `entry` is held until that is done. A later mark replaces an earlier one."""
         wanted = self._wanted.get(key)
         if wanted is None:
             wanted = self._wanted[key] = Wanted(key, now_us, now_us, mark)
         elif mark is not None:
             wanted.mark, wanted.since_us, wanted.looks = mark, now_us, 0
+        wanted.orphans = wanted.orphans or orphans
         if entry is not None:
             entry.holds += 1
             wanted.entries.append(entry)
@@ -122,7 +136,8 @@ class Waiting:
     def again(self, wanted: Wanted, now_us: int) -> None:
         """Look at the run again after a pause, each longer than the one before."""
         patience = self._patience
-        longest_us = patience.retry_max_us if wanted.entries else _CALM * patience.retry_max_us
+        is_pressing = wanted.entries or (wanted.orphans and now_us - wanted.first_us < patience.unjoined_us)
+        longest_us = patience.retry_max_us if is_pressing else _CALM * patience.retry_max_us
         pause_us = min(longest_us, patience.retry_min_us << min(wanted.looks, 20))
         wanted.looks += 1
         self._push(wanted, now_us + pause_us)

@@ -23,7 +23,7 @@ from causeline.streams.runs.skew import tell_skew
 from causeline.streams.runs.totals import evidence_refs, run_labels, totals
 from causeline.streams.runs.verdict import losses, missing, verdict
 
-ASSEMBLER_VERSION = "6"
+ASSEMBLER_VERSION = "7"
 """Raised with every change of what the same events give."""
 
 CANONICAL_ORDER = ("occurred_at", "emitter_id", "seq", "event_id")

@@ -10,9 +10,10 @@ Decided in ADR 24.
 import polars as pl
 
 from causeline.schemas.events import UNNUMBERED_EMITTER
-from causeline.schemas.otel_names import ROOTS_LABEL
+from causeline.schemas.otel_names import ROOTS_LABEL, SCOPE_LABEL, UNKNOWN_SCOPE
 from causeline.schemas.vocabulary import EventType, FinalState, Status, StepKind, WorkflowSource
 from causeline.streams.runs.distinct import RUN
+from causeline.streams.runs.labels import with_label
 
 _SOURCES = {WorkflowSource.AGENT.value: 1, WorkflowSource.SERVICE.value: 2, WorkflowSource.SPAN.value: 3}
 DOUBLED = "otel.doubled"
@@ -20,12 +21,13 @@ DOUBLED = "otel.doubled"
 
 
 def with_ends(events: pl.DataFrame) -> pl.DataFrame:
-    """`events` with `_is_start`, `_is_end`, `_stands` (the end that is believed), `_ended_at` and `_roots`.
+    """`events` with `_is_start`, `_is_end`, `_stands` (the end that is believed), `_ended_at`, `_root_at` and
+    `_is_orphan`.
 
     Of the ends that an emitter numbers the first stands. Of a foreign trace's the roots' go before those of spans that
     were entered from elsewhere, an error before an answer, the last before others; the run lasts until the last root's.
-    A foreign trace without any has its topmost orphan for a root: the step that names a parent which never came, and
-    began first.
+    A foreign trace without any has its topmost orphans for a root, the steps that name a parent which never came: the
+    run begins with the first of them and ends as the last does, which may have come of the others' failure.
     """
     kind = pl.col("event_type")
     events = events.with_columns(
@@ -35,7 +37,10 @@ def with_ends(events: pl.DataFrame) -> pl.DataFrame:
     is_foreign = events["emitter_id"] == UNNUMBERED_EMITTER
     if not is_foreign.any():
         return events.with_columns(
-            pl.col("_is_end").alias("_stands"), pl.when("_is_end").then(moment).alias("_ended_at"), _no_roots()
+            pl.col("_is_end").alias("_stands"),
+            pl.when("_is_end").then(moment).alias("_ended_at"),
+            _no_roots(),
+            pl.lit(value=False).alias("_is_orphan"),
         )
     events = _with_orphans(events.with_row_index("_row"), is_foreign)
     ends = (
@@ -46,7 +51,7 @@ def with_ends(events: pl.DataFrame) -> pl.DataFrame:
             "_row",
             (pl.col("emitter_id") == UNNUMBERED_EMITTER).alias("_foreign"),
             (pl.col("parent_step_id").is_not_null() & ~pl.col("_is_orphan")).alias("_inner"),
-            (pl.col("status") == Status.ERROR).alias("_error"),
+            ((pl.col("status") == Status.ERROR) & ~pl.col("_is_orphan")).alias("_error"),
             moment.alias("_at"),
         )
         .filter(~pl.col("_foreign") | (pl.col("_foreign") == pl.col("_foreign").min().over(RUN)))
@@ -80,7 +85,7 @@ def _roots(is_foreign: pl.Series) -> pl.Expr:
 
 
 def _with_orphans(events: pl.DataFrame, is_foreign: pl.Series) -> pl.DataFrame:
-    """`events`, in runs that nobody begins or ends, with their topmost orphan as both start and end."""
+    """`events`, in runs that nobody begins or ends, with their topmost orphans as ends, the first as start."""
     ended = pl.col("event_type") == EventType.STEP_FINISHED
     lone = events.lazy().filter(is_foreign).filter(ended)
     if events["_is_start"].any() or events["_is_end"].any():
@@ -90,8 +95,7 @@ def _with_orphans(events: pl.DataFrame, is_foreign: pl.Series) -> pl.DataFrame:
     orphans = (
         lone.join(seen, on=[RUN, "parent_step_id"], how="anti")
         .sort(RUN, "started_at", "step_id")
-        .unique(RUN, keep="first")
-        .select("_row", pl.lit(value=True).alias("_is_orphan"))
+        .select("_row", pl.lit(value=True).alias("_is_orphan"), (pl.int_range(pl.len()).over(RUN) == 0).alias("_first"))
         .collect()
     )
     if orphans.is_empty():
@@ -99,15 +103,16 @@ def _with_orphans(events: pl.DataFrame, is_foreign: pl.Series) -> pl.DataFrame:
     state = pl.when(pl.col("status") == Status.ERROR).then(pl.lit(FinalState.FAILED.value))
     return (
         events.join(orphans, on="_row", how="left", maintain_order="left")
-        .with_columns(pl.col("_is_orphan").fill_null(value=False))
+        .with_columns(pl.col("_is_orphan", "_first").fill_null(value=False))
         .with_columns(
-            (pl.col("_is_start") | pl.col("_is_orphan")).alias("_is_start"),
+            (pl.col("_is_start") | pl.col("_first")).alias("_is_start"),
             (pl.col("_is_end") | pl.col("_is_orphan")).alias("_is_end"),
             pl.when("_is_orphan")
             .then(state.otherwise(pl.lit(FinalState.ANSWERED.value)))
             .otherwise("final_state")
             .alias("final_state"),
         )
+        .drop("_first")
     )
 
 
@@ -127,7 +132,12 @@ def with_workflow(runs: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 
 
 def tell_roots(runs: pl.DataFrame) -> pl.DataFrame:
-    """The runs with the label `otel.roots` where their trace has several."""
+    """The runs with the label `otel.roots` where their trace has several, and where it has none with that of a scope:
+    no span that enters has said it, and without it a run counts as one of ours, which has words for everything.
+    """
+    if runs["_orphaned"].any():
+        unknown = pl.select(pl.when(runs["_orphaned"]).then(pl.lit(UNKNOWN_SCOPE))).to_series()
+        runs = with_label(runs, SCOPE_LABEL, unknown)
     many = (runs["_roots"] > 1).fill_null(value=False)
     if not many.any():
         return runs

@@ -58,6 +58,7 @@ def totals(events: pl.DataFrame) -> pl.DataFrame:
             pl.col("_is_start").any().alias("_started"),
             pl.col("_is_end").any().alias("_finished"),
             pl.col("final_state", "status", "error_type").filter("_stands").first(),
+            pl.col("_is_orphan").any().alias("_orphaned"),
             pl.col("_root_at").drop_nulls().n_unique().cast(pl.Int64).alias("_roots"),
             pl.col("input_ref").first(ignore_nulls=True),
             pl.col(_LAST).last(ignore_nulls=True),

@@ -208,3 +208,32 @@ def test_json_has_the_whole_run() -> None:
     assert document["steps"][3]["validation_errors"] == ["missing $.premium"]
     assert document["findings"][0]["boundary"] == "record"
     assert "events_listed" not in document
+
+
+def test_an_error_is_told_from_within_outwards() -> None:
+    """An agent that fails because its model call does comes after the call, although agents come before calls."""
+    around = [
+        Step(step_id="1", step_kind="agent", step_name="bot", status="error"),
+        Step(step_id="2", parent_step_id="1", step_kind="chain", step_name="turn", status="ok"),
+        Step(step_id="3", parent_step_id="2", step_kind="model_call", step_name="chat", status="error"),
+        Step(step_id="4", parent_step_id="1", step_kind="tool", step_name="search", status="error"),
+        Step(step_id="5", parent_step_id="6", step_kind="chain", step_name="circle", status="error"),
+        Step(step_id="6", parent_step_id="5", step_kind="chain", step_name="circle", status="ok"),
+    ]
+    found = trace_map(replace(clean_run(), steps=tuple(around))).findings
+    assert [each.text.split()[0] for each in found if "ended in error" in each.text] == [
+        "chain:circle",
+        "model_call:chat",
+        "tool:search",
+        "agent:bot",
+    ]
+
+
+def test_ten_thousand_failures_one_within_the_other_are_told_at_once() -> None:
+    deep = tuple(
+        Step(step_id=f"{n}", parent_step_id=f"{n - 1}", step_kind="chain", step_name=f"{n}", status="error")
+        for n in range(1, 10_001)
+    )
+    found = trace_map(replace(clean_run(), steps=deep), full=True).findings
+    assert [each.boundary for each in found[:2]] == ["chain", "chain"]
+    assert found[0].text.startswith("chain:10000 ")

@@ -8,7 +8,7 @@ import pytest
 
 from causeline.schemas import wire
 from causeline.schemas.errors import Unreachable
-from causeline.schemas.events import Record
+from causeline.schemas.events import UNNUMBERED_EMITTER, Record
 from causeline.schemas.policy_file import parse_policy
 from causeline.schemas.topics import DEAD, RUNS, Topic
 from causeline.streams.amender import amender as module
@@ -129,6 +129,24 @@ class Site:
 
 def review(run: int = 1, seq: int = 0, **fields: str) -> Record:
     return event("review_recorded", run=run, seq=seq, emitter="reviewer", **fields)
+
+
+def test_spans_without_an_entry_are_a_run_as_soon_as_they_are_in_the_store() -> None:
+    """A client whose call failed never ends the span around it: nobody waits as long as a worker may hold a run."""
+    site = Site()
+    span = event("step_finished", run=1, emitter=UNNUMBERED_EMITTER, step_kind="model_call", step_name="chat")
+    site.late(span)
+    site.turn()
+    assert site.publisher.runs() == []
+    site.stored.stored.append(span)
+    site.turn(after_s=4)
+    assert [record["run_id"] for record in site.publisher.runs()] == [run_id(1)]
+    site.load()
+    another = event("step_finished", run=2, emitter="worker", step_kind="model_call", step_name="chat")
+    site.stored.stored.append(another)
+    site.late(another)
+    site.turn(after_s=4)
+    assert [record["run_id"] for record in site.publisher.runs()] == [run_id(1)]
 
 
 def test_a_late_review_makes_the_next_revision() -> None:

@@ -8,6 +8,7 @@ SECOND = 1_000_000
 PATIENCE = Patience(
     visible_us=100 * SECOND,
     unjoined_us=60 * SECOND,
+    orphans_us=3 * SECOND,
     watch_us=1000 * SECOND,
     retry_min_us=SECOND,
     retry_max_us=8 * SECOND,
@@ -45,6 +46,29 @@ def test_late_events_are_waited_for_until_patience_ends() -> None:
 def test_a_run_that_nobody_published_is_left_to_its_worker_first() -> None:
     assert seen_as(now_s=59, revision=0) is Look.NOT_JOINED
     assert seen_as(now_s=60, revision=0) is Look.AMEND
+
+
+def test_spans_that_their_worker_gave_up_are_left_to_it_no_longer_than_a_record_needs_to_arrive() -> None:
+    wanted = Wanted(KEY, 0, 0, "m", orphans=True)
+    found = Standing(run_id="run", events=2, seen=True)
+    assert look(wanted, found, 2 * SECOND, PATIENCE, at_most=1000) is Look.NOT_JOINED
+    assert look(wanted, found, 3 * SECOND, PATIENCE, at_most=1000) is Look.AMEND
+
+
+def test_a_foreign_run_that_was_published_without_its_entry_is_looked_at_often_while_it_may_still_come() -> None:
+    waiting = Waiting(PATIENCE)
+    waiting.want(KEY, 0, mark="m", orphans=True)
+    now_us = 0
+    for _ in range(5):
+        [wanted] = waiting.due(now_us, 10)
+        waiting.settle(wanted, now_us, watch=True)
+        now_us = waiting.next_due_us() or 0
+    assert now_us == (1 + 2 + 4 + 8 + 8) * SECOND
+    for _ in range(20):
+        [wanted] = waiting.due(now_us, 10)
+        waiting.settle(wanted, now_us, watch=True)
+        before_us, now_us = now_us, waiting.next_due_us() or 0
+    assert now_us - before_us == 32 * SECOND
 
 
 def test_events_past_the_cap_are_nothing_new() -> None:
