@@ -17,7 +17,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from causeline import Tracer
+from causeline import ArtifactStore, ConflictSide, Tracer
 from causeline.runtime.clickhouse import clickhouse_client
 from causeline.runtime.connections import ClickHouseConnection
 from causeline.stack.endpoints import Endpoints
@@ -109,13 +109,15 @@ def _site_of(folder: Path) -> Site:
 @pytest.fixture(scope="session")
 def questions(site: Site) -> frozenset[str]:
     """The runs of `QUESTIONS` items that wait for a reviewer, published for it."""
+    artifacts = ArtifactStore.open(site.endpoints.artifacts)
+    sides = [_side(artifacts, kind, amount) for kind, amount in (("invoice", "412 EUR"), ("order", "421 EUR"))]
     with site.environment(), Tracer("demo") as tracer:
         asked = [tracer.run("invoice") for _ in range(QUESTIONS)]
         for run in asked:
             with run:
                 with run.tool("look up the order"):
                     pass
-                run.evidence("$.total", refs=["document:1"], score=0.95, conflicting_refs=["document:2"])
+                run.evidence("$.total", refs=[sides[0].source_ref], score=0.95, sides=sides)
                 run.fallback("human_review", reason="conflict about $.total")
         assert not tracer.flush(PATIENCE_S)
     ids = sorted(run.run_id for run in asked)
@@ -128,6 +130,15 @@ def questions(site: Site) -> frozenset[str]:
         timeout_s=PATIENCE_S, what="the runs that ask are not joined",
     )  # fmt: skip
     return frozenset(ids)
+
+
+def _side(artifacts: ArtifactStore, kind: str, amount: str) -> ConflictSide:
+    before = f"{kind.upper()} of Ostara Print, Turin\nPaper, A4, ten boxes\n\fTotal amount: "
+    place = f"chars={len(before)}-{len(before) + len(amount)}"
+    document = artifacts.put(f"{before}{amount}\nThank you.\n".encode())
+    return ConflictSide(
+        source_ref=f"{document}#{place}", value_ref=artifacts.put(amount.encode()), source_kind=kind, score=0.95
+    )
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,7 @@ def test_the_key_for_causes_walks_the_causes_and_not_what_followed(page: Page, s
         page.goto(site.base + address)
         steps = page.evaluate(
             "() => [...new Set([...document.querySelectorAll('.causes > li')].map(cause =>"
-            " cause.querySelector('a[data-step]')?.dataset.step).filter(Boolean))]"
+            " cause.querySelector('a.at')?.dataset.step).filter(Boolean))]"
         )
         if not steps:
             continue

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from causeline.schemas.run import Run, Step
+from causeline.stack.waiting import wait_until
 from tests.browser.conftest import PATIENCE_S
 from tests.browser.served import FixedStores, console_of
 
@@ -65,9 +66,18 @@ def reader(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
+def _opened(reader: Page, address: str) -> bool:
+    answer = reader.goto(address)
+    assert answer is not None
+    assert answer.status in {200, 503}
+    return answer.ok
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_long_run_is_scrolled_to_its_end_with_few_nodes(reader: Page, long: Long, shape: str) -> None:
-    reader.goto(f"{long.base}/runs/{long.ids[shape]}")
+    wait_until(  # a machine that is busy says so after a minute, and has the page a moment later
+        lambda: _opened(reader, f"{long.base}/runs/{long.ids[shape]}"), timeout_s=3 * PATIENCE_S, what="no page comes"
+    )
     box = reader.locator(".virtual")
     box.wait_for()
 

@@ -16,7 +16,7 @@ from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.topics import DEFAULT_PREFIX
 from causeline.sinks.migrate import migrate
 from causeline.web.stores import Stores
-from tests.browser.conftest import LAYER, Site, watched
+from tests.browser.conftest import LAYER, MINE, Site, watched
 from tests.browser.served import console_of
 from tests.integration.drift.making import drifting, put_runs
 from tests.integration.drift.test_commands import HOURS, PLAN
@@ -107,3 +107,13 @@ def test_the_page_of_a_run_names_the_planted_fault_and_shows_where_it_is(page: P
     expect(page.locator(".lead")).to_contain_text(cause.inner_text().partition(":")[2])
     expect(page.locator(".wf .num").first, "the first cause is a number on the waterfall").to_be_visible()
     expect(page.locator("#details h2")).to_have_text(cause.inner_text())
+
+
+@pytest.mark.usefixtures("questions")
+def test_the_page_of_an_item_that_one_has_taken_has_no_fault_in_any_form(page: Page, site: Site) -> None:
+    page.goto(f"{site.base}/reviews")
+    page.get_by_role("button", name="Take the next item").click()
+    page.wait_for_url(MINE)
+
+    _look(page, site, page.url)
+    page.get_by_role("button", name="Give it back").click()

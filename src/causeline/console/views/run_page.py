@@ -156,7 +156,7 @@ def _numbers(
     for cause in causes:
         if cause.step_id is not None:
             marks[cause.step_id] = (*marks.get(cause.step_id, ()), cause.number)
-        for step_id in {item.step_id for item in cause.then if item.step_id is not None}:
+        for step_id in {item.step_id for item in cause.then if item.step_id is not None} - {cause.step_id}:
             follows[step_id] = (*follows.get(step_id, ()), cause.number)
     return marks, follows
 
