@@ -105,7 +105,7 @@ def test_the_key_for_causes_walks_the_causes_and_not_what_followed(page: Page, s
 
 @pytest.mark.usefixtures("questions")
 def test_by_mouse_alone_from_the_overview_to_a_decision(page: Page, site: Site) -> None:
-    page.goto(f"{site.base}/runs?id={site.faulty[-9:]}")
+    page.goto(f"{site.base}/runs?since=all&id={site.faulty[-9:]}")
     page.locator("tbody a").first.click()
     page.locator(".causes a[data-step]").first.click()
     page.locator("#details a[href*='/artifacts?']").first.click()
@@ -204,7 +204,8 @@ def test_times_are_told_in_one_zone_at_a_time_over_a_change_of_clocks(browser: B
     context = browser.new_context(timezone_id="Europe/Berlin")
     context.set_default_timeout(PATIENCE_S * 1000)
     page = context.new_page()
-    page.goto(site.enter("/runs"))
+    page.goto(site.enter())
+    page.goto(f"{site.base}/runs?since=all")
     utc = page.locator("time").first.inner_text()
     page.keyboard.press("z")
     expect(page.locator("footer")).to_contain_text("Europe/Berlin")

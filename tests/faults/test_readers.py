@@ -34,6 +34,8 @@ TAILS = READERS // 3
 LOAD_PER_S = int(os.environ.get("CAUSELINE_READERS_LOAD", "500"))
 RUNS = 120
 _LOT = 20
+WAIT_S = 120 + 3 * READERS
+"""So many readers ask for so many answers, of a machine that loads, joins and reads at the same time."""
 
 
 @dataclass
@@ -168,18 +170,20 @@ def test_readers_are_told_the_truth_while_the_engine_goes_and_comes_back(
         console_of(stores, site.endpoints.artifacts) as base,
     ):
         site.publish(runs=RUNS)
-        wait_until(lambda: site.visible() >= RUNS, timeout_s=120, what="the runs are not there")
+        wait_until(lambda: site.visible() >= RUNS, timeout_s=WAIT_S, what="the runs are not there")
         with Load(site) as load, Crowd(base, PROJECT) as crowd:
             told = crowd.told
-            wait_until(lambda: told.statuses[200] >= READERS, timeout_s=120, what="nobody is answered")
-            wait_until(lambda: told.news["news"] >= TAILS, timeout_s=120, what="the tails are told nothing")
+            wait_until(lambda: told.statuses[200] >= READERS, timeout_s=WAIT_S, what="nobody is answered")
+            wait_until(lambda: told.news["news"] >= TAILS, timeout_s=WAIT_S, what="the tails are told nothing")
             clickhouse_proxy.go_away()
-            wait_until(lambda: told.statuses[503] >= READERS, timeout_s=120, what="nobody is told that it is away")
-            wait_until(lambda: told.news["away"] >= TAILS, timeout_s=120, what="the tails are not told so")
+            wait_until(lambda: told.statuses[503] >= READERS, timeout_s=WAIT_S, what="nobody is told that it is away")
+            wait_until(lambda: told.news["away"] >= TAILS, timeout_s=WAIT_S, what="the tails are not told so")
             clickhouse_proxy.heal()
             before = told.statuses[200]
-            wait_until(lambda: told.statuses[200] >= before + 2 * READERS, timeout_s=120, what="it does not come back")
-            wait_until(lambda: told.news["news"] >= 2 * TAILS, timeout_s=120, what="the tails hear no more")
+            wait_until(
+                lambda: told.statuses[200] >= before + 2 * READERS, timeout_s=WAIT_S, what="it does not come back"
+            )
+            wait_until(lambda: told.news["news"] >= 2 * TAILS, timeout_s=WAIT_S, what="the tails hear no more")
         assert told.lies == []
         wait_until(
             lambda: site.visible() >= RUNS + load.runs, timeout_s=300, what="what was loaded meanwhile is not there"
