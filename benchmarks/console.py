@@ -35,6 +35,7 @@ from causeline.console.store import ClickHouseStore
 from causeline.producers.artifacts import ArtifactStore
 from causeline.runtime.clickhouse import clickhouse_client
 from causeline.runtime.connections import ClickHouseConnection
+from causeline.schemas.errors import EnvironmentFault
 from causeline.schemas.run import Run
 from causeline.schemas.topics import DEFAULT_PREFIX
 from causeline.sinks.migrate import migrate
@@ -113,7 +114,11 @@ def _in_a_browser(report: Report, app: object, short: Run, long: Run, rounds: in
                 found = [browsing.seen(browser, f"{base}/runs/{run.run_id}", condition) for _ in range(rounds)]
                 for figure in ("interactive_ms", "main_thread_ms", "nodes"):
                     report.rows[f"{name}_{figure}"] = spread([each[figure] for each in found])
-        theirs = phoenix.beside(browser, [short, long], rounds)
+        try:
+            theirs = phoenix.beside(browser, [short, long], rounds)
+        except EnvironmentFault as error:  # what was measured of us stands
+            report.notes.append(f"Phoenix is not measured. {error.message}")
+            return
         if theirs is None:
             report.notes.append("Phoenix is not installed here and not measured.")
             return

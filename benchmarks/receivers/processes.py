@@ -22,7 +22,7 @@ TRACES = "/v1/traces"
 PROTOBUF = {"content-type": "application/x-protobuf"}
 OTELCOL = "CAUSELINE_BENCHMARKS_OTELCOL"
 """Names the binary of a Collector, such as `python -m interop.collector` builds."""
-_START_S = 120
+_START_S = 300
 _COLLECTOR = """
 receivers: {{otlp: {{protocols: {{http: {{endpoint: 127.0.0.1:{port}}}}}}}}}
 processors: {{batch: {{}}}}

@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from causeline.schemas.run import Run, Step
+from causeline.stack.waiting import wait_until
+from tests.browser.conftest import PATIENCE_S
 from tests.browser.served import FixedStores, console_of
 
 BEGAN = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
@@ -59,14 +61,23 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Long]:
 @pytest.fixture
 def reader(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_S * 1000)
     yield context.new_page()
     context.close()
 
 
+def _opened(reader: Page, address: str) -> bool:
+    answer = reader.goto(address)
+    assert answer is not None
+    assert answer.status in {200, 503}
+    return answer.ok
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_long_run_is_scrolled_to_its_end_with_few_nodes(reader: Page, long: Long, shape: str) -> None:
-    reader.set_default_timeout(90_000)
-    reader.goto(f"{long.base}/runs/{long.ids[shape]}")
+    wait_until(  # a machine that is busy says so after a minute, and has the page a moment later
+        lambda: _opened(reader, f"{long.base}/runs/{long.ids[shape]}"), timeout_s=3 * PATIENCE_S, what="no page comes"
+    )
     box = reader.locator(".virtual")
     box.wait_for()
 

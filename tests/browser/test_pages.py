@@ -1,12 +1,28 @@
 """Every page, in every form that people look at it in: no fault that axe knows, no complaint, no request elsewhere."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site, watched
+from causeline.drift.store import open_drift_store
+from causeline.drift.watch import watch_once
+from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.connections import ClickHouseConnection
+from causeline.schemas.topics import DEFAULT_PREFIX
+from causeline.sinks.migrate import migrate
+from causeline.web.stores import Stores
+from tests.browser.conftest import LAYER, MINE, Site, watched
+from tests.browser.served import console_of
+from tests.integration.drift.making import drifting, put_runs
+from tests.integration.drift.test_commands import HOURS, PLAN
 
 PAGES = (
+    "/reviews/{item}", "/reviews/{decided}", "/policies/{policy}", "/artifacts?ref={artifact}&run={faulty}",
     "/", "/runs", "/runs?gap=any", "/runs?workflow=nobody", "/runs/{faulty}", "/runs/{faulty}/evidence",
     "/runs/{faulty}/events", "/compare?a={faulty}", "/reviews", "/reviews?state=all", "/drift", "/evals", "/pipeline",
     "/causes", "/causes?since=all", "/sessions", "/policies", "/sql", "/sql?q=@cost-of-failures", "/sql?q=SELECT",
@@ -21,11 +37,56 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_has_no_fault_in_any_form(page: Page, site: Site, path: str) -> None:
-    seen = watched(page, site)
-    page.goto(site.base + path.format(faulty=site.faulty))
+@pytest.fixture(scope="module")
+def ids(site: Site, questions: frozenset[str], corrected: str) -> dict[str, str]:
+    """What stands in the addresses of pages that are about one thing."""
+    asking = "SELECT item_id FROM reviews WHERE state = 'open' AND has({runs:Array(String)}, run_id) LIMIT 1"
+    of_run = "SELECT policy_hash, input_ref FROM runs WHERE run_id = {run_id:String}"
+    (policy, artifact), *_ = site.ask(of_run, run_id=site.faulty)
+    return {
+        "faulty": site.faulty, "policy": policy, "artifact": artifact,
+        "item": site.ask(asking, runs=sorted(questions))[0][0], "decided": corrected.rpartition("/")[2],
+    }  # fmt: skip
 
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_has_no_fault_in_any_form(page: Page, site: Site, ids: dict[str, str], path: str) -> None:
+    _look(page, site, site.base + path.format(**ids))
+
+
+@pytest.mark.usefixtures("page")
+def test_the_pages_of_what_moved_have_no_fault_in_any_form(page: Page, site: Site) -> None:
+    with _moved(site) as base:
+        page.goto(f"{base}/drift")
+        page.locator("main a[href*='/drift/']").first.click()
+        page.wait_for_url("**/drift/*")
+        expect(page.get_by_role("heading", name="Runs before")).to_be_visible()
+        for address in (f"{base}/drift", page.url):
+            _look(page, replace(site, base=base), address)
+
+
+@contextmanager
+def _moved(site: Site) -> Iterator[str]:
+    """The address of a console whose runs have drifted, as a watch has judged them."""
+    direct = ClickHouseConnection.from_environment(site.endpoints.environment())
+    own = ClickHouseConnection(url=re.sub(r"/[^/]*$", "/moved", direct.url), password=direct.password)
+    with clickhouse_client(direct) as client:
+        client.command("DROP DATABASE IF EXISTS moved SYNC")
+        migrate(own)
+        try:
+            drifting(own, hours=HOURS)
+            put_runs(own, 1, start=f"2026-11-02 {HOURS + 1:02d}:30:00", first=90_000)
+            with open_drift_store(own) as store:
+                watch_once(store, PLAN)
+            with console_of(Stores(own, DEFAULT_PREFIX), site.endpoints.artifacts) as base:
+                yield base
+        finally:
+            client.command("DROP DATABASE moved SYNC")
+
+
+def _look(page: Page, site: Site, address: str) -> None:
+    seen = watched(page, site)
+    page.goto(address)
     for form, (media, (width, height)) in FORMS.items():
         page.emulate_media(**media)  # type: ignore[arg-type]
         page.set_viewport_size({"width": width, "height": height})
@@ -41,8 +102,18 @@ def test_a_page_has_no_fault_in_any_form(page: Page, site: Site, path: str) -> N
 def test_the_page_of_a_run_names_the_planted_fault_and_shows_where_it_is(page: Page, site: Site) -> None:
     page.goto(f"{site.base}/runs/{site.faulty}")
 
-    lead = page.locator(".lead").inner_text()
-    assert lead
-    marked = page.locator(".wf .num").first
-    assert marked.is_visible(), "the first cause is a number on the waterfall"
-    assert page.locator("#details h2").inner_text() == page.locator(".causes a[data-step]").first.inner_text()
+    cause = page.locator(".causes a[data-step]").first
+    expect(cause).to_have_text(re.compile(f"^{LAYER}:"))
+    expect(page.locator(".lead")).to_contain_text(cause.inner_text().partition(":")[2])
+    expect(page.locator(".wf .num").first, "the first cause is a number on the waterfall").to_be_visible()
+    expect(page.locator("#details h2")).to_have_text(cause.inner_text())
+
+
+@pytest.mark.usefixtures("questions")
+def test_the_page_of_an_item_that_one_has_taken_has_no_fault_in_any_form(page: Page, site: Site) -> None:
+    page.goto(f"{site.base}/reviews")
+    page.get_by_role("button", name="Take the next item").click()
+    page.wait_for_url(MINE)
+
+    _look(page, site, page.url)
+    page.get_by_role("button", name="Give it back").click()

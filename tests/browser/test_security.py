@@ -4,7 +4,6 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -25,7 +24,7 @@ def hostile(site: Site) -> str:
     """A run with the canary in every text that a workflow may write, and in its artifacts."""
     artifacts = ArtifactStore.open(site.endpoints.artifacts)
     ref = artifacts.put(CANARY.encode())
-    with _environment(site), Tracer(CANARY[:60]) as tracer:
+    with site.environment(), Tracer(CANARY[:60]) as tracer:
         with tracer.run(f"hostile {CANARY[:60]}", input_ref=ref, labels={"note": CANARY, "release": CANARY}) as run:
             with run.parse(CANARY[:80], parser_version=CANARY[:60]) as step:
                 step.set(parsed_artifact_ref=ref).label({"x": CANARY})
@@ -37,17 +36,9 @@ def hostile(site: Site) -> str:
             ) as step:  # fmt: skip
                 step.set(context_refs=[f"{ref}#chars=1-8"], raw_output_ref=ref)
             run.evidence(f"$.{CANARY[:40]}", refs=[ref], score=0.1)
-        assert not tracer.flush(30)
+        assert not tracer.flush(PATIENCE_S)
     _visible(site, run.run_id)
     return run.run_id
-
-
-@contextmanager
-def _environment(site: Site) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patched:
-        for name, value in site.endpoints.environment().items():
-            patched.setenv(name, value)
-        yield
 
 
 def _visible(site: Site, run_id: str) -> None:

@@ -1,11 +1,12 @@
 """Many readers before the console, a live tail among them, while runs are loaded and the engine goes and comes back.
 
 Nobody waits for ever; an answer is the truth as far as it was known, or one sentence that says why there is none.
-CAUSELINE_READERS sets how many there are (200 is what a console takes).
+CAUSELINE_READERS sets how many there are (200 is what a console takes), CAUSELINE_READERS_LOAD the events a second.
 """
 
 import asyncio
 import os
+import random
 import threading
 import time
 from collections import Counter
@@ -17,19 +18,24 @@ from typing import Any
 import httpx
 import pytest
 
+from causeline.producers.tracer import Tracer
 from causeline.runtime.connections import ClickHouseConnection
 from causeline.stack.waiting import wait_until
 from causeline.web.patience import PATIENCE_S
 from causeline.web.stores import Stores
 from tests.browser.served import console_of
 from tests.faults.proxy import Proxy
-from tests.faults.site import PROJECT, Site
+from tests.faults.site import PROJECT, Site, emit_runs
 
 pytestmark = pytest.mark.stack
 
 READERS = int(os.environ.get("CAUSELINE_READERS", "24"))
 TAILS = READERS // 3
+LOAD_PER_S = int(os.environ.get("CAUSELINE_READERS_LOAD", "500"))
 RUNS = 120
+_LOT = 20
+WAIT_S = 120 + 3 * READERS
+"""So many readers ask for so many answers, of a machine that loads, joins and reads at the same time."""
 
 
 @dataclass
@@ -107,6 +113,37 @@ class Crowd:
                 self.told.news[name] += 1
 
 
+class Load:
+    """Runs published at a steady pace, in a thread of its own, until it is stopped; what the broker took of them."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._publish, daemon=True)
+        self.runs = self.events = 0
+        self.took_s = 0.0
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive(), "the load does not end"
+
+    def _publish(self) -> None:
+        emitter, dice, began = self._site.emitter(None), random.Random(self._site.seed), time.monotonic()
+        with Tracer(PROJECT, emitter=emitter, enabled=True) as tracer:
+            while not self._stopping.is_set():
+                self.runs += len(emit_runs(tracer, _LOT, dice))
+                due_s = tracer.stats().accepted / LOAD_PER_S
+                self._stopping.wait(max(0.0, due_s - (time.monotonic() - began)))
+            tracer.flush(PATIENCE_S)
+        self.took_s = time.monotonic() - began
+        self.events = len(emitter.ledger().acknowledged)
+
+
 @asynccontextmanager
 async def _events(client: httpx.AsyncClient, path: str) -> AsyncIterator[AsyncIterator[str]]:
     async with client.stream("GET", path, timeout=None) as answer:
@@ -133,18 +170,25 @@ def test_readers_are_told_the_truth_while_the_engine_goes_and_comes_back(
         console_of(stores, site.endpoints.artifacts) as base,
     ):
         site.publish(runs=RUNS)
-        wait_until(lambda: site.visible() >= RUNS, timeout_s=180, what="the runs are not there")
-        with Crowd(base, PROJECT) as crowd:
+        wait_until(lambda: site.visible() >= RUNS, timeout_s=WAIT_S, what="the runs are not there")
+        with Load(site) as load, Crowd(base, PROJECT) as crowd:
             told = crowd.told
-            wait_until(lambda: told.statuses[200] >= READERS, timeout_s=120, what="nobody is answered")
-            wait_until(lambda: told.news["news"] >= TAILS, timeout_s=180, what="the tails are told nothing")
+            wait_until(lambda: told.statuses[200] >= READERS, timeout_s=WAIT_S, what="nobody is answered")
+            wait_until(lambda: told.news["news"] >= TAILS, timeout_s=WAIT_S, what="the tails are told nothing")
             clickhouse_proxy.go_away()
-            wait_until(lambda: told.statuses[503] >= READERS, timeout_s=120, what="nobody is told that it is away")
-            wait_until(lambda: told.news["away"] >= TAILS, timeout_s=180, what="the tails are not told so")
-            site.publish(runs=RUNS)
+            wait_until(lambda: told.statuses[503] >= READERS, timeout_s=WAIT_S, what="nobody is told that it is away")
+            wait_until(lambda: told.news["away"] >= TAILS, timeout_s=WAIT_S, what="the tails are not told so")
             clickhouse_proxy.heal()
             before = told.statuses[200]
-            wait_until(lambda: told.statuses[200] >= before + 2 * READERS, timeout_s=120, what="it does not come back")
-            wait_until(lambda: told.news["news"] >= 2 * TAILS, timeout_s=180, what="the tails hear no more")
+            wait_until(
+                lambda: told.statuses[200] >= before + 2 * READERS, timeout_s=WAIT_S, what="it does not come back"
+            )
+            wait_until(lambda: told.news["news"] >= 2 * TAILS, timeout_s=WAIT_S, what="the tails hear no more")
         assert told.lies == []
-    tell(f"{READERS} readers, {TAILS} of them tails: {dict(told.statuses)}, slowest {told.slowest_s:.1f} s")
+        wait_until(
+            lambda: site.visible() >= RUNS + load.runs, timeout_s=300, what="what was loaded meanwhile is not there"
+        )
+    tell(
+        f"{READERS} readers, {TAILS} of them tails: {dict(told.statuses)}, slowest {told.slowest_s:.1f} s;"
+        f" {load.events:,d} events loaded meanwhile, {load.events / load.took_s:,.0f} a second, all visible"
+    )

@@ -54,6 +54,8 @@ def list_items(
 ) -> None:
     """List review items, the most urgent first: by priority, then by due time, then by age.
 
+    Resolved ones come by when they were decided, the newest first.
+
     An item is open until a review answers it. An escalated one stays open, for another reviewer, as urgent as can be.
     """
     from causeline.reviews.queue import Wanted, items, stats

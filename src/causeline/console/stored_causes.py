@@ -19,6 +19,9 @@ _FEW = 3
 _ENOUGH = 20
 _MOST_CAUSES = 1_000
 _SURE = ("certain", "likely", "possible")
+_PLACE = ("layer", "step", "kind", "thing")
+Place = tuple[str, str, str, str]
+"""Layer, step, kind and thing: by these causes of one workflow are alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,11 @@ class WeighedCause:
     """The newest runs with it."""
     is_new: bool
     """Whether it came up lately, and would have been seen before had it been there."""
+
+    @property
+    def place(self) -> Place:
+        """By what it is told from the other causes of its workflow."""
+        return self.layer, self.step, self.kind, self.thing
 
     @property
     def share(self) -> float:
@@ -166,6 +174,10 @@ WHERE (empty({workflows:Array(String)}) OR has({workflows:Array(String)}, workfl
     AND started_at >= fromUnixTimestamp64Micro({since_us:Int64}, 'UTC')
     AND started_at < fromUnixTimestamp64Micro({until_us:Int64}, 'UTC')
 """
+_OF_RUN = """
+SELECT ifNull(layer, '') AS layer, ifNull(step, '') AS step, kind, ifNull(thing, '') AS thing
+FROM causes WHERE run_id = {run_id:String} AND kind IS NOT NULL
+"""
 _LINES = f"""
 SELECT run_id, workflow, layer, step, kind, certainty, thing, symptoms, sentence, fix, settled, run_started_at
 FROM causes WHERE {_WHERE.replace("earlier_us", "since_us")} ORDER BY run_started_at, run_id LIMIT {{limit:UInt32}}
@@ -192,6 +204,12 @@ def weighed(store: Store, *, since_us: int, until_us: int, workflows: Sequence[s
     grouped = store.ask(_GROUPED, asked)
     found = [_cause(row, totals[str(row["workflow"])], parts[str(row["workflow"])]) for row in grouped]
     return Weighed(tuple(sorted(found, key=_place)), runs, not_diagnosed)
+
+
+def place_of(store: Store, run_id: str) -> Place | None:
+    """Where the cause of a run is counted, as it was stored when the run closed; None where none is stored."""
+    found = store.ask(_OF_RUN, {"run_id": run_id})
+    return cast("Place", tuple(str(found[0][name]) for name in _PLACE)) if found else None
 
 
 def _place(cause: WeighedCause) -> tuple[bool, int, str, str]:

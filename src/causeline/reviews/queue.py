@@ -32,6 +32,7 @@ LEFT JOIN
 ) AS leases USING (item_id)
 """
 _MOST_URGENT_FIRST = " ORDER BY urgency, due_at IS NULL, due_at, created_at, item_id LIMIT {limit:UInt32}"
+_NEWEST_DECISION_FIRST = " ORDER BY resolved_at DESC, item_id LIMIT {limit:UInt32}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +98,10 @@ class Wanted:
 
 
 def items(store: Store, wanted: Wanted, *, limit: int = 50) -> list[Item]:
-    """The items of a filter, the most urgent first."""
+    """The items of a filter, the most urgent first; resolved ones by when they were decided, the newest first."""
     condition, parameters = wanted.condition()
-    sql = f"SELECT * FROM ({_ITEMS}) WHERE {condition}{_MOST_URGENT_FIRST}"  # noqa: S608 - constants
+    order = _NEWEST_DECISION_FIRST if wanted.state == "resolved" else _MOST_URGENT_FIRST
+    sql = f"SELECT * FROM ({_ITEMS}) WHERE {condition}{order}"  # noqa: S608 - constants
     return [_item(row) for row in store.ask(sql, {**parameters, "limit": checked_limit(limit)})]
 
 

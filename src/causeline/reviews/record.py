@@ -13,7 +13,7 @@ from causeline.producers.tracer import Tracer
 from causeline.reviews.decision import Decision
 from causeline.reviews.leases import LeaseStore, hold, release
 from causeline.reviews.queue import Item, item_by_id
-from causeline.schemas.errors import CauselineError, CheckFailed, Unreachable
+from causeline.schemas.errors import CauselineError, CheckFailed, NotVisibleYet, Unreachable
 from causeline.schemas.vocabulary import ReviewOutcome
 
 LEASE_S = 1800.0
@@ -73,7 +73,7 @@ def _wait(store: Store, item: Item, patience_s: float, now_s: Callable[[], float
         if now.review_event_id != item.review_event_id:
             return now
         if now_s() >= deadline:
-            raise CheckFailed(
+            raise NotVisibleYet(
                 f"The review is published, and not visible after {patience_s:g} s.",
                 hint="`causeline status` shows whether loaders lag; do not resolve the item again.",
             )

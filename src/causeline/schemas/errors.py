@@ -5,6 +5,7 @@ CauselineError
 │   └── MalformedId         2
 ├── NotFound                1  the thing asked for is not there
 ├── CheckFailed             1  the check ran, and its answer is no
+│   └── NotVisibleYet       1
 ├── Unreachable             3  a service does not answer
 ├── EnvironmentFault        4  this machine: port, disk, permission, runtime
 ├── InvalidEvent            2  an event breaks the contract
@@ -48,6 +49,10 @@ class CheckFailed(CauselineError):
     """A check ran to its end and the answer is no."""
 
     exit_code = 1
+
+
+class NotVisibleYet(CheckFailed):
+    """What was asked for is done, and cannot be read yet."""
 
 
 class Unreachable(CauselineError):

@@ -190,3 +190,16 @@ def test_an_item_that_is_not_there_is_said(store: ClickHouseLeases, database: Cl
     with pytest.raises(NotFound, match="Several review items begin with 000"):
         item_by_id(store, "000")
     assert stats(store, Wanted("resolved"))["resolved_percent"] is None
+
+
+def test_what_is_resolved_is_listed_by_when_it_was_decided_the_newest_first(
+    database: ClickHouseConnection, store: ClickHouseLeases
+) -> None:
+    put_items(database, 3)
+    with clickhouse_client(database) as client:
+        for number, hour in ((2, 4), (1, 5), (3, 3)):
+            put_review(client, f"{number:032x}", "approved", at=f"2026-11-01 {hour:02d}:00:00")
+
+    decided = items(store, Wanted(state="resolved"))
+    assert [int(item.item_id, 16) for item in decided] == [1, 2, 3]
+    assert len(items(store, Wanted(state="resolved"), limit=2)) == 2

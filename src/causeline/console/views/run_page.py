@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from causeline.console.answers import LiveGap
 from causeline.console.views.notes import Context, Note, Tone, is_notable, step_notes
 from causeline.console.views.trace_map import Fact, TraceMap, trace_map
-from causeline.console.views.waterfall import Hidden, Placed, placed_steps, span_us
+from causeline.console.views.waterfall import Hidden, Placed, moments, placed_steps, span_us
 from causeline.console.views.why_view import first_line
 from causeline.console.words import dollars, duration
 from causeline.diagnosis import Diagnosis, Finding
 from causeline.schemas.run import Run
+from causeline.schemas.vocabulary import StepKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +105,22 @@ def run_page(run: Run, live: Sequence[LiveGap], diagnosis: Diagnosis, *, full: b
 
 def shown_causes(run: Run, diagnosis: Diagnosis) -> tuple[ShownCause, ...]:
     """The causes of a diagnosis, numbered in its order."""
-    names = {step.step_id: step.full_name for step in run.steps}
+    rows = _RowsOf(run)
     return tuple(
         ShownCause(
             number=number,
             boundary=cause.finding.boundary,
             headline=cause.finding.headline,
             fix=cause.finding.fix,
-            step_id=_known(cause.finding, names),
-            step_name=names.get(cause.finding.step_id or "", ""),
+            step_id=rows.of(cause.finding),
+            step_name=rows.names.get(rows.of(cause.finding) or "", ""),
             facts=tuple(f"{fact.where}: {fact.name} = {fact.value}" for fact in cause.finding.facts),
             then=tuple(
                 Tied(
                     boundary=item.finding.boundary,
                     headline=item.finding.headline,
                     tie="the same run" if item.link.kind == "run" else f"{item.link.kind} {item.link.value}",
-                    step_id=_known(item.finding, names),
+                    step_id=rows.of(item.finding),
                 )
                 for item in cause.consequences
             ),
@@ -128,8 +129,23 @@ def shown_causes(run: Run, diagnosis: Diagnosis) -> tuple[ShownCause, ...]:
     )
 
 
-def _known(finding: Finding, names: Mapping[str, str]) -> str | None:
-    return finding.step_id if finding.step_id in names else None
+class _RowsOf:
+    """Which row of the waterfall a finding stands at: its step's, or that of the check or fallback that it is about."""
+
+    def __init__(self, run: Run) -> None:
+        noted = moments(run)
+        self.names = {step.step_id: step.full_name for step in (*run.steps, *noted)}
+        events = {step.step_id for step in noted}
+        self._checks = {each.step_id: each.event_id for each in run.evidence if each.event_id in events}
+        said = [each for each in reversed(run.fallbacks) if each.event_id in events and not each.inferred]
+        self._fallbacks = {each.kind: each.event_id for each in said}
+
+    def of(self, finding: Finding) -> str | None:
+        """The id of the row; None where the run has no such row."""
+        if finding.step_id is not None:
+            return finding.step_id if finding.step_id in self.names else self._checks.get(finding.step_id)
+        kind, _, name = finding.thing.partition(" ")
+        return self._fallbacks.get(name) if kind == StepKind.FALLBACK else None
 
 
 def _numbers(
@@ -140,7 +156,7 @@ def _numbers(
     for cause in causes:
         if cause.step_id is not None:
             marks[cause.step_id] = (*marks.get(cause.step_id, ()), cause.number)
-        for step_id in {item.step_id for item in cause.then if item.step_id is not None}:
+        for step_id in {item.step_id for item in cause.then if item.step_id is not None} - {cause.step_id}:
             follows[step_id] = (*follows.get(step_id, ()), cause.number)
     return marks, follows
 

@@ -4,7 +4,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from causeline.console import lookups
-from causeline.console.stored_causes import weighed
+from causeline.console.stored_causes import place_of, weighed
+from causeline.schemas.ids import is_run_id
 from causeline.web.asked import SPANS, AskedRuns
 from causeline.web.site import TheSite, TheStore
 from causeline.web.views.plot import line
@@ -20,20 +21,21 @@ def causes(
     store: TheStore,
     since: str = "7d",
     workflow: str = "",
-    layer: str = "",
-    step: str = "",
-    kind: str = "",
-    thing: str = "",
+    run: str = "",
 ) -> Response:
-    """The causes of a time span beside the span before it, the one that is meant marked."""
+    """The causes of a time span beside the span before it; the one that `run` was counted under is marked."""
     now_us = site.clock()
     wanted, searched = AskedRuns(since=since, workflow=workflow).filter(now_us)
     found = weighed(store, since_us=wanted.since_us or 0, until_us=now_us + 1, workflows=wanted.workflows)
+    meant = place_of(store, run) if is_run_id(run) else None
+    shown = found.causes[:_SHOWN]
+    if meant is not None:  # however seldom it is, who came for it finds it
+        shown += tuple(each for each in found.causes[_SHOWN:] if each.place == meant)
     return site.pages(
         request,
         "causes.html",
         here="causes",
-        groups=[(each, line(each.trend, width=110, height=22)) for each in found.causes[:_SHOWN]],
+        groups=[(each, line(each.trend, width=110, height=22)) for each in shown],
         all_causes=len(found.causes),
         diagnosed=found.diagnosed,
         waiting=found.not_diagnosed,
@@ -42,6 +44,8 @@ def causes(
         spans=SPANS,
         searched=searched,
         workflow=workflow,
-        meant=(layer, step, kind, thing),
+        run=run,
+        meant=meant,
+        is_found=any(each.place == meant for each in shown),
         workflows=lookups.workflows(store),
     )

@@ -14,7 +14,7 @@ from causeline.reviews.decision import decided
 from causeline.reviews.leases import hold, lease_next, release
 from causeline.reviews.queue import Item, Wanted, item_by_id, items, stats
 from causeline.reviews.record import LEASE_S, record
-from causeline.schemas.errors import CauselineError, NotFound, UsageError
+from causeline.schemas.errors import CauselineError, NotFound, NotVisibleYet, UsageError
 from causeline.schemas.run import Run
 from causeline.schemas.vocabulary import ReviewOutcome
 from causeline.web.identity import Role
@@ -116,6 +116,8 @@ def resolve(
             note_ref=put(note.encode()) if note.strip() else None,
         )
         record(store, item, decision, patience_s=_PATIENCE_S)
+    except NotVisibleYet as error:
+        return _item_page(request, site, item_by_id(store, item_id), wrong=error, is_sent=True, status=202)
     except CauselineError as error:
         return _item_page(request, site, item_by_id(store, item_id), wrong=error, value=value, note=note, status=409)
     return _to(request, f"reviews/{item_id}")
@@ -127,6 +129,7 @@ def _item_page(
     item: Item,
     *,
     wrong: CauselineError | None = None,
+    is_sent: bool = False,
     value: str = "",
     note: str = "",
     status: int = 200,
@@ -151,6 +154,7 @@ def _item_page(
         may_review=person_of(request).may(Role.REVIEWER),
         is_mine=item.leased_by == _me(request),
         wrong=wrong,
+        is_sent=is_sent,
         value=value,
         note=note,
     )

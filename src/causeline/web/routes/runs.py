@@ -12,7 +12,6 @@ from causeline.console.run_filter import Order
 from causeline.console.store import Store
 from causeline.console.views.run_page import run_page
 from causeline.console.views.why_view import markdown
-from causeline.diagnosis import Diagnosis
 from causeline.schemas.errors import NotFound
 from causeline.schemas.ids import is_run_id
 from causeline.schemas.vocabulary import FinalState, GapKind, Verdict
@@ -87,7 +86,7 @@ def run(
         read = site.reading.read(store, run_id)
     except NotFound as error:
         return _still_open(request, site, store, run_id, error)
-    shown = step or _first_step(read.diagnosis)
+    shown = step or next((each.step_id for each in read.page.causes[:1]), None)
     return site.pages(
         request,
         "run.html",
@@ -95,7 +94,6 @@ def run(
         tab="why",
         page=run_page(read.run, read.live, read.diagnosis, full=True) if all else read.page,
         details=read.details(shown) if shown else None,
-        of_week=_of_week(read.run.workflow, read.diagnosis),
         run_id=read.run.run_id,
         here_url=_linking(request, {"all": "1"} if all else {}),
         listed_by=_listed_by(request),
@@ -118,21 +116,6 @@ def _still_open(request: Request, site: Site, store: Store, run_id: str, error: 
         message=error.message,
         hint=error.hint or "",
     )
-
-
-def _of_week(workflow: str, diagnosis: Diagnosis) -> Mapping[str, str]:
-    """What the page of causes is asked for, to show the first cause among a week's."""
-    first = diagnosis.first_cause
-    if first is None:
-        return {}
-    one = first.finding
-    asked = {"layer": str(one.boundary), "step": one.step, "kind": one.rule, "thing": one.thing}
-    return {"workflow": workflow, "since": "7d", **asked}
-
-
-def _first_step(diagnosis: Diagnosis) -> str:
-    first = diagnosis.first_cause
-    return (first.finding.step_id or "") if first else ""
 
 
 @router.get("/runs/{run_id}/details")

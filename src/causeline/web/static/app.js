@@ -49,7 +49,7 @@ function focusRow(by) {
   next.scrollIntoView({ block: "nearest" });
 }
 function toCause(by) {
-  const links = $$(".causes > li").map((cause) => $("a[data-step]", cause)).filter((link, at, all) => link && all.findIndex((other) => other?.dataset.step === link.dataset.step) === at);
+  const links = $$(".causes > li").map((cause) => $("a.at", cause)).filter((link, at, all) => link && all.findIndex((other) => other?.dataset.step === link.dataset.step) === at);
   if (!links.length) return;
   const shown = new URL(location.href).searchParams.get("step") ?? $(".wf tr.on")?.id.slice(5);
   const at = links.findIndex((link) => link.dataset.step === shown);
@@ -141,7 +141,11 @@ class Waterfall {
   static ROW = 27;
   constructor(table) { this.table = table; this.body = $("tbody", table); this.box = table.parentElement; }
   async start() {
-    const answer = await fetch(this.table.dataset.waterfall);
+    let answer = await fetch(this.table.dataset.waterfall);
+    for (let tries = 0; answer.status === 503 && tries < 5; tries++) { // the server was busy for a minute; what it worked out it has now
+      await new Promise((done) => setTimeout(done, 1000 * (answer.headers.get("retry-after") ?? 5)));
+      answer = await fetch(this.table.dataset.waterfall);
+    }
     if (!answer.ok) return;
     this.all = await answer.json();
     this.refold(false);
