@@ -50,12 +50,13 @@ down: $(CORE) ## Stop the local stack
 status: $(CORE) ## Show what the local stack is doing
 	@$(BIN)/causeline status $(ARGS)
 
-test: $(CORE) ## Run linters, types and every test but the fault runs and the browser's
+test: $(CORE) ## Run linters, types and every test but the fault runs, the slow ones and the browser's
 	@$(MAKE) --no-print-directory style
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 types cases
 
-faults: $(CORE) ## Kill, freeze and starve the real stack, count what is left, and try properties with all examples
-	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/faults $(ARGS)
+faults: $(CORE) ## Kill, freeze and starve the real stack, run what is slow, and properties with all examples
+	$(BIN)/pytest -n $(JOBS) tests/faults $(ARGS)
+	$(BIN)/pytest -n $(JOBS) -m slow --ignore=tests/faults --ignore=tests/browser
 	CAUSELINE_TEST_EXAMPLES=all $(BIN)/pytest -n $(JOBS) -m properties tests/unit
 
 browser: $(CORE) ## Look at every page in a real Chromium (CAUSELINE_SCREENSHOTS=FOLDER keeps pictures)
@@ -93,7 +94,7 @@ types: $(CORE)
 	$(BIN)/mypy
 
 cases: $(CORE)
-	$(BIN)/pytest -n $(JOBS) --ignore=tests/faults --ignore=tests/browser $(ARGS)
+	$(BIN)/pytest -n $(JOBS) -m "not slow" --ignore=tests/faults --ignore=tests/browser $(ARGS)
 
 format: $(CORE) ## Format the code
 	$(BIN)/ruff format .

@@ -3,6 +3,8 @@
 import random
 from typing import Any
 
+import pytest
+
 from causeline.producers.runs import Decision
 from causeline.producers.tracer import Tracer
 from causeline.schemas.policy_file import parse_policy
@@ -45,6 +47,7 @@ def evidence(dice: random.Random) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_what_the_workflow_was_told_is_what_the_stream_tells() -> None:
     dice = random.Random(41)
     transport = RecordingTransport(partitions=1)

@@ -34,7 +34,7 @@ from tests.integration.causes.plan import HOURS, RELEASE_HOUR, RELEASES, START, 
 from tests.integration.console.conftest import insert_runs
 from tests.unit.causes.build import message
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 CAME: Mapping[str, tuple[str, str, str]] = {
     "prompt": ("prompt_version", "13", "12"),

@@ -72,6 +72,7 @@ def test_a_second_pass_has_nothing_to_do(store: DriftStore, database: ClickHouse
     assert stale_windows(store, START, END) == ()
 
 
+@pytest.mark.slow
 def test_amending_and_replaying_gives_what_a_fresh_rebuild_gives(
     store: DriftStore, database: ClickHouseConnection
 ) -> None:

@@ -23,7 +23,7 @@ from interop.recorder import Request
 from tests.integration.security import sweep
 from tests.unit.otlp.planting import SHAPES, message_of, planted, recordings
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 _KEPT, _DROPPED = 40_000, 60_000
 """Where the numbers of the secrets begin, that no two are alike."""

@@ -52,6 +52,7 @@ def published(stack: Endpoints, count: int) -> set[str]:
     return ids
 
 
+@pytest.mark.slow
 def test_each_run_is_sent_once_whatever_the_backend_answers_first(stack: Endpoints) -> None:
     ids = published(stack, 60)
     with running_backend() as backend:

@@ -109,6 +109,7 @@ def differing(run: Run, other: Run) -> set[str]:
     return {field.name for field in fields(run) if getattr(other, field.name) != getattr(run, field.name)}
 
 
+@pytest.mark.slow
 def test_a_killed_receiver_reads_on_and_a_second_reading_gives_the_same_runs(
     kafka: KafkaConnection, tmp_path: Path
 ) -> None:

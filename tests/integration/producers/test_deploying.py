@@ -179,6 +179,7 @@ def test_the_workers_of_uwsgi_deliver_when_they_end(site: Site) -> None:
     assert site.recorded() == runs(10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recycled", [True, False])
 def test_the_children_of_celery_deliver_when_they_end(site: Site, recycled: bool) -> None:
     site.write("tasks.py", RECIPES["celery"])

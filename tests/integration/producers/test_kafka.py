@@ -145,6 +145,7 @@ def test_events_wait_for_a_topic_that_is_made_later(kafka: KafkaConnection) -> N
     assert len(read(kafka, name, 2)) == 2
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_killed_and_comes_back_has_every_event_once(tmp_path: Path) -> None:
     """From memory; and from the disk, where a process that was there before the broker's end left them."""
     with running_broker(tmp_path / "broker") as broker:

@@ -107,6 +107,7 @@ def test_of_many_who_claim_one_lease_one_gets_it(database: ClickHouseConnection)
     assert [(row["lease"], row["claims"]) for row in rows] == [(lease, 1) for lease in range(1, 6)]
 
 
+@pytest.mark.slow
 def test_reviewers_who_race_never_get_the_same_item(database: ClickHouseConnection) -> None:
     ids = put_items(database, ITEMS)
     for turn in range(ITEMS // REVIEWERS):

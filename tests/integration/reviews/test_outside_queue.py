@@ -16,7 +16,7 @@ from causeline.schemas import catalogue, wire
 from causeline.schemas.topics import REVIEWS
 from causeline.stack.waiting import wait_until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "feed_review_queue.py"
 ITEMS = 3000

@@ -20,7 +20,7 @@ from causeline.schemas import catalogue, topics, wire
 from tests.integration.clickhouse_fixture import ClickHouseProcess
 from tests.integration.sinks.rig import Rig, batch, event
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 RUNS = 10
 NOW_US = int(time.time() * 1e6)

@@ -228,6 +228,7 @@ def test_told_to_stop_it_inserts_what_it_holds(rig: Rig) -> None:
     rig.caught_up(topics.EVENTS)
 
 
+@pytest.mark.slow
 def test_two_loaders_share_the_partitions_and_one_takes_over(rig: Rig) -> None:
     first, second = rig.start_loader(), rig.start_loader()
     for partition in (0, 1):
@@ -250,6 +251,7 @@ def test_a_flood_of_bad_messages_stops_it(rig: Rig) -> None:
     assert rig.committed(topics.EVENTS) < 0
 
 
+@pytest.mark.slow
 def test_an_outage_of_clickhouse_only_takes_time(kafka: KafkaConnection, tmp_path: Path) -> None:
     server = ClickHouseProcess(tmp_path / "clickhouse")
     endpoint = server.start()

@@ -37,6 +37,7 @@ def all_returned(rig: Rig, attempt: int) -> bool:
     return [(each["state"], each["replays"]) for each in listed(rig)] == [("returned", attempt)] * 2
 
 
+@pytest.mark.slow
 def test_after_a_fix_the_message_is_stored_once_and_poison_is_refused(rig: Rig) -> None:
     # A message under a schema id that the loader does not know: what a producer ahead of its consumers writes.
     ahead = batch([event(1), event(2)])

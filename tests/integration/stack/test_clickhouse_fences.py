@@ -336,6 +336,7 @@ def test_an_answer_without_rows_is_one_for_both(lanes: Lanes, sql: str, format_:
         assert answers[0].content == answers[1].content
 
 
+@pytest.mark.slow
 def test_slow_readers_keep_no_turn_from_who_writes(lanes: Lanes) -> None:
     """More of them than there are turns for anybody, each for as long as it may."""
     slow = "SELECT sum(sipHash64(number)) FROM numbers(100000000000)"

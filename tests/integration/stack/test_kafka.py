@@ -108,6 +108,7 @@ def test_the_broker_listens_on_loopback_only_and_keeps_its_folder_private(kafka:
     assert settings["group.initial.rebalance.delay.ms"].value == "0"
 
 
+@pytest.mark.slow
 def test_a_killed_broker_comes_back_with_its_data(tmp_path: Path) -> None:
     with running_broker(tmp_path / "broker") as broker:
         topic = new_topic(broker.connection)

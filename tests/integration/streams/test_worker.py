@@ -75,6 +75,7 @@ def test_interleaved_runs_are_joined_and_what_cannot_be_read_is_told(cluster: Cl
     ] == [late["event_id"]]
 
 
+@pytest.mark.slow
 def test_a_worker_killed_on_the_way_loses_no_run(cluster: Cluster) -> None:
     sent = interleaved_batches(1, 400, seed=7)
     with cluster.worker(instance="one") as worker:
@@ -91,6 +92,7 @@ def test_a_worker_killed_on_the_way_loses_no_run(cluster: Cluster) -> None:
     assert cluster.messages("late") == []
 
 
+@pytest.mark.slow
 def test_workers_that_join_and_leave_lose_no_run(cluster: Cluster) -> None:
     sent = {partition: interleaved_batches(1 + 200 * partition, 200, seed=partition) for partition in range(PARTITIONS)}
     with cluster.worker() as first:
@@ -108,6 +110,7 @@ def test_workers_that_join_and_leave_lose_no_run(cluster: Cluster) -> None:
     assert {run["verdict"] for run in runs} == {"complete"}
 
 
+@pytest.mark.slow
 def test_a_run_that_straddles_the_committed_offset_does_not_freeze_the_commits(cluster: Cluster) -> None:
     """Message 0 is committed; message 1 ends run 1, which is published, and begins run 2, which is open."""
     straddling, holder = whole_run(1), whole_run(2)
@@ -123,6 +126,7 @@ def test_a_run_that_straddles_the_committed_offset_does_not_freeze_the_commits(c
     assert cluster.messages("late") == [], "nor is its rest taken for a run without a start"
 
 
+@pytest.mark.slow
 def test_a_worker_with_nothing_to_do_stays(cluster: Cluster) -> None:
     """It starts where all is read and nothing comes, longer than a worker may stand still that has something to do."""
     cluster.publish(0, batch(whole_run(1)))
@@ -139,6 +143,7 @@ def test_a_worker_with_nothing_to_do_stays(cluster: Cluster) -> None:
     assert run_ids(cluster.runs()) == [run_id(1), run_id(2), run_id(3)]
 
 
+@pytest.mark.slow
 def test_messages_of_a_transactional_producer_are_read_and_committed_over_its_markers(cluster: Cluster) -> None:
     """Each transaction ends with a marker, which has an offset of its own: the first after the very first message, the
     last at the topic's end; and a run is open across some of them. One transaction is aborted.
@@ -156,6 +161,7 @@ def test_messages_of_a_transactional_producer_are_read_and_committed_over_its_ma
     assert cluster.committed() == cluster.ends(), "the markers too"
 
 
+@pytest.mark.slow
 def test_a_topic_that_is_made_again_is_read_from_its_start(cluster: Cluster) -> None:
     """Its new messages stand at offsets that were read before, and beyond; a run that was published comes again too."""
     with cluster.worker() as worker:
@@ -213,6 +219,7 @@ def test_a_worker_without_its_topics_says_how_to_make_them(cluster: Cluster) -> 
     assert fault.value.hint == "Make the topics: causeline topics apply."
 
 
+@pytest.mark.slow
 def test_a_worker_without_kafka_says_so() -> None:
     with pytest.raises(Unreachable, match=r"Kafka does not answer at 127\.0\.0\.1:1\."):
         check_topics(KafkaConnection(bootstrap_servers="127.0.0.1:1"), "any")

@@ -240,6 +240,7 @@ def test_a_parent_that_never_came_is_named(door: Door) -> None:
     assert (run.verdict, run.missing) == ("partial", ("parent:0000000000000009",))
 
 
+@pytest.mark.slow
 def test_fifty_thousand_spans_in_a_request(door: Door) -> None:
     assert door.post(request(*(span(n, trace_id=n.to_bytes(16, "big")) for n in range(1, 50_001)))).status_code == 200
     assert door.events["run_id"].n_unique() == 50_000

@@ -223,6 +223,7 @@ def test_health_is_told_past_clients_that_say_nothing() -> None:
         assert seconds_until_closed(silent[0]) < 1
 
 
+@pytest.mark.slow
 def test_health_ends_a_request_that_trickles(caplog: pytest.LogCaptureFixture) -> None:
     with health_port(HealthSettings(port=0), CollectorRegistry(), lambda: None) as port:
         assert port

@@ -89,6 +89,7 @@ def until_joined(site: Site, run_id: str) -> dict[str, object]:
     return dict(rows[0])
 
 
+@pytest.mark.slow
 def test_a_review_three_hours_later_is_the_next_revision_and_all_is_there_once(site: Site) -> None:
     started_at_us = system_clock() - THREE_HOURS_US
     run_id = publish_run(site, started_at_us)
