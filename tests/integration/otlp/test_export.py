@@ -32,9 +32,9 @@ def export(stack: Endpoints, backend: Backend, group: str) -> dict[str, int]:
     return counts
 
 
-def published(stack: Endpoints, count: int) -> set[str]:
+def published(stack: Endpoints, count: int, project: str) -> set[str]:
     """Runs of this test that ClickHouse shows, with their reviews."""
-    with Tracer("export", emitter=Emitter(kafka=stack.kafka()), enabled=True) as tracer:
+    with Tracer(project, emitter=Emitter(kafka=stack.kafka()), enabled=True) as tracer:
         ids = set()
         for number in range(count):
             with tracer.run("exported", labels={"number": str(number)}) as run:
@@ -46,7 +46,7 @@ def published(stack: Endpoints, count: int) -> set[str]:
             ids.add(run.run_id)
         assert not tracer.flush(60)
     with open_store(stack.clickhouse()) as store:
-        query = "SELECT count() AS runs, sum(length(reviews)) AS reviews FROM runs WHERE project = 'export'"
+        query = f"SELECT count() AS runs, sum(length(reviews)) AS reviews FROM runs WHERE project = '{project}'"
         wanted = {"runs": count, "reviews": 1}
         wait_until(lambda: dict(store.ask(query)[0]) == wanted, timeout_s=60, what="the runs are not all there")
     return ids
@@ -54,7 +54,7 @@ def published(stack: Endpoints, count: int) -> set[str]:
 
 @pytest.mark.slow
 def test_each_run_is_sent_once_whatever_the_backend_answers_first(stack: Endpoints) -> None:
-    ids = published(stack, 60)
+    ids = published(stack, 60, "export")
     with running_backend() as backend:
         backend.answers = [(503, {}), (429, {"Retry-After": "0"})]
         first = export(stack, backend, "test-export")
@@ -72,7 +72,7 @@ def test_each_run_is_sent_once_whatever_the_backend_answers_first(stack: Endpoin
 
 
 def test_a_backend_that_refuses_for_good_does_not_stop_the_rest(stack: Endpoints) -> None:
-    published_ids = published_again(stack)
+    published_ids = published(stack, 3, "refused")
     with running_backend() as backend:
         backend.answers = [(400, {})]
         done = subprocess.run(
@@ -86,9 +86,3 @@ def test_a_backend_that_refuses_for_good_does_not_stop_the_rest(stack: Endpoints
     assert done.returncode == 1
     assert "refused" in done.stderr
     assert {span.trace_id.hex() for span in backend.spans} & published_ids
-
-
-def published_again(stack: Endpoints) -> set[str]:
-    """The runs that stand on the topic already."""
-    with open_store(stack.clickhouse()) as store:
-        return {str(row["run_id"]) for row in store.ask("SELECT run_id FROM runs WHERE project = 'export'")}
