@@ -35,7 +35,7 @@ from causeline.web.settings import ServeSettings
 from tests.integration.clickhouse_fixture import ClickHouseProcess
 from tests.integration.security.secure_kafka import SecureKafka, secure_kafka
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))

@@ -180,6 +180,7 @@ def rich(number: int) -> dict[str, object]:
     )
 
 
+@pytest.mark.slow
 def test_whatever_the_bytes_the_store_and_the_exact_reader_agree(store: Client) -> None:
     """Random damage to one of three messages: its mates are stored, and it is stored only as what it decodes to.
 
