@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeAlias
 
 from causeline.diagnosis.answers import ANOTHER, Known
 from causeline.diagnosis.implied import Rule, learn
@@ -38,6 +39,8 @@ _SECONDS_FLOOR = 0.02
 _ON_THE_LINE = 4.0
 _BEGAN = 0.6
 _LINE_FLOOR = 0.02
+_Counts: TypeAlias = tuple[Counter[str], Counter[str]]
+"""How many runs have each, of all and of the older half."""
 _READ = "input_ref is"
 _GAVE = ("raw_output_ref is", "parsed_artifact_ref is")
 
@@ -208,31 +211,33 @@ class Cohort:
         return len(self.well) >= MIN_RUNS
 
     @cached_property
-    def _marks(self) -> Counter[str]:
-        return Counter(mark for row in self.rows for mark in (*row.marks, *row.hints))
+    def _marks(self) -> _Counts:
+        return (
+            Counter(mark for row in self.rows for mark in (*row.marks, *row.hints)),
+            Counter(mark for row in self._older for mark in row.marks | row.hints),
+        )
 
     @cached_property
-    def _places(self) -> Counter[str]:
-        return Counter(place for row in self.rows for place in _places_of(row))
+    def _places(self) -> _Counts:
+        return (
+            Counter(place for row in self.rows for place in _places_of(row)),
+            Counter(place for row in self._older for place in _places_of(row)),
+        )
+
+    @property
+    def _older(self) -> Sequence[Row]:
+        return self.rows[: len(self.rows) // 2]
 
     def is_usual(self, mark: str, share: float = USUAL) -> bool:
         """Whether so many runs have a finding, in the older half of them as in the newer, that it tells nothing."""
-        known = self._usual.get((mark, share))
-        if known is None:
-            having = sum(mark in row.marks or mark in row.hints for row in self.rows[: len(self.rows) // 2])
-            known = self._usual[mark, share] = self._is_usual(self._marks[mark], having, share)
-        return known
+        return self._is_usual(self._marks, mark, share)
 
     def is_usual_at(self, place: str, share: float) -> bool:
         """The same of what a rule says of a step, whatever it says: each time another field of an answer."""
-        known = self._usual.get((place, share))
-        if known is None:
-            having = sum(place in _places_of(row) for row in self.rows[: len(self.rows) // 2])
-            known = self._usual[place, share] = self._is_usual(self._places[place], having, share)
-        return known
+        return self._is_usual(self._places, place, share)
 
-    def _is_usual(self, having: int, older: int, share: float) -> bool:
-        of = len(self.rows)
+    def _is_usual(self, counts: _Counts, key: str, share: float) -> bool:
+        of, having, older = len(self.rows), counts[0][key], counts[1][key]
         return of >= MIN_RUNS and having >= share * of and min(older, having - older) * 2 >= share / 2 * of
 
     def began(self, mark: str) -> Began | None:
@@ -244,10 +249,6 @@ class Cohort:
         if len(having) < _BEGAN * since:
             return None
         return Began(self.rows[having[0]].started_at, len(having), since, having[0])
-
-    @cached_property
-    def _usual(self) -> dict[tuple[str, float], bool]:
-        return {}
 
     @cached_property
     def habits(self) -> Mapping[str, _Habit]:

@@ -241,8 +241,12 @@ def _cited_unseen(record: Record) -> Iterator[Finding]:
             )
 
 
+def _by_policy(record: Record) -> set[str]:
+    return {path for path, rule in record.rules.evidence.items() if rule.required}
+
+
 def _required(record: Record) -> set[str]:
-    return {path for path, rule in record.rules.evidence.items() if rule.required} | {
+    return _by_policy(record) | {
         path for path, state in record.fields.items() if state.last.evidence_required and path in record.troubled
     }
 
@@ -270,7 +274,7 @@ def _asked(record: Record) -> Iterator[Finding]:
 
 def _unchecked(record: Record) -> Iterator[Finding]:
     """Fields that the policy requires and that none of the validations looked at, taken together."""
-    required = {path for path, rule in record.rules.evidence.items() if rule.required}
+    required = _by_policy(record)
     looking = [step for step in record.last_of_each(StepKind.VALIDATE) if measures.VALIDATED in step.labels]
     if not looking or not required:
         return

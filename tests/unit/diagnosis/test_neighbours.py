@@ -153,3 +153,12 @@ def test_a_few_beyond_many_are_as_likely_as_the_ways_to_choose_them() -> None:
     assert beyond([9.0, 8.0], [1.0, 2.0, 3.0]) == pytest.approx(2 / 10)
     assert beyond([9.0, 2.5], [1.0, 2.0, 3.0]) == pytest.approx(2 * 3 / 10)
     assert beyond([], [1.0]) == 1.0
+
+
+def test_what_a_finding_says_and_where_it_stands_are_counted_apart_whatever_a_step_is_called() -> None:
+    rows = [Row(f"{n:032x}", float(n), {}, frozenset({"odd|tool:a|b"}), frozenset()) for n in range(40)]
+    cohort = Cohort(rows)
+
+    assert cohort.is_usual("odd|tool:a|b", 0.12)
+    assert not cohort.is_usual_at("odd|tool:a|b", 0.12), "the place is odd|tool:a, and b is what it says there"
+    assert cohort.is_usual_at("odd|tool:a", 0.12)
