@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.contract.compose_file import ROOT, SERVICES, told
+
 FOLDER = ROOT / "deploy" / "kubernetes"
 Manifest = dict[str, Any]
-_SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
 JOBS = ("topics", "migrate")
 READERS = ("worker", "loader", "amender", "diagnoser")
 """Members of consumer groups: each keeps its name, and so its partitions, over a restart."""
@@ -32,7 +32,6 @@ FROM_SETTINGS = (
     "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS", "CAUSELINE_REGISTRY_URL", "CAUSELINE_PARTITIONS", "CAUSELINE_EXPORT_ENDPOINT",
 )  # fmt: skip
 ADDRESS = "$(CLICKHOUSE_SCHEME)://{user}@$(CLICKHOUSE_ADDRESS)"
-_DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 _HEAD = "# Made from docker-compose.yml by tests/contract/kubernetes_manifests.py: change that, or patch this.\n"
 
 
@@ -41,12 +40,6 @@ class _Plain(yaml.SafeDumper):
 
     def ignore_aliases(self, data: object) -> bool:
         return True
-
-
-def told(part: str) -> dict[str, str]:
-    """The environment that the compose file gives a part, with the file's own defaults."""
-    given = _SERVICES[part]["environment"]
-    return {name: _DEFAULT.sub(r"\1", str(text)) for name, text in given.items()}
 
 
 def manifests(part: str) -> list[Manifest]:
@@ -71,7 +64,7 @@ def _labels(part: str) -> dict[str, str]:
 
 
 def _replicas(part: str) -> int:
-    return 2 if part in SERVERS else int(_SERVICES[part]["deploy"].get("replicas", 1))
+    return 2 if part in SERVERS else int(SERVICES[part]["deploy"].get("replicas", 1))
 
 
 def _workload(part: str) -> Manifest:
@@ -97,14 +90,14 @@ def _workload(part: str) -> Manifest:
 
 
 def _pod(part: str) -> Manifest:
-    secrets = list(_SERVICES[part].get("secrets", []))
+    secrets = list(SERVICES[part].get("secrets", []))
     mounts: list[Manifest] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - in a container
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}]
     if secrets:
         items = [{"key": each, "path": each} for each in secrets]
         mounts.append({"name": "secrets", "mountPath": "/run/secrets", "readOnly": True})
         volumes.append({"name": "secrets", "secret": {"secretName": "causeline", "defaultMode": 0o440, "items": items}})
-    for name, path, *mode in (str(each).split(":") for each in _SERVICES[part].get("volumes", [])):
+    for name, path, *mode in (str(each).split(":") for each in SERVICES[part].get("volumes", [])):
         mounts.append({"name": name, "mountPath": path, "readOnly": mode == ["ro"]})
         volumes.append({"name": name, "persistentVolumeClaim": {"claimName": name}})
     if part == "worker":
@@ -132,7 +125,7 @@ def _pod(part: str) -> Manifest:
 
 
 def _container(part: str, mounts: list[Manifest]) -> Manifest:
-    service = _SERVICES[part]
+    service = SERVICES[part]
     limits = service["deploy"]["resources"]["limits"]
     memory = str(limits["memory"]).replace("m", "Mi").replace("g", "Gi")
     container: Manifest = {

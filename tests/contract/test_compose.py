@@ -2,16 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).parents[2]
-FILE = ROOT / "docker-compose.yml"
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text("utf-8"))["services"]
-OURS = sorted(name for name, service in SERVICES.items() if service["image"].startswith("causeline:"))
+from tests.contract.compose_file import FILE, OURS, ROOT, SERVICES
+
 ONE_SHOT = {"topics", "migrate"}
 
 

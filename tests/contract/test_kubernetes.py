@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.contract import kubernetes_manifests as made
+from tests.contract.compose_file import OURS, ROOT, told
 
 FILES = made.files()
 WRITTEN = sorted(path for path in made.FOLDER.rglob("*.yaml") if path not in FILES)
@@ -69,10 +70,7 @@ def test_every_file_that_kustomize_is_told_of_is_there_and_none_is_forgotten(pat
 
 
 def test_every_part_of_ours_is_there() -> None:
-    services = yaml.safe_load((made.ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
-    ours = {name for name, each in services.items() if each["image"].startswith("causeline:")}
-
-    assert set(WORKLOADS) == ours == set(made.PARTS)
+    assert set(WORKLOADS) == set(OURS) == set(made.PARTS)
 
 
 @pytest.mark.parametrize("part", made.PARTS)
@@ -119,8 +117,8 @@ def test_settings_that_parts_ask_for_are_said() -> None:
 
 @pytest.mark.parametrize("part", made.PARTS)
 def test_a_user_at_kafka_has_rights_there(part: str) -> None:
-    if "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS" not in made.told(part):
+    if "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS" not in told(part):
         assert part == "migrate"
         return
     user = made.KAFKA_USERS.get(part, part)
-    assert f"User:{user} " in (made.ROOT / "deploy/kafka/acls.sh").read_text("utf-8")
+    assert f"User:{user} " in (ROOT / "deploy/kafka/acls.sh").read_text("utf-8")

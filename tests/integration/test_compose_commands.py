@@ -18,10 +18,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from confluent_kafka.admin import AdminClient
 
 from causeline.console.store import open_store
@@ -32,14 +30,12 @@ from causeline.stack.ports import free_ports
 from causeline.stack.services import READY_LINE
 from causeline.stack.waiting import wait_until
 from causeline.web.settings import ServeSettings
+from tests.contract.compose_file import COMPOSE, ROOT, SERVICES, told
 from tests.integration.clickhouse_fixture import ClickHouseProcess
 from tests.integration.security.secure_kafka import SecureKafka, secure_kafka
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
-ROOT = Path(__file__).parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOTS = ("topics", "migrate")
 LASTING = ("worker", "loader", "amender", "diagnoser", "watch", "console", "receiver", "exporter")
 KAFKA_USER = {"topics": "operator"}
@@ -48,12 +44,6 @@ READS_ONLY = {"amender", "diagnoser"}
 REGISTRY = "CAUSELINE_REGISTRY_URL"
 USER = 10001
 """The image's."""
-_DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
-
-
-def said(service: str) -> dict[str, str]:
-    """The merged environment of a service, with the file's own defaults for what the caller may choose."""
-    return {name: _DEFAULT.sub(r"\1", str(text)) for name, text in SERVICES[service]["environment"].items()}
 
 
 def mounts(service: str) -> dict[str, bool]:
@@ -87,7 +77,7 @@ class Site:
     def environment(self, service: str) -> dict[str, str]:
         """That of the file, translated, without the registry: none runs here, and to have none is the default."""
         translated = {}
-        for name, text in said(service).items():
+        for name, text in told(service).items():
             here = text
             for there, ours in self.translation.items():
                 here = ours if here == there else here.replace(f"@{there}/", f"@{ours}/")
@@ -211,7 +201,7 @@ def prepared(site: Site) -> Site:
 
 @pytest.mark.parametrize("service", [*ONE_SHOTS, *LASTING])
 def test_only_the_registry_is_left_out_and_only_places_are_translated(site: Site, service: str) -> None:
-    there, here = said(service), site.environment(service)
+    there, here = told(service), site.environment(service)
 
     assert there.keys() - here.keys() <= {REGISTRY}
     assert here.keys() <= there.keys()
@@ -244,7 +234,7 @@ def test_every_secret_is_made_and_can_be_read_by_the_containers_users(site: Site
 
 @pytest.mark.parametrize("service", LASTING)
 def test_what_a_service_keeps_lies_on_a_volume_that_the_images_user_owns(service: str) -> None:
-    places = [text for text in said(service).values() if text.startswith("/") and not text.startswith("/run/secrets/")]
+    places = [text for text in told(service).values() if text.startswith("/") and not text.startswith("/run/secrets/")]
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
 
     assert set(places) == mounts(service).keys()
@@ -257,7 +247,7 @@ def test_each_part_is_its_own_user_at_clickhouse_and_has_a_role() -> None:
     users = {
         service: found[1]
         for service in (*ONE_SHOTS, *LASTING)
-        if (found := re.match(r"http://(\w+)@", said(service).get("CAUSELINE_CLICKHOUSE_URL", "")))
+        if (found := re.match(r"http://(\w+)@", told(service).get("CAUSELINE_CLICKHOUSE_URL", "")))
     }
 
     assert users == {
@@ -294,7 +284,7 @@ def test_the_one_shots_may_run_again(prepared: Site) -> None:
         assert again.returncode == 0, again.stderr
 
     topics = AdminClient({**prepared.kafka.plain.client_config()}).list_topics(timeout=10).topics
-    wanted = int(said("topics")["CAUSELINE_PARTITIONS"])
+    wanted = int(told("topics")["CAUSELINE_PARTITIONS"])
     assert len(topics["causeline.events"].partitions) == wanted
     assert "up to date" in again.stdout
 
@@ -306,7 +296,7 @@ def test_a_service_becomes_healthy_and_stops_in_order(prepared: Site, service: s
     with prepared.started(service) as process:
         health = prepared.run(service, check)
         assert health.returncode == 0, health.stdout + health.stderr
-        assert said(service)["CAUSELINE_HEALTH_HOST"] == "0.0.0.0"  # noqa: S104 - or nobody outside could ask
+        assert told(service)["CAUSELINE_HEALTH_HOST"] == "0.0.0.0"  # noqa: S104 - or nobody outside could ask
         assert "causeline_" in prepared.metrics(service)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
@@ -317,7 +307,7 @@ def test_the_console_may_listen_to_others_because_it_has_a_token(
 ) -> None:
     for name, value in prepared.environment("console").items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("CAUSELINE_SERVE_HOST", said("console")["CAUSELINE_SERVE_HOST"])
+    monkeypatch.setenv("CAUSELINE_SERVE_HOST", told("console")["CAUSELINE_SERVE_HOST"])
 
     settings = ServeSettings.from_environment()
 
