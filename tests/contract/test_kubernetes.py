@@ -122,3 +122,16 @@ def test_a_user_at_kafka_has_rights_there(part: str) -> None:
         return
     user = made.KAFKA_USERS.get(part, part)
     assert f"User:{user} " in (ROOT / "deploy/kafka/acls.sh").read_text("utf-8")
+
+
+@pytest.mark.parametrize("part", made.PARTS)
+def test_every_variable_of_a_pod_is_one_that_somebody_reads(part: str) -> None:
+    known = (ROOT / "docs" / "operations.md").read_text("utf-8")  # its table is made from the settings
+    log_in = [made.log_in(part)["spec"]["template"]["spec"]] if part != "migrate" else []
+    names = {each["name"] for pod in (_pod(part), *log_in) for each in pod["containers"][0]["env"]}
+    ours = {name.removesuffix("_FILE") for name in names if name.startswith("CAUSELINE_")}
+
+    assert {name for name in ours if f"`{name}`" not in known} == set()
+    assert names - {name for name in names if name.startswith("CAUSELINE_")} <= {
+        "CLICKHOUSE_SCHEME", "CLICKHOUSE_ADDRESS",
+    }  # fmt: skip
