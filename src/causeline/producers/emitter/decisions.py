@@ -5,7 +5,7 @@ A spool's files do not say of which topic they are; whoever finds them publishes
 
 from pathlib import Path
 
-from causeline.producers.emitter.segments import segments_in
+from causeline.producers.emitter.segments import SUFFIX
 from causeline.producers.emitter.settings import EmitterSettings
 
 SPOOL_FOLDER = "decisions"
@@ -19,8 +19,8 @@ def decisions_settings(settings: EmitterSettings) -> EmitterSettings:
 
 
 def has_segments(folder: Path | None) -> bool:
-    """Whether something waits on the disk; not where it cannot be read, which whoever writes there will say."""
+    """Whether there are files of a spool; not where that cannot be read, which whoever writes there will say."""
     try:
-        return folder is not None and bool(segments_in(folder))
+        return folder is not None and any(folder.glob(f"*{SUFFIX}"))
     except OSError:
         return False

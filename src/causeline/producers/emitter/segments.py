@@ -161,7 +161,8 @@ def look_at(path: Path) -> SegmentState | None:
         return None
     segment = Segment(path, handle)
     try:
-        is_held = not _lock(handle)
+        is_held = not _try_lock(handle, fcntl.LOCK_SH)
+        fcntl.flock(handle, fcntl.LOCK_UN)
         events = sum(record.events for record in segment._scan())  # noqa: SLF001 - our own
         about = os.fstat(handle)
     finally:
@@ -184,8 +185,17 @@ def _is_sound(data: bytes) -> bool:
 
 
 def _lock(handle: int) -> bool:
+    """Hold a file; False while a living process does. Whoever only looks at it has it shared, and for a moment."""
+    while not _try_lock(handle, fcntl.LOCK_EX):
+        if not _try_lock(handle, fcntl.LOCK_SH):
+            return False
+        fcntl.flock(handle, fcntl.LOCK_UN)
+    return True
+
+
+def _try_lock(handle: int, kind: int) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -8,7 +8,9 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -81,6 +83,32 @@ def test_what_is_written_is_read_by_the_next_process(
     assert adopted.damaged_bytes == 0
     adopted.remove()
     assert not path.exists()
+
+
+def test_what_is_only_looked_at_can_be_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "1-a.0.spool"
+    segment = Segment.create(path)
+    assert segment is not None
+    segment.append(0, [b"x" * 20] * 1_000)
+    segment.close()
+    looks = itertools.count()
+    over = Event()
+
+    def look() -> None:
+        while not over.is_set():
+            assert [state.events for state in segments_in(tmp_path)] == [1_000]
+            next(looks)
+
+    with ThreadPoolExecutor() as threads:
+        looker = threads.submit(look)
+        try:
+            while next(looks) < 400:
+                adopted = Segment.adopt(path)
+                assert adopted is not None
+                adopted.close()
+        finally:
+            over.set()
+        looker.result()
 
 
 def test_a_torn_or_altered_end_is_left_out_and_the_rest_is_read(tmp_path: Path) -> None:
