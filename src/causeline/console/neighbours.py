@@ -1,7 +1,7 @@
 """The neighbours of runs, read from ClickHouse: bounded in time and number, from a few granules of a few columns.
 
 1. The runs around a run: the last before it, and the first within an hour after it.
-2. Some of farther back, at times that double, so that a release of yesterday is seen in a workflow of any pace.
+2. Some of farther back, at times that quadruple, so that a release of yesterday is seen in a workflow of any pace.
 3. Where the view `neighbours` has too few, and where another policy is asked than the runs were judged by, whole runs
    are read in their place: slower, and never more than `MOST`.
 """
@@ -23,14 +23,14 @@ from causeline.schemas.run import Run
 
 MOST = 400
 """Runs of a cohort."""
-BEFORE, AFTER, OLDER = 260, 80, 5
+BEFORE, AFTER, OLDER = 260, 80, 10
 """Of them: the last before a run, the first after it, and at each of the times farther back."""
 REACH = timedelta(days=7)
 """How long before a run its neighbours may have been."""
 WITHIN = timedelta(hours=1)
 """How long after it."""
-BACK = tuple(timedelta(minutes=5 * 2**power) for power in range(12))
-"""The times farther back, of which some runs are taken each."""
+BACK = tuple(timedelta(minutes=5 * 4**power) for power in range(6))
+"""The times farther back, of which some runs are taken each: every one is a question of its own, a few ms of CPU."""
 _BATCH = 200
 
 _COLUMNS = "run_id, toUnixTimestamp64Micro(run_started_at) AS at_us, version, blemished, traits"
