@@ -8,7 +8,7 @@ from typing import Any
 from causeline.schemas.events import UNNUMBERED_EMITTER
 from causeline.schemas.judge import judge
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
-from causeline.streams.runs.anchors import ONLY_WHEN_OK, REQUIRED
+from causeline.streams.definition.anchors import ONLY_WHEN_OK, REQUIRED
 from causeline.streams.runs.assemble import ASSEMBLER_VERSION
 from causeline.streams.runs.shapes import nested_columns, run_columns
 
