@@ -5,11 +5,11 @@ from typing import Any
 
 import polars as pl
 
-from causeline.schemas import wire
 from causeline.schemas.decisions import CLAIMS
 from causeline.schemas.events import Record
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
-from causeline.streams.definition.events import Arrival, Place, by_run, event_of
+from causeline.streams.definition.events import Arrival, by_run
+from causeline.streams.definition.reading import arrivals_in
 from causeline.streams.definition.run import Joined, run_of, runs_of
 from causeline.streams.runs import assemble as columns
 from causeline.streams.runs.assemble import Assembled
@@ -65,9 +65,9 @@ def _repeats(joined: Iterable[Joined]) -> tuple[int, int]:
 def arrivals(*batches: Sequence[Record], partition: int = 0, first_offset: int = 0) -> list[Arrival]:
     """The events of batches that stand one after the other in a partition, read as any reader of Avro does."""
     return [
-        Arrival(event_of(record), Place(partition, first_offset + n, item))
+        arrival
         for n, records in enumerate(batches)
-        for item, record in enumerate(wire.decode_items(wire.read_block(batch(records), "trace-batch", SCHEMAS)))
+        for arrival in arrivals_in(batch(records), partition, first_offset + n, SCHEMAS)
     ]
 
 

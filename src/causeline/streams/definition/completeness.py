@@ -61,10 +61,8 @@ def _absent_steps(events: Iterable[Event], ends: Ends) -> list[str]:
     named = ends.end.expected_steps if ends.end else ()
     if not named:
         return []
-    seen = Counter(
-        f"{event.step_kind}:{event.step_name}" for event in events if event.event_type == EventType.STEP_FINISHED
-    )
-    return list((Counter(named) - seen).elements())
+    seen = [f"{event.step_kind}:{event.step_name}" for event in events if event.event_type == EventType.STEP_FINISHED]
+    return [] if named == seen else list((Counter(named) - Counter(seen)).elements())
 
 
 def _absent_parents(events: Sequence[Event]) -> list[str]:

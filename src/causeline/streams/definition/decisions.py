@@ -7,7 +7,7 @@ step does, any event.
 Decided in ADR 34.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -24,28 +24,43 @@ class Decision:
 
     says: tuple[str, ...]
     taken: tuple[str, ...]
-    ranks: tuple[tuple[StepKind, int], ...]
+    ranks: Mapping[str, int]
     well: bool = False
     """Of the kinds with a rank, those that ended well are heard before the others."""
+
+    def is_said(self, event: Event) -> bool:
+        """Whether it speaks: an empty list says nothing."""
+        for name in self.says:
+            value = getattr(event, name)
+            if value is not None and value != []:
+                return True
+        return False
+
+    def rank(self, said: Event) -> tuple[int, bool]:
+        """How far before others it is heard."""
+        rank = self.ranks.get(said.step_kind or "", 0)
+        return rank, self.well and rank > 0 and said.status == Status.OK
 
 
 ROUTE: Final = Decision(
     ("route",),
     ("route", "route_reason", "route_confidence", "route_policy_version"),
-    ((StepKind.ROUTE, 2), (StepKind.CLASSIFY, 1)),
+    {StepKind.ROUTE.value: 2, StepKind.CLASSIFY.value: 1},
 )
 PROMPT: Final = Decision(
     ("prompt_id", "prompt_version"),
     ("prompt_id", "prompt_version"),
-    ((StepKind.PROMPT, 1), (StepKind.MODEL_CALL, 1)),
+    {StepKind.PROMPT.value: 1, StepKind.MODEL_CALL.value: 1},
 )
 MODEL: Final = Decision(
     ("model_provider", "model_name"),
     ("model_provider", "model_name", "temperature", "top_p", "seed", "system_fingerprint"),
-    ((StepKind.MODEL_CALL, 1),),
+    {StepKind.MODEL_CALL.value: 1},
     well=True,
 )
-CONTEXT: Final = Decision(("context_refs",), ("context_refs",), ((StepKind.MODEL_CALL, 2), (StepKind.PROMPT, 1)))
+CONTEXT: Final = Decision(
+    ("context_refs",), ("context_refs",), {StepKind.MODEL_CALL.value: 2, StepKind.PROMPT.value: 1}
+)
 DECISIONS: Final = (ROUTE, PROMPT, MODEL, CONTEXT)
 
 NOBODY: Final = Event._make(None for _ in Event._fields)._replace(context_refs=[])
@@ -54,19 +69,11 @@ NOBODY: Final = Event._make(None for _ in Event._fields)._replace(context_refs=[
 
 def speaker(decision: Decision, steps: Sequence[Step], events: Sequence[Event]) -> Event:
     """Whose word stands: it has all that is taken of a decision."""
-    speaking = [(place, step) for place, step in enumerate(steps) if _says(step.said, decision)]
+    speaking = [step for step in steps if decision.is_said(step.said)]
     if speaking:
-        return max(speaking, key=lambda each: (_rank(decision, each[1].said), each[1].ended_at, each[0]))[1].said
-    return next((event for event in reversed(events) if _says(event, decision)), NOBODY)
-
-
-def _says(event: Event, decision: Decision) -> bool:
-    return any(getattr(event, name) not in (None, []) for name in decision.says)
-
-
-def _rank(decision: Decision, said: Event) -> tuple[int, bool]:
-    rank = next((rank for kind, rank in decision.ranks if said.step_kind == kind), 0)
-    return rank, decision.well and rank > 0 and said.status == Status.OK
+        # Of equals the last in order: reversed, since the first of equals is the greatest.
+        return max(reversed(speaking), key=lambda step: (decision.rank(step.said), step.ended_at)).said
+    return next((event for event in reversed(events) if decision.is_said(event)), NOBODY)
 
 
 def last_of(events: Sequence[Event], kind: EventType) -> Event:

@@ -20,7 +20,7 @@ def counted(steps: Sequence[Step], says: Callable[[Event], N | None]) -> list[tu
     and one whose children are silent is not lost.
     """
     saying = [(step, value) for step in steps if (value := says(step.said)) is not None]
-    if all(step.parent_id is None for step, _ in saying):
+    if all(step.parent_id is None for step, _ in saying):  # as mostly
         return saying
     above = enclosing((step.parent_id for step, _ in saying), {step.step_id: step.parent_id for step in steps})
     return [(step, value) for step, value in saying if step.step_id not in above]

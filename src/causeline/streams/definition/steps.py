@@ -1,12 +1,11 @@
 """The steps of a run: what was said of each at its start and its end, joined."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from causeline.schemas.vocabulary import EventType, Status, StepKind
 from causeline.streams.definition.ends import is_foreign
-from causeline.streams.definition.records import Event, Label, StepRecord
+from causeline.streams.definition.records import Event, StepRecord
 
 DOUBLED: Final = "otel.doubled"
 """The label of a model call within which another instrumentation tells the same call."""
@@ -20,35 +19,27 @@ _SAYS: Final = tuple(
 """What an event says of a step, by its place in an event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One step. `said` is an event that says of each field what was said of the step last."""
 
     said: Event
     step_id: str
+    parent_id: str | None
+    """The enclosing step; one that names itself has none."""
     label: str
     """kind:name."""
     started_at: int
     finished_at: int | None
     """None where only its start was seen."""
+    ended_at: int
+    """When it spoke: at its end, else at its start."""
     seq: int
-    marks: list[Label] = field(default_factory=list)
-    """Labels that the joiner puts on it."""
+    is_doubled: bool = False
 
     @property
     def duration_us(self) -> int | None:
         """Never below zero: clocks may disagree."""
         return None if self.finished_at is None else max(0, self.finished_at - self.started_at)
-
-    @property
-    def ended_at(self) -> int:
-        """When it spoke: at its end, else at its start."""
-        return self.started_at if self.finished_at is None else self.finished_at
-
-    @property
-    def parent_id(self) -> str | None:
-        """The enclosing step; one that names itself has none."""
-        return None if self.said.parent_step_id == self.step_id else self.said.parent_step_id
 
     @property
     def failed(self) -> bool:
@@ -65,22 +56,27 @@ def steps_of(events: Iterable[Event]) -> list[Step]:
     steps = [_step(step_id, said) for step_id, said in told.items()]
     steps.sort(key=lambda step: (step.started_at, step.seq, step.step_id))
     if any(is_foreign(event) for said in told.values() for event in said):
-        _mark_doubles(steps)
+        doubled = _doubled(steps)
+        steps = [step._replace(is_doubled=step.step_id in doubled) for step in steps]
     return steps
 
 
 def _step(step_id: str, told: Sequence[Event]) -> Step:
+    said, started_at, seq = told[0], told[0].started_at or 0, told[0].seq
     if len(told) > 1:
         told = sorted(told, key=_weight)
-    said = _said(told)
-    ended = [event.occurred_at for event in told if event.event_type == EventType.STEP_FINISHED]
+        said = _said(told)
+        started_at, seq = min(event.started_at or 0 for event in told), min(event.seq for event in told)
+    finished_at = told[-1].occurred_at if told[-1].event_type == EventType.STEP_FINISHED else None
     return Step(
         said,
         step_id,
+        None if said.parent_step_id == step_id else said.parent_step_id,
         f"{said.step_kind}:{said.step_name}",
-        started_at=min(event.started_at or 0 for event in told),
-        finished_at=ended[-1] if ended else None,
-        seq=min(event.seq for event in told),
+        started_at,
+        finished_at,
+        started_at if finished_at is None else finished_at,
+        seq,
     )
 
 
@@ -97,8 +93,6 @@ def _weight(event: Event) -> tuple[bool, int]:
 
 def _said(told: Sequence[Event]) -> Event:
     """Of each field what was said last; an empty list says nothing, and an error of a foreign span is not undone."""
-    if len(told) == 1:
-        return told[0]
     last: dict[str, object] = {}
     for event in told:
         last |= {name: value for place, name in _SAYS if (value := event[place]) is not None and value != []}
@@ -107,15 +101,11 @@ def _said(told: Sequence[Event]) -> Event:
     return told[-1]._replace(**last)  # type: ignore[arg-type] # each of its own field
 
 
-def _mark_doubles(steps: Sequence[Step]) -> None:
-    """Puts `otel.doubled` on each model call that another one of the same tokens lies within: two instrumentations told
-    the same call.
-    """
+def _doubled(steps: Sequence[Step]) -> set[str]:
+    """The model calls that another one of the same tokens lies within: two instrumentations told the same call."""
     calls = {step.step_id: step for step in steps if step.said.step_kind == StepKind.MODEL_CALL}
-    for inner in calls.values():
-        outer = calls.get(inner.parent_id or "")
-        if outer is not None and not outer.marks and _cost_the_same(outer.said, inner.said):
-            outer.marks.append({"key": DOUBLED, "value": "true"})
+    pairs = [(calls.get(inner.parent_id or ""), inner) for inner in calls.values()]
+    return {outer.step_id for outer, inner in pairs if outer is not None and _cost_the_same(outer.said, inner.said)}
 
 
 def _cost_the_same(one: Event, other: Event) -> bool:
@@ -174,7 +164,7 @@ def record(step: Step) -> StepRecord:
         "raw_output_ref": said.raw_output_ref,
         "evidence_refs": said.evidence_refs,
         "validation_errors": said.validation_errors,
-        "labels": [*said.labels, *step.marks] if step.marks else said.labels,
+        "labels": [*said.labels, {"key": DOUBLED, "value": "true"}] if step.is_doubled else said.labels,
         "original_kind": said.original_kind,
         "request_model": said.request_model,
         "attributes_ref": said.attributes_ref,

@@ -58,8 +58,8 @@ def decided(steps: pl.DataFrame) -> pl.DataFrame:
 def _rank(decision: Decision) -> pl.Expr:
     kind = pl.col("step_kind")
     rank = pl.lit(0, dtype=pl.Int64)
-    for word, number in decision.ranks:
-        rank = pl.when(kind == word.value).then(pl.lit(number, dtype=pl.Int64)).otherwise(rank)
+    for word, number in decision.ranks.items():
+        rank = pl.when(kind == word).then(pl.lit(number, dtype=pl.Int64)).otherwise(rank)
     if not decision.well:
         return rank
     return 2 * rank + ((rank > 0) & _ENDED_WELL).cast(pl.Int64)
