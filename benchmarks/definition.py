@@ -38,7 +38,7 @@ Lot = Sequence[Message]
 
 def measure(options: argparse.Namespace) -> Report:
     """Rounds of one lot after the other, each way in turn."""
-    rounds, size = options.rounds or (2 if options.quick else 7), 500 if options.quick else 2_000
+    rounds, size = options.rounds or (2 if options.quick else 7), 500 if options.quick else 1_000
     ways: dict[str, Callable[[Lot], float]] = {
         "joining": _joining,
         "joining_columns": _joining_columns,

@@ -1,6 +1,7 @@
-"""One definition of a run: from its events, in whatever order and number they came, to its record.
+"""Runs by columns: from their events, in whatever order and number they came, to their records.
 
-The same function serves runs that close live, runs that late events amend, and backfills from the store.
+The same function serves runs that close live, runs that late events amend, and backfills from the store. What it gives
+is what `streams.definition` says; the tests ask both.
 """
 
 from dataclasses import dataclass
