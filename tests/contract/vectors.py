@@ -17,8 +17,8 @@ from causeline.schemas.registry import Schemas
 from causeline.schemas.vocabulary import EventType
 from causeline.schemas.wire import codec
 from causeline.schemas.wire.writer import RunWriter
-from causeline.streams.runs.assemble import assemble
 from causeline.streams.runs.decode import Message, decode
+from tests.unit.streams.both import assemble
 
 FILE: Final = Path(__file__).parents[2] / "examples" / "producers" / "vectors.json"
 SCHEMA: Final = catalogue.latest("trace-batch")

@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from causeline.schemas.events import MAX_LABELS, MAX_LIST, MAX_SIDES
@@ -151,7 +152,8 @@ MUST_SAY: Final[Mapping[EventType, tuple[str, ...]]] = {
 }
 
 
-def must_say() -> dict[str, tuple[str, ...]]:
+@cache
+def must_say() -> Mapping[str, tuple[str, ...]]:
     """By column the event types that must say it."""
     types: dict[str, list[str]] = {}
     for kind, names in MUST_SAY.items():

@@ -11,9 +11,9 @@ import pytest
 from causeline.schemas import catalogue, wire
 from causeline.schemas.catalogue import SchemaVersion
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
-from causeline.streams.runs.assemble import assemble
 from causeline.streams.runs.shapes import event_columns, no_runs, run_columns
 from causeline.streams.worker.publications import event_batches, run_batches
+from tests.unit.streams.both import assemble
 from tests.unit.streams.build import SCHEMAS, event, frame, whole_run
 
 RUN: SchemaVersion = catalogue.latest("run-batch")

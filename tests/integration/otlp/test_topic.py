@@ -22,10 +22,10 @@ from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
 from causeline.schemas.topics import DEAD
 from causeline.stack.waiting import wait_until
-from causeline.streams.runs.assemble import assemble
 from causeline.streams.runs.decode import Message, decode
 from tests.unit.otlp.endpoint import Door
 from tests.unit.otlp.requests import Recorded, answer_a_question
+from tests.unit.streams.both import assemble
 
 pytestmark = pytest.mark.stack
 

@@ -9,9 +9,9 @@ from causeline.diagnosis.habits import HABITS, Habit, lint
 from causeline.producers.tracer import Tracer
 from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
-from causeline.streams.runs.assemble import assemble
 from causeline.streams.runs.decode import Message, decode
 from tests.unit.producers.recording import RecordingTransport, emitter_over
+from tests.unit.streams.both import assemble
 
 REFS = {name: f"ref:{name}" for name in ("document", "text", "answer", "corrected", "prompt")}
 

@@ -18,9 +18,9 @@ from causeline.producers.artifacts import ArtifactStore
 from causeline.producers.emitter.emitter import Emitter
 from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
-from causeline.streams.runs.assemble import assemble
 from causeline.streams.runs.decode import Message, decode
 from tests.unit.producers.recording import QUICK, RecordingTransport
+from tests.unit.streams.both import assemble
 
 
 class Door:

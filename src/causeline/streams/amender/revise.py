@@ -1,4 +1,7 @@
-"""From a run's stored events to its next revision: the one definition of a run; its place in the log is kept."""
+"""From a run's stored events to its next revision, by the worker's own columns; its place in the log is kept.
+
+Not by the definition, which takes events one by one: a run may have 200,000, and this reads them in little memory.
+"""
 
 from collections.abc import Iterable, Mapping
 

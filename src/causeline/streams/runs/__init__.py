@@ -1,1 +1,1 @@
-"""The one definition of a run: from Kafka values to a run's record, pure."""
+"""A run as `definition` has it, by columns and many at once: from Kafka values to runs' records, pure."""

@@ -1,6 +1,7 @@
-"""One definition of a run: from its events, in whatever order and number they came, to its record.
+"""Runs by columns: from their events, in whatever order and number they came, to their records.
 
-The same function serves runs that close live, runs that late events amend, and backfills from the store.
+The same function serves runs that close live, runs that late events amend, and backfills from the store. What it gives
+is what `streams.definition` says; the tests ask both.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import polars as pl
 
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.vocabulary import CloseReason, Status
+from causeline.streams.definition.run import ASSEMBLER_VERSION
 from causeline.streams.runs import steps as step_rows
 from causeline.streams.runs.beside import beside
 from causeline.streams.runs.claims import tell_claims
@@ -16,15 +18,12 @@ from causeline.streams.runs.decisions import decided, heard, standing_errors
 from causeline.streams.runs.distinct import RUN, Repeats, all_distinct, identities, repeats
 from causeline.streams.runs.fallbacks import fallbacks
 from causeline.streams.runs.findings import findings
-from causeline.streams.runs.foreign import tell_roots
+from causeline.streams.runs.foreign import tell_roots, with_ends
 from causeline.streams.runs.ownership import own_events, tell_foreign
 from causeline.streams.runs.shapes import no_runs, run_columns
 from causeline.streams.runs.skew import tell_skew
 from causeline.streams.runs.totals import evidence_refs, run_labels, totals
 from causeline.streams.runs.verdict import losses, missing, verdict
-
-ASSEMBLER_VERSION = "7"
-"""Raised with every change of what the same events give."""
 
 CANONICAL_ORDER = ("occurred_at", "emitter_id", "seq", "event_id")
 """The order of a run's events: by time, and by what cannot change where times are equal."""
@@ -83,6 +82,7 @@ def _ordered(events: pl.DataFrame) -> pl.DataFrame:
 
 def _joined(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """One row a run with all that is read off its events; what a run has none of is null still."""
+    events = with_ends(events)
     kinds = frozenset(events["event_type"].unique())
     runs = totals(events)
     steps = step_rows.steps_of(events)

@@ -8,46 +8,14 @@ Decided in ADR 34.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import polars as pl
 
 from causeline.schemas.vocabulary import Status, StepKind
+from causeline.streams.definition.decisions import DECISIONS, Decision
 from causeline.streams.runs.distinct import RUN
 
 _ENDED_WELL = pl.col("status").eq_missing(pl.lit(Status.OK.value))
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """`says`: a step that says any of these speaks. `taken`: what is taken of it. `ranks`: who is heard before whom."""
-
-    says: tuple[str, ...]
-    taken: tuple[str, ...]
-    ranks: tuple[tuple[StepKind, int], ...]
-    well: bool = False
-    """Of the kinds with a rank, those that ended well are heard before the others."""
-
-
-DECISIONS: Sequence[Decision] = (
-    Decision(
-        ("route",),
-        ("route", "route_reason", "route_confidence", "route_policy_version"),
-        ((StepKind.ROUTE, 2), (StepKind.CLASSIFY, 1)),
-    ),
-    Decision(
-        ("prompt_id", "prompt_version"),
-        ("prompt_id", "prompt_version"),
-        ((StepKind.PROMPT, 1), (StepKind.MODEL_CALL, 1)),
-    ),
-    Decision(
-        ("model_provider", "model_name"),
-        ("model_provider", "model_name", "temperature", "top_p", "seed", "system_fingerprint"),
-        ((StepKind.MODEL_CALL, 1),),
-        well=True,
-    ),
-    Decision(("context_refs",), ("context_refs",), ((StepKind.MODEL_CALL, 2), (StepKind.PROMPT, 1))),
-)
 
 
 def said(steps: pl.DataFrame, names: Sequence[str]) -> pl.Expr:
@@ -90,8 +58,8 @@ def decided(steps: pl.DataFrame) -> pl.DataFrame:
 def _rank(decision: Decision) -> pl.Expr:
     kind = pl.col("step_kind")
     rank = pl.lit(0, dtype=pl.Int64)
-    for word, number in decision.ranks:
-        rank = pl.when(kind == word.value).then(pl.lit(number, dtype=pl.Int64)).otherwise(rank)
+    for word, number in decision.ranks.items():
+        rank = pl.when(kind == word).then(pl.lit(number, dtype=pl.Int64)).otherwise(rank)
     if not decision.well:
         return rank
     return 2 * rank + ((rank > 0) & _ENDED_WELL).cast(pl.Int64)

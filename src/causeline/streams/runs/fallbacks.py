@@ -10,17 +10,12 @@ from collections.abc import Collection
 import polars as pl
 
 from causeline.schemas.vocabulary import EventType, FallbackKind, FinalState, Status, StepKind
+from causeline.streams.definition.fallbacks import GAVE_LESS, TRIED_AGAIN
 from causeline.streams.runs.distinct import RUN
 from causeline.streams.runs.shapes import nested_columns
 
-_TRIED_AGAIN = [
-    FallbackKind.RETRY.value, FallbackKind.NARROWER_SCOPE.value, FallbackKind.SIMPLER_MODEL.value,
-    FallbackKind.STRONGER_MODEL.value, FallbackKind.OTHER_MODEL.value,
-]  # fmt: skip
-_GAVE_LESS = [
-    FallbackKind.PARTIAL_ANSWER.value, FallbackKind.SAFE_MESSAGE.value, FallbackKind.STOP.value,
-    FallbackKind.HUMAN_REVIEW.value,
-]  # fmt: skip
+_TRIED_AGAIN = sorted(kind.value for kind in TRIED_AGAIN)
+_GAVE_LESS = sorted(kind.value for kind in GAVE_LESS)
 _SEES = [StepKind.MODEL_CALL.value, StepKind.PROMPT.value]
 """Kinds of step that say what context the model saw."""
 

@@ -35,8 +35,8 @@ def findings(events: pl.DataFrame, policy: Policy, kinds: Collection[str]) -> li
     """
     frames = [_listed(events, name) for name, (kind, _) in _NAMES.items() if kind in kinds]
     if EventType.EVIDENCE_CHECKED in kinds:
-        frames += _gaps(events, policy)
-    return frames + _conflicts(events, policy)
+        frames += [*_gaps(events, policy), *_conflicts(events, policy)]
+    return frames
 
 
 def _listed(events: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -107,7 +107,8 @@ def _gaps(events: pl.DataFrame, policy: Policy) -> list[pl.DataFrame]:
 
 
 def _conflicts(events: pl.DataFrame, policy: Policy) -> list[pl.DataFrame]:
-    has_sides = events["conflict_sides"].list.len() > 0
+    is_check = events["event_type"] == EventType.EVIDENCE_CHECKED  # on any other nothing is said by sides
+    has_sides = is_check & (events["conflict_sides"].list.len() > 0)
     if not has_sides.any():
         return []
     said = events.filter(has_sides)

@@ -11,17 +11,15 @@ import polars as pl
 
 from causeline.schemas.events import UNNUMBERED_EMITTER
 from causeline.schemas.otel_names import ROOTS_LABEL, SCOPE_LABEL, UNKNOWN_SCOPE
-from causeline.schemas.vocabulary import EventType, FinalState, Status, StepKind, WorkflowSource
+from causeline.schemas.vocabulary import EventType, FinalState, Status, StepKind
+from causeline.streams.definition.events import SOURCES
+from causeline.streams.definition.steps import DOUBLED
 from causeline.streams.runs.distinct import RUN
 from causeline.streams.runs.labels import with_label
 
-_SOURCES = {WorkflowSource.AGENT.value: 1, WorkflowSource.SERVICE.value: 2, WorkflowSource.SPAN.value: 3}
-DOUBLED = "otel.doubled"
-"""The label of a model call within which another instrumentation tells the same call."""
-
 
 def with_ends(events: pl.DataFrame) -> pl.DataFrame:
-    """`events` with `_is_start`, `_is_end`, `_stands` (the end that is believed), `_ended_at`, `_root_at` and
+    """`events` with `_is_start`, `_is_end`, `_stands` (of which the first is believed), `_ended_at`, `_root_at` and
     `_is_orphan`.
 
     Of the ends that an emitter numbers the first stands. Of a foreign trace's the roots' go before those of spans that
@@ -55,7 +53,7 @@ def with_ends(events: pl.DataFrame) -> pl.DataFrame:
             moment.alias("_at"),
         )
         .filter(~pl.col("_foreign") | (pl.col("_foreign") == pl.col("_foreign").min().over(RUN)))
-        .filter(pl.col("_inner") == pl.col("_inner").min().over(RUN))
+        .filter(~pl.col("_foreign") | (pl.col("_inner") == pl.col("_inner").min().over(RUN)))
         .with_columns(
             pl.when("_foreign").then(pl.col("_at").max().over(RUN)).otherwise("_at").alias("_ended_at"),
             pl.when("_foreign").then(-pl.col("_row").cast(pl.Int64)).otherwise("_row").alias("_order"),
@@ -90,11 +88,11 @@ def _with_orphans(events: pl.DataFrame, is_foreign: pl.Series) -> pl.DataFrame:
     lone = events.lazy().filter(is_foreign).filter(ended)
     if events["_is_start"].any() or events["_is_end"].any():
         bounded = events.lazy().filter(pl.col("_is_start") | pl.col("_is_end")).select(RUN).unique()
-        lone = lone.join(bounded, on=RUN, how="anti")
+        lone = lone.join(bounded, on=RUN, how="anti", maintain_order="left")
     seen = events.lazy().select(RUN, pl.col("step_id").alias("parent_step_id")).drop_nulls().unique()
     orphans = (
-        lone.join(seen, on=[RUN, "parent_step_id"], how="anti")
-        .sort(RUN, "started_at", "step_id")
+        lone.join(seen, on=[RUN, "parent_step_id"], how="anti", maintain_order="left")
+        .sort(RUN, "started_at", "step_id", maintain_order=True)
         .select("_row", pl.lit(value=True).alias("_is_orphan"), (pl.int_range(pl.len()).over(RUN) == 0).alias("_first"))
         .collect()
     )
@@ -120,7 +118,7 @@ def with_workflow(runs: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """`runs` with the workflow that is said outright, else the topmost agent's name, the service's, the span's."""
     if events["workflow_source"].null_count() == events.height:
         return runs
-    rank = pl.col("workflow_source").replace_strict(_SOURCES, default=0, return_dtype=pl.Int8).fill_null(0)
+    rank = pl.col("workflow_source").replace_strict(SOURCES, default=0, return_dtype=pl.Int8).fill_null(0)
     strongest = (
         events.select(RUN, "workflow", rank.alias("_rank"), pl.col("run_started_at").to_physical().alias("_began"))
         .sort(RUN, "_rank", pl.when(pl.col("_rank") > 0).then("_began").otherwise(0), maintain_order=True)
@@ -141,20 +139,19 @@ def tell_roots(runs: pl.DataFrame) -> pl.DataFrame:
     many = (runs["_roots"] > 1).fill_null(value=False)
     if not many.any():
         return runs
-    key, value = pl.lit(ROOTS_LABEL).alias("key"), pl.col("_roots").cast(pl.String).alias("value")
-    told = runs.select(pl.concat_list(pl.struct(key, value)).alias("told"))["told"]
-    labels = pl.concat_list(pl.col("labels").fill_null([]), told).list.sort()
-    return runs.with_columns(pl.when(many).then(labels).otherwise("labels").alias("labels"))
+    return with_label(runs, ROOTS_LABEL, runs["_roots"].cast(pl.String).set(~many, None))
 
 
-def with_doubles(steps: pl.DataFrame) -> pl.DataFrame:
-    """`steps` with the label `otel.doubled` on each model call that another one of the same tokens lies within."""
-    calls = steps.filter(pl.col("step_kind") == StepKind.MODEL_CALL)
+def with_doubles(steps: pl.DataFrame, foreign: pl.Series) -> pl.DataFrame:
+    """`steps` with the label `otel.doubled` on each model call that another one of the same tokens lies within, in runs
+    that have a foreign step; `foreign` are those runs' numbers.
+    """
+    calls = steps.filter(pl.col("step_kind") == StepKind.MODEL_CALL, pl.col(RUN).is_in(foreign.implode()))
     if calls.height < 2:
         return steps
     inner = calls.select(
         RUN,
-        pl.col("parent_step_id").alias("step_id"),
+        pl.when(pl.col("parent_step_id") != pl.col("step_id")).then("parent_step_id").alias("step_id"),
         pl.col("input_tokens").alias("_in"),
         pl.col("output_tokens").alias("_out"),
     ).drop_nulls("step_id")

@@ -6,10 +6,8 @@ Runs are joined by id and number, so nothing is lost by it; only times are not t
 import polars as pl
 
 from causeline.schemas.vocabulary import SKEW_LABEL
+from causeline.streams.definition.labels import SKEW_FROM_S
 from causeline.streams.runs.labels import with_label
-
-SKEW_FROM_S = 600
-"""So many seconds outside its run's time an event may well be: work that goes on for a while after the answer."""
 
 
 def live_times(live: pl.Expr, moment: pl.Expr) -> list[pl.Expr]:
@@ -25,7 +23,7 @@ def tell_skew(runs: pl.DataFrame) -> pl.DataFrame:
     behind = (pl.col("_earliest") - pl.col("started_at")).fill_null(0)
     ahead = (pl.col("_latest") - pl.col("finished_at")).fill_null(0)
     skew = pl.when(-behind > ahead).then(behind).otherwise(ahead)
-    seconds = runs.select((skew / 1e6).cast(pl.Int64).alias("seconds"))["seconds"]
+    seconds = runs.select((skew.sign() * (skew.abs() // 1_000_000)).alias("seconds"))["seconds"]
     is_skewed = seconds.abs() >= SKEW_FROM_S
     if not is_skewed.any():
         return runs

@@ -1,14 +1,13 @@
 """The steps of runs: what was said of each at its start and its end, as one row."""
 
-import sys
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from causeline.schemas.events import UNNUMBERED_EMITTER
 from causeline.schemas.vocabulary import EventType, Status
-from causeline.streams.runs.anchors import ONLY_WHEN_OK, REQUIRED
+from causeline.streams.definition.anchors import ONLY_WHEN_OK, REQUIRED
+from causeline.streams.definition.measures import LARGEST_DOUBLE, LARGEST_LONG, enclosing
 from causeline.streams.runs.distinct import RUN
 from causeline.streams.runs.foreign import with_doubles
 from causeline.streams.runs.shapes import nested_columns
@@ -16,9 +15,6 @@ from causeline.streams.runs.shapes import nested_columns
 _MEASURES = ("cost_usd", "input_tokens", "output_tokens", "retry_count")
 _PARENT = pl.when(pl.col("parent_step_id") != pl.col("step_id")).then("parent_step_id").alias("step_id")
 """The enclosing step; one that names itself has none."""
-_LARGEST_LONG = 2**63 - 1
-_MAX_DEPTH = 64
-"""Measures are followed up the tree of steps so far; parents that go in a circle end there too."""
 
 
 def steps_of(events: pl.DataFrame) -> pl.DataFrame:
@@ -35,7 +31,7 @@ def steps_of(events: pl.DataFrame) -> pl.DataFrame:
         .select(RUN, "step_id", *_plain_fields(), "started_at", "occurred_at", "seq", ended.alias("_ended"), _foreign())
         .collect()
     )
-    foreign = told["_foreign"].any()
+    foreign = told[RUN].filter(told["_foreign"]).unique()
     if told["step_id"].n_unique() == told.height:  # the common case
         return _placed(told.select(RUN, "step_id", *_once(), pl.col("seq").alias("_seq")), foreign=foreign)
     often = told.select(pl.struct(RUN, "step_id").is_duplicated().alias("again"))["again"]
@@ -52,12 +48,12 @@ def steps_of(events: pl.DataFrame) -> pl.DataFrame:
     return _placed(rows, foreign=foreign)
 
 
-def _placed(rows: pl.DataFrame, *, foreign: bool) -> pl.DataFrame:
+def _placed(rows: pl.DataFrame, *, foreign: pl.Series) -> pl.DataFrame:
     """In order, with what follows from the other fields and from the other steps of the run."""
     order = rows.select(pl.arg_sort_by(RUN, "started_at", "_seq", "step_id", nulls_last=True))[RUN]
     placed = rows if order.is_sorted() else rows[order]
-    if foreign:
-        placed = with_doubles(placed)
+    if len(foreign):
+        placed = with_doubles(placed, foreign)
     return placed.with_columns(
         _leaves(placed),
         (pl.col("finished_at") - pl.col("started_at")).clip(lower_bound=0).alias("duration_us"),
@@ -128,10 +124,7 @@ def measures(steps: pl.DataFrame) -> pl.DataFrame:
     field: a parent that sums up its children is not counted twice, and one whose children are silent is not lost. A sum
     stops at the largest number of its column, so that it neither wraps nor becomes infinite.
     """
-    counted = steps
-    if not steps["_leaf"].all():
-        for name in _MEASURES:
-            counted = _without_sums_of_parents(counted, name)
+    counted = steps if steps["_leaf"].all() else _without_sums_of_parents(steps)
     return counted.group_by(RUN, maintain_order=True).agg(
         *(pl.when(pl.col(name).is_not_null().any()).then(_sum(name)).alias(name) for name in _MEASURES),
         pl.col("_label").get(pl.col("cost_usd").arg_max(), null_on_oob=True).alias("costliest_step"),
@@ -140,32 +133,26 @@ def measures(steps: pl.DataFrame) -> pl.DataFrame:
 
 def _sum(name: str) -> pl.Expr:
     if name == "cost_usd":
-        return pl.col(name).cast(pl.Float64).sum().clip(upper_bound=sys.float_info.max)
-    return pl.col(name).cast(pl.Int128).sum().clip(upper_bound=_LARGEST_LONG).cast(pl.Int64)
+        in_order = (
+            pl.col(name).cast(pl.Float64).drop_nulls().cum_sum().last()
+        )  # a sum adds in whatever order is fastest
+        return in_order.clip(upper_bound=LARGEST_DOUBLE)
+    return pl.col(name).cast(pl.Int128).sum().clip(upper_bound=LARGEST_LONG).cast(pl.Int64)
 
 
-def _without_sums_of_parents(steps: pl.DataFrame, name: str) -> pl.DataFrame:
-    says = pl.col(name).is_not_null()
-    if not (steps[name].is_not_null() & ~steps["_leaf"]).any():
+def _without_sums_of_parents(steps: pl.DataFrame) -> pl.DataFrame:
+    says = {name: steps[name].is_not_null() for name in _MEASURES}
+    summing = [name for name, said in says.items() if (said & ~steps["_leaf"]).any()]
+    if not summing:
         return steps
-    tree = steps.select(RUN, "step_id", "parent_step_id")
-    above = steps.filter(says).select(RUN, _PARENT).drop_nulls().unique()
-    marked = above
-    for _ in range(_MAX_DEPTH):
-        above = (
-            tree.join(above, on=[RUN, "step_id"], how="semi")
-            .select(RUN, _PARENT)
-            .drop_nulls()
-            .unique()
-            .join(marked, on=[RUN, "step_id"], how="anti")
-        )
-        if above.is_empty():
-            break
-        marked = pl.concat([marked, above])
-    flagged = steps.join(
-        marked.with_columns(pl.lit(value=True).alias("_sum")), on=[RUN, "step_id"], how="left", maintain_order="left"
-    )
-    return flagged.with_columns(pl.when(pl.col("_sum").is_null()).then(pl.col(name)).alias(name)).drop("_sum")
+    ids = steps.select(RUN, "step_id").rows()
+    parents = steps.select(RUN, _PARENT).rows()
+    parent_of = {step: parent if parent[1] else None for step, parent in zip(ids, parents, strict=True)}
+    counts = []
+    for name in summing:
+        above = enclosing((parent_of[step] for step, said in zip(ids, says[name], strict=True) if said), parent_of)
+        counts.append(pl.Series(name, [step not in above for step in ids]))
+    return steps.with_columns(pl.when(each).then(each.name).alias(each.name) for each in counts)
 
 
 def notable(steps: pl.DataFrame) -> pl.DataFrame:

@@ -3,17 +3,18 @@
 import polars as pl
 
 from causeline.schemas.decisions import AFTERTHOUGHTS
-from causeline.schemas.vocabulary import EventType, StepKind
-from causeline.streams.runs.decisions import DECISIONS, said
+from causeline.schemas.vocabulary import EventType
+from causeline.streams.definition.decisions import DECISIONS, ON_THE_WAY
+from causeline.streams.runs.decisions import said
 from causeline.streams.runs.distinct import RUN
-from causeline.streams.runs.foreign import with_ends, with_workflow
+from causeline.streams.runs.foreign import with_workflow
 from causeline.streams.runs.shapes import OFFSET, PARTITION
 from causeline.streams.runs.skew import live_times
 
 _REVIEW = ("review_outcome", "reviewer_ref", "override_ref", "review_note_ref")
 _GROUPS: tuple[tuple[tuple[str, ...], tuple[str, ...], EventType | None], ...] = (
     *((each.says, each.taken, None) for each in DECISIONS),
-    (("fallback_taken",), ("fallback_taken", "fallback_reason"), None),
+    (("fallback_taken",), ("fallback_taken", "fallback_reason"), EventType.FALLBACK_TAKEN),
     (("review_outcome",), _REVIEW, EventType.REVIEW_RECORDED),
     (("eval_case_id",), ("eval_case_id", "eval_outcome"), EventType.EVAL_RECORDED),
 )
@@ -27,23 +28,17 @@ _LAST = (
     "schema_version",
     "parsed_artifact_ref",
 )
-_ON_THE_WAY = [
-    StepKind.INPUT.value, StepKind.PARSE.value, StepKind.MASK.value, StepKind.CLASSIFY.value, StepKind.ROUTE.value,
-    StepKind.RETRIEVE.value, StepKind.PROMPT.value, StepKind.VALIDATE.value, StepKind.EMBEDDING.value,
-    StepKind.RERANKER.value, StepKind.GUARDRAIL.value,
-]  # fmt: skip
-"""Kinds of step whose output is no answer: a mask's log or a rendered prompt is not the run's raw output."""
+_ON_THE_WAY = sorted(kind.value for kind in ON_THE_WAY)
 
 
 def totals(events: pl.DataFrame) -> pl.DataFrame:
-    """One row a run, in order of `_run`, with what is read off its events directly; `events` in canonical order."""
+    """One row a run, in order of `_run`, with what is read off its events directly: those of `with_ends`."""
     row = pl.int_range(pl.len(), dtype=pl.UInt32)
     kind = pl.col("event_type")
     spoken = [
         pl.when(said(events, who) & (True if by is None else kind == by)).then(row).alias(f"_spoke{n}")
         for n, (who, _, by) in enumerate(_GROUPS)
     ]
-    events = with_ends(events)
     runs = (
         events.lazy()
         .with_columns(

@@ -5,10 +5,8 @@ import polars as pl
 from causeline.schemas.events import UNNUMBERED_EMITTER
 from causeline.schemas.losses import LOSS_ERROR, LOSS_STEP, LOST_EVENTS
 from causeline.schemas.vocabulary import CloseReason, EventType, Verdict
+from causeline.streams.definition.completeness import MOST_LOST
 from causeline.streams.runs.distinct import RUN
-
-_MOST_LOST = 2**40
-"""A sequence number may be any; no more events than this are said to be lost."""
 
 
 def losses(events: pl.DataFrame) -> pl.DataFrame:
@@ -27,7 +25,7 @@ def losses(events: pl.DataFrame) -> pl.DataFrame:
             pl.max_horizontal(pl.col("top") - pl.col("distinct") + 1, pl.col("expected") - pl.col("distinct"))
         )
         .group_by(RUN, maintain_order=True)
-        .agg(pl.col("top").clip(0, _MOST_LOST).sum().alias("events_lost"))
+        .agg(pl.col("top").clip(0, MOST_LOST).sum().alias("events_lost"))
         .collect()
     )
     if not (events["step_name"] == LOSS_STEP).any():
@@ -51,14 +49,15 @@ def _told_lost(events: pl.DataFrame) -> pl.DataFrame:
             pl.element().struct.field("value").cast(pl.Int64, strict=False)
         )
     )
-    lost = said.list.max().fill_null(1).clip(1, _MOST_LOST).alias("_told_lost")
+    lost = said.list.max().fill_null(1).clip(1, MOST_LOST).alias("_told_lost")
     return told.select(RUN, lost).group_by(RUN).agg(pl.col("_told_lost").sum())
 
 
 def missing(runs: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """Per run `missing`: "start", then the steps that its end names and that were not seen, then "end".
 
-    `runs` has `_run`, `_started`, `_finished`. A step named twice and seen once is missing once.
+    `runs` has `_run`, `_started`, `_finished`; `events` are those of `with_ends`. A step named twice and seen once is
+    missing once.
     """
     absent = _with_parents(_absent(events), events)
     no_start = pl.when(~pl.col("_started")).then(pl.lit("start"))
@@ -74,15 +73,16 @@ def missing(runs: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 
 
 def _absent(events: pl.DataFrame) -> pl.DataFrame:
-    """Per run that lacks any, the steps that its end names and that were not seen, as `label`, in order of naming.
+    """Per run that lacks any, the steps that the end which is believed names and that were not seen, as `label`, in
+    order of naming.
 
     An emitter names its steps in the order in which they ended: a run in which they stand so lacks none, and only
     the others are looked at step by step.
     """
     ends = (
         events.lazy()
-        .filter(pl.col("event_type") == EventType.RUN_FINISHED)
-        .unique(RUN, keep="first", maintain_order=True)  # of two ends the first is believed
+        .filter("_stands")
+        .unique(RUN, keep="first", maintain_order=True)
         .select(RUN, pl.col("expected_steps").alias("named"))
         .filter(pl.col("named").list.len() > 0)
     )

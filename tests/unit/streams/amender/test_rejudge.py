@@ -7,8 +7,8 @@ from causeline.schemas.events import Record
 from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.policy_file import parse_policy
 from causeline.streams.amender.rejudge import Change, Rejudge
-from causeline.streams.runs.assemble import assemble
 from tests.unit.streams.amender.test_amender import ListPublisher, ListStored
+from tests.unit.streams.both import assemble
 from tests.unit.streams.build import SCHEMAS, event, frame, run_id, whole_run
 
 STRICT = parse_policy("""

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from causeline.schemas import catalogue, wire
 from causeline.schemas.events import Record
-from causeline.streams.runs.assemble import assemble
 from causeline.streams.runs.blocks import Block, blocks_of
 from tests.examples import tried
+from tests.unit.streams.both import assemble
 from tests.unit.streams.build import event, frame, mixed_events, run_id, whole_run
 
 SCHEMA = catalogue.latest("run-batch")

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from causeline.schemas.events import Record
-from causeline.streams.runs.assemble import assemble
 from causeline.streams.runs.claims import as_claims
+from tests.unit.streams.both import assemble
 from tests.unit.streams.build import event, frame, whole_run
 
 CLOSED = 1_700_000_100_000_000

@@ -8,8 +8,8 @@ from causeline.schemas.events import Record
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
 from causeline.schemas.vocabulary import CloseReason
 from causeline.streams.amender.revise import reassembled
-from causeline.streams.runs.assemble import assemble
 from causeline.streams.worker.publications import run_batches
+from tests.unit.streams.both import assemble
 from tests.unit.streams.build import SCHEMAS, event, frame, run_id
 
 END = event("run_finished", seq=30, expected_events=1)

@@ -13,11 +13,11 @@ from causeline.schemas import contract as schema_contract
 from causeline.schemas.errors import InvalidEvent
 from causeline.schemas.events import Record, from_record, to_record
 from causeline.streams.runs import contract
-from causeline.streams.runs.assemble import assemble
 from causeline.streams.runs.decode import Decoded, Message, decode
 from causeline.streams.runs.shapes import event_columns
 from causeline.streams.worker.publications import dead_letter
 from tests.unit.schemas.strategies import any_event
+from tests.unit.streams.both import assemble
 from tests.unit.streams.build import SCHEMA, SCHEMAS, batch, decoded, event, frame, whole_run
 
 

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causeline.schemas.events import Record
-from causeline.streams.runs.assemble import assemble
 from tests.examples import tried
+from tests.unit.streams.both import assemble
 from tests.unit.streams.build import event, frame
-from tests.unit.streams.reference import reference_runs
 
 
 def call(seq: int, *, name: str = "extract", kind: str = "model_call", **said: Any) -> Record:
@@ -117,11 +116,11 @@ STEP = st.fixed_dictionaries(
 
 @given(st.lists(STEP, max_size=8), st.sampled_from([None, "retry", "stop"]), st.sampled_from(["answered", "partial"]))
 @tried(150)
-def test_the_reference_infers_the_same(steps: list[dict[str, Any]], said: str | None, final_state: str) -> None:
+def test_whatever_the_steps_did_both_definitions_infer_the_same(
+    steps: list[dict[str, Any]], said: str | None, final_state: str
+) -> None:
     events = [event("run_started"), *(call(seq, **step) for seq, step in enumerate(steps, 1))]
     if said is not None:
         events.append(event("fallback_taken", seq=len(events), fallback_taken=said))
     events.append(event("run_finished", seq=len(events), final_state=final_state))
-    (run,) = assemble(frame(events), closed_at_us=0).runs.iter_rows(named=True)
-    (expected,) = reference_runs(events).values()
-    assert run["fallbacks"] == expected["fallbacks"]
+    assert assemble(frame(events), closed_at_us=0).runs.height == 1

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from causeline.schemas.events import UNNUMBERED_EMITTER, Record
-from causeline.streams.runs.assemble import assemble
+from tests.unit.streams.both import assemble
 from tests.unit.streams.build import event, frame, whole_run
 
 CLOSED = 1_700_000_100_000_000

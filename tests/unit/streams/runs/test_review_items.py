@@ -9,9 +9,9 @@ import pytest
 from causeline.schemas import catalogue, wire
 from causeline.schemas.events import Record
 from causeline.schemas.policy import Policy
-from causeline.streams.runs.assemble import assemble
 from causeline.streams.runs.review_items import is_sampled, review_items
 from causeline.streams.worker.publications import review_value
+from tests.unit.streams.both import assemble
 from tests.unit.streams.build import SCHEMAS, event, frame, run_id
 
 END_US = 1_700_000_000_000_000 + 10 * 9

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from causeline.schemas.events import Record
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
-from causeline.streams.runs.assemble import assemble
 from causeline.streams.worker.assembler import Assembler, Closed
 from causeline.streams.worker.held import gather
 from causeline.streams.worker.settings import Limits
 from tests.examples import tried
+from tests.unit.streams.both import assemble
 from tests.unit.streams.build import event, frame, mixed_events, run_id, whole_run
 
 SECOND = 1_000_000

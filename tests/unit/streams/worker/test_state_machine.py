@@ -1,5 +1,5 @@
 """The worker as a state machine: whatever is delivered, repeated, reordered, held back or replayed, and whenever it
-crashes, loses its partition or waits, what it publishes is what the reference joiner makes of the same events.
+crashes, loses its partition or waits, what it publishes is what the definition makes of the same events.
 
 CAUSELINE_FUZZ_EXAMPLES says how many histories are tried.
 """
@@ -15,8 +15,8 @@ from causeline.schemas import wire
 from causeline.schemas.errors import UnreadableMessage
 from causeline.schemas.events import Record
 from causeline.streams.worker.settings import Limits
+from tests.unit.streams.both import as_claims, defined
 from tests.unit.streams.build import SCHEMAS, batch, event, mixed_events, whole_run
-from tests.unit.streams.reference import as_claims, reference_runs
 from tests.unit.streams.worker.test_joiner import SECOND, Log
 
 BY_TIMING = ("source_partition", "first_offset", "last_offset", "close_reason", "closed_at")
@@ -115,10 +115,10 @@ class WorkerMachine(RuleBasedStateMachine):
 
     @invariant()
     def all_is_well(self) -> None:
-        self._what_is_published_is_what_the_reference_makes_of_its_events()
+        self._what_is_published_is_what_the_definition_makes_of_its_events()
         self._what_is_acknowledged_is_safe_elsewhere()
 
-    def _what_is_published_is_what_the_reference_makes_of_its_events(self) -> None:
+    def _what_is_published_is_what_the_definition_makes_of_its_events(self) -> None:
         new, self.seen = self.log.published[self.seen :], len(self.log.published)
         for each in new:
             if each.topic.name == "runs":
@@ -133,7 +133,7 @@ class WorkerMachine(RuleBasedStateMachine):
         self.runs.setdefault(run["run_id"], []).append((run["first_offset"], run["last_offset"]))
         between = self.events[run["first_offset"] : run["last_offset"] + 1]
         mine = [each for message in between for each in message if each["run_id"] == run["run_id"]]
-        expected = reference_runs(as_claims(mine))[run["run_id"]]
+        expected = defined(as_claims(mine))[run["run_id"]]
         if run["close_reason"] == "overflow":
             assert run["verdict"] == "partial"
             expected["verdict"] = "partial"
