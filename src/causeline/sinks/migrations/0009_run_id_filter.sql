@@ -4,4 +4,5 @@
 ALTER TABLE narrow_run_rows${on_cluster}
     ADD INDEX IF NOT EXISTS run_id_filter run_id TYPE bloom_filter(0.001) GRANULARITY 1;
 
-ALTER TABLE narrow_run_rows${on_cluster} MATERIALIZE INDEX run_id_filter;
+ALTER TABLE narrow_run_rows${on_cluster}
+    MATERIALIZE INDEX run_id_filter;
