@@ -1,6 +1,7 @@
 """Requests to the console's app without a network, what they cost this process, and how often they ask the store."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from starlette.types import Message
 
 from causeline.console.answers import Record
 from causeline.console.store import ClickHouseStore
+from causeline.web.reading import BESIDE
 from causeline.web.stores import Stores
 
 
 class CountingStore(ClickHouseStore):
-    """A store that counts its questions in `counted`."""
+    """A store that counts in `counted` the questions that a page waits for, and none that are asked beside it."""
 
     counted: list[str]
 
@@ -23,7 +25,8 @@ class CountingStore(ClickHouseStore):
         self, sql: str, parameters: Mapping[str, object] | None = None, *, is_small: bool = False
     ) -> Sequence[Record]:
         """As the store answers it."""
-        self.counted.append(sql)
+        if not threading.current_thread().name.startswith(BESIDE):
+            self.counted.append(sql)
         return super().ask(sql, parameters, is_small=is_small)
 
 

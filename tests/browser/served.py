@@ -26,6 +26,8 @@ from causeline.web.settings import ServeSettings
 from causeline.web.stores import Stores
 
 TOKEN = "a-token-for-tests"
+KEEP_ALIVE_S = 600
+"""Longer than any client keeps a connection: one that closes as it is asked looks like an answer that never comes."""
 
 
 class FixedStores(Stores):
@@ -76,7 +78,8 @@ def console_of(stores: Stores, artifacts: Path, *, root_path: str = "") -> Itera
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings = ServeSettings(token=SecretStr(TOKEN), free_reading=True, root_path=root_path)
         app = create_app(settings, Health({}), stores=stores, open_artifacts=lambda: ArtifactStore.open(artifacts))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_S)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
         thread.start()
         try:

@@ -1,7 +1,8 @@
 """Every page, in every form that people look at it in: no fault that axe knows, no complaint, no request elsewhere."""
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,9 +16,10 @@ from causeline.runtime.clickhouse import clickhouse_client
 from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.topics import DEFAULT_PREFIX
 from causeline.sinks.migrate import migrate
+from causeline.web.identity import link_key
 from causeline.web.stores import Stores
-from tests.browser.conftest import LAYER, MINE, Site, watched
-from tests.browser.served import console_of
+from tests.browser.conftest import LAYER, MINE, Seen, Site, watched
+from tests.browser.served import TOKEN, console_of
 from tests.integration.drift.making import drifting, put_runs
 from tests.integration.drift.test_commands import HOURS, PLAN
 
@@ -54,9 +56,12 @@ def test_a_page_has_no_fault_in_any_form(page: Page, site: Site, ids: dict[str, 
     _look(page, site, site.base + path.format(**ids))
 
 
-@pytest.mark.usefixtures("page")
 def test_the_pages_of_what_moved_have_no_fault_in_any_form(page: Page, site: Site) -> None:
-    with _moved(site) as base:
+    with _apart(site, "moved") as (base, own):
+        drifting(own, hours=HOURS)
+        put_runs(own, 1, start=f"2026-11-02 {HOURS + 1:02d}:30:00", first=90_000)
+        with open_drift_store(own) as store:
+            watch_once(store, PLAN)
         page.goto(f"{base}/drift")
         page.locator("main a[href*='/drift/']").first.click()
         page.wait_for_url("**/drift/*")
@@ -65,28 +70,72 @@ def test_the_pages_of_what_moved_have_no_fault_in_any_form(page: Page, site: Sit
             _look(page, replace(site, base=base), address)
 
 
+def test_the_page_of_a_run_that_is_still_open_has_no_fault_in_any_form(page: Page, site: Site) -> None:
+    with _apart(site, "still_open") as (base, own):
+        _insert(
+            own, "event_rows (run_id, event_id, occurred_at, event_type, step_kind, step_name, status)", OPEN_EVENTS
+        )
+        _look(page, replace(site, base=base), f"{base}/runs/{OPEN}")
+        expect(page.get_by_role("heading", name="Still open")).to_be_visible()
+        expect(page.locator("tbody tr")).to_have_count(len(OPEN_EVENTS))
+
+
+def test_the_pages_of_dead_letters_and_of_their_replay_have_no_fault_in_any_form(page: Page, site: Site) -> None:
+    with _apart(site, "dead") as (base, own):
+        _insert(own, "dead_letter_rows (dead_id, observed_at, stage, topic, partition, offset, reason, value)", DEAD)
+        page.goto(f"{base}/enter?key={link_key(TOKEN, time.time())}&to=/pipeline&name=Anna")
+        apart = replace(site, base=base)
+        _look(page, apart, f"{base}/pipeline")
+        seen = watched(page, apart)
+        page.get_by_role("button", name="Send corrupt again").click()
+        expect(page.get_by_role("heading", name="Send 60 messages again?")).to_be_visible()
+        expect(page.locator("main")).to_contain_text("and 10 more")
+        _in_every_form(page, seen)
+        page.get_by_role("link", name="No", exact=True).click()
+        expect(page.get_by_role("heading", name="Dead letters")).to_be_visible()
+
+
+OPEN = "5" * 32
+OPEN_EVENTS = [
+    (OPEN, "a", "2026-11-02 08:00:00", "run_started", None, None, None),
+    (OPEN, "b", "2026-11-02 08:00:01", "step_finished", "tool", "look up the order", "error"),
+    (OPEN, "c", "2026-11-02 08:00:02", "step_finished", "model_call", "n" * 400, "ok"),
+]
+DEAD = [
+    (f"{number}", "2026-11-02 08:00:00", "loader", "causeline.events", 0, number, reason, f"bytes {number}")
+    for number, reason in enumerate(["corrupt"] * 60 + ["unknown_schema"] * 2)
+]
+
+
+def _insert(connection: ClickHouseConnection, into: str, rows: Sequence[tuple[object, ...]]) -> None:
+    values = ", ".join(f"({', '.join('NULL' if each is None else repr(each) for each in row)})" for row in rows)
+    with clickhouse_client(connection) as client:
+        client.command(f"INSERT INTO {into} VALUES {values}")
+
+
 @contextmanager
-def _moved(site: Site) -> Iterator[str]:
-    """The address of a console whose runs have drifted, as a watch has judged them."""
+def _apart(site: Site, name: str) -> Iterator[tuple[str, ClickHouseConnection]]:
+    """The address of a console over tables of its own, and how to fill them."""
     direct = ClickHouseConnection.from_environment(site.endpoints.environment())
-    own = ClickHouseConnection(url=re.sub(r"/[^/]*$", "/moved", direct.url), password=direct.password)
+    own = ClickHouseConnection(url=re.sub(r"/[^/]*$", f"/{name}", direct.url), password=direct.password)
     with clickhouse_client(direct) as client:
-        client.command("DROP DATABASE IF EXISTS moved SYNC")
+        client.command(f"DROP DATABASE IF EXISTS {name} SYNC")  # of a session that was ended
         migrate(own)
         try:
-            drifting(own, hours=HOURS)
-            put_runs(own, 1, start=f"2026-11-02 {HOURS + 1:02d}:30:00", first=90_000)
-            with open_drift_store(own) as store:
-                watch_once(store, PLAN)
             with console_of(Stores(own, DEFAULT_PREFIX), site.endpoints.artifacts) as base:
-                yield base
+                yield base, own
         finally:
-            client.command("DROP DATABASE moved SYNC")
+            client.command(f"DROP DATABASE {name} SYNC")
 
 
 def _look(page: Page, site: Site, address: str) -> None:
     seen = watched(page, site)
     page.goto(address)
+    _in_every_form(page, seen)
+
+
+def _in_every_form(page: Page, seen: Seen) -> None:
+    """The page as it stands; `seen` is what it has done since it was asked for."""
     for form, (media, (width, height)) in FORMS.items():
         page.emulate_media(**media)  # type: ignore[arg-type]
         page.set_viewport_size({"width": width, "height": height})

@@ -5,27 +5,28 @@ CAUSELINE_READERS sets how many there are (200 is what a console takes), CAUSELI
 """
 
 import asyncio
+import json
 import os
-import random
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
 
-from causeline.producers.tracer import Tracer
 from causeline.runtime.connections import ClickHouseConnection
 from causeline.stack.waiting import wait_until
 from causeline.web.patience import PATIENCE_S
 from causeline.web.stores import Stores
 from tests.browser.served import console_of
 from tests.faults.proxy import Proxy
-from tests.faults.site import PROJECT, Site, emit_runs
+from tests.faults.site import PROJECT, Site
 
 pytestmark = pytest.mark.stack
 
@@ -33,7 +34,6 @@ READERS = int(os.environ.get("CAUSELINE_READERS", "24"))
 TAILS = READERS // 3
 LOAD_PER_S = int(os.environ.get("CAUSELINE_READERS_LOAD", "500"))
 RUNS = 120
-_LOT = 20
 WAIT_S = 120 + 3 * READERS
 """So many readers ask for so many answers, of a machine that loads, joins and reads at the same time."""
 
@@ -113,35 +113,29 @@ class Crowd:
                 self.told.news[name] += 1
 
 
-class Load:
-    """Runs published at a steady pace, in a thread of its own, until it is stopped; what the broker took of them."""
+@dataclass
+class Loaded:
+    """What was loaded, once that has ended."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._publish, daemon=True)
-        self.runs = self.events = 0
-        self.took_s = 0.0
+    runs: int = 0
+    events: int = 0
+    took_s: float = 0.0
 
-    def __enter__(self) -> "Load":
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join(PATIENCE_S)
-        assert not self._thread.is_alive(), "the load does not end"
-
-    def _publish(self) -> None:
-        emitter, dice, began = self._site.emitter(None), random.Random(self._site.seed), time.monotonic()
-        with Tracer(PROJECT, emitter=emitter, enabled=True) as tracer:
-            while not self._stopping.is_set():
-                self.runs += len(emit_runs(tracer, _LOT, dice))
-                due_s = tracer.stats().accepted / LOAD_PER_S
-                self._stopping.wait(max(0.0, due_s - (time.monotonic() - began)))
-            tracer.flush(PATIENCE_S)
-        self.took_s = time.monotonic() - began
-        self.events = len(emitter.ledger().acknowledged)
+@contextmanager
+def loading(site: Site) -> Iterator[Loaded]:
+    """Runs are published at a steady pace by a process of its own while the block lasts."""
+    loaded = Loaded()
+    command = [sys.executable, "-m", "tests.faults.loading", str(LOAD_PER_S), str(site.seed)]
+    process = subprocess.Popen(command, env=site.environment, stdout=subprocess.PIPE)
+    try:
+        yield loaded
+        process.terminate()
+        said = json.loads(process.communicate(timeout=4 * PATIENCE_S)[0])
+    finally:
+        process.kill()
+    assert not said.pop("left"), "the broker did not take all of it"
+    vars(loaded).update(said)
 
 
 @asynccontextmanager
@@ -171,7 +165,7 @@ def test_readers_are_told_the_truth_while_the_engine_goes_and_comes_back(
     ):
         site.publish(runs=RUNS)
         wait_until(lambda: site.visible() >= RUNS, timeout_s=WAIT_S, what="the runs are not there")
-        with Load(site) as load, Crowd(base, PROJECT) as crowd:
+        with loading(site) as load, Crowd(base, PROJECT) as crowd:
             told = crowd.told
             wait_until(lambda: told.statuses[200] >= READERS, timeout_s=WAIT_S, what="nobody is answered")
             wait_until(lambda: told.news["news"] >= TAILS, timeout_s=WAIT_S, what="the tails are told nothing")

@@ -1,6 +1,7 @@
 """Lists of runs: which they are is told by `run_order` where they stand by their start, and held against `runs`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, cast
 
@@ -100,7 +101,7 @@ def _by_start(store: Store, wanted: RunFilter, order: Order, limit: int, after: 
         asked |= {"after_start": f"{after.started_at:%Y-%m-%d %H:%M:%S.%f}", "after_id": after.run_id}
     places = _places(wanted, following, order)
     sql = (
-        f"SELECT {', '.join(LISTED)} FROM runs WHERE (started_at, run_id) IN ({places}) AND {condition.sql}"  # noqa: S608 - constants; values are parameters
+        f"SELECT {', '.join(LISTED)} FROM runs WHERE {_at(places, wanted)}"  # noqa: S608 - constants; values are parameters
         f" ORDER BY {order_by(order)} LIMIT {{limit:UInt32}}"
     )
     while True:
@@ -119,6 +120,17 @@ def _places(wanted: RunFilter, following: str, order: Order) -> str:
     )
 
 
+def _at(places: str, wanted: RunFilter) -> str:
+    """What holds for the runs of `places` that are still there and still of the filter.
+
+    Starts are compared so that no index knows of it: rows that are replaced by key (`FINAL`) are read wherever the key
+    may be once any other column has narrowed them, and ids alone narrow them to a few granules. When the run must have
+    started need not be said again: its place says it to the microsecond.
+    """
+    still = replace(wanted, since_us=None, until_us=None).condition().sql
+    return f"(identity(started_at), run_id) IN ({places}) AND {still}"
+
+
 def _count(store: Store, sql: str, parameters: Mapping[str, object]) -> int:
     rows = store.ask(f"SELECT count() AS rows FROM ({sql})", parameters)  # noqa: S608 - our own
     return int(cast("int", rows[0]["rows"])) if rows else 0
@@ -126,9 +138,8 @@ def _count(store: Store, sql: str, parameters: Mapping[str, object]) -> int:
 
 def sample_of_runs(store: Store, wanted: RunFilter, *, most: int) -> list[Run]:
     """About the `most` newest runs of a filter, whole, in one question; one amended meanwhile may be missing."""
-    condition = wanted.condition()
-    sql = f"SELECT * FROM runs WHERE (started_at, run_id) IN ({_places(wanted, '', Order.NEWEST)}) AND {condition.sql}"  # noqa: S608 - as above
-    return [Run.from_record(row) for row in store.ask(sql, {**condition.parameters, "most": most})]
+    sql = f"SELECT * FROM runs WHERE {_at(_places(wanted, '', Order.NEWEST), wanted)}"  # noqa: S608 - as above
+    return [Run.from_record(row) for row in store.ask(sql, {**wanted.condition().parameters, "most": most})]
 
 
 def newest_ids(store: Store, wanted: RunFilter, *, most: int) -> list[str]:

@@ -118,7 +118,7 @@ class Neighbours:
 
     def _given_to_the_author(self, check: Step) -> Step | None:
         """Who gave the model what it made its answer from, where nothing on record says what that was."""
-        call = self.record.call_before(None, before=self.record.place[check.step_id])
+        call = self.record.call_ahead_of(self.record.place[check.step_id])
         source = self._source(call) if call is not None else None
         return source if source is not None and source is not call and says_nothing(source) else None
 

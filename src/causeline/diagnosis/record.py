@@ -1,13 +1,18 @@
 """What the rules ask of a run's record: the state of each field's evidence, its steps, and their attempts."""
 
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
+from itertools import accumulate
 
 from causeline.schemas.judge import Judgement, judge
 from causeline.schemas.policy import Rules
 from causeline.schemas.run import Evidence, Review, Run, Step
 from causeline.schemas.vocabulary import FinalState, ReviewOutcome, Status, StepKind
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +132,28 @@ class Record:
             return False
         return score < (standard.threshold if evidence.conflicting_refs else standard.support_floor)
 
-    def call_before(self, at: object, before: int | None = None) -> Step | None:
-        """The last model call that answered before a moment, or before a place; None where there is none."""
-        for place in reversed(self.by_kind.get(StepKind.MODEL_CALL, ())):
-            step = self.steps[place]
-            if step.status == Status.ERROR or (before is not None and place >= before):
-                continue
-            if at is None or step.started_at is None or step.started_at <= at:  # type: ignore[operator]
-                return step
-        return None
+    def call_before(self, at: datetime | None) -> Step | None:
+        """The last model call that answered before a moment, or at all where there is none; None without any."""
+        places, earliest = self._answering
+        known = len(places) if at is None else bisect_right(earliest, at)
+        return self.steps[places[known - 1]] if known else None
+
+    def call_ahead_of(self, place: int) -> Step | None:
+        """The last model call that answered before the step of a place; None where there is none."""
+        places, _ = self._answering
+        known = bisect_left(places, place)
+        return self.steps[places[known - 1]] if known else None
+
+    @cached_property
+    def _answering(self) -> tuple[Sequence[int], Sequence[datetime]]:
+        """Where the model calls that answered stand, and the earliest start of each and all after it.
+
+        The last that began before a moment is the last whose earliest start is before it, in whatever order they began.
+        """
+        calls = self.by_kind.get(StepKind.MODEL_CALL, ())
+        places = [place for place in calls if self.steps[place].status != Status.ERROR]
+        starts = [self.steps[place].started_at or _LONG_AGO for place in places]
+        return places, list(accumulate(reversed(starts), min))[::-1]
 
     @cached_property
     def open_gaps(self) -> Mapping[str, FieldState]:

@@ -229,8 +229,9 @@ def _runs(
 
 def alerts_for_diagnosis(store: Store, workflow: str) -> tuple[DriftAlert, ...] | None:
     """The alerts that last, as question 6 of a diagnosis takes them; None when nobody watches the workflow."""
-    watched = store.ask("SELECT 1 AS yes FROM drift WHERE workflow = {workflow:String} LIMIT 1", {"workflow": workflow})
-    if not watched:
+    lasting = alerts(store, workflow=workflow)
+    watched = "SELECT 1 AS yes FROM drift WHERE workflow = {workflow:String} LIMIT 1"
+    if not lasting and not store.ask(watched, {"workflow": workflow}):
         return None
     return tuple(
         DriftAlert(
@@ -239,7 +240,7 @@ def alerts_for_diagnosis(store: Store, workflow: str) -> tuple[DriftAlert, ...] 
             slice={each.cause.anchor: each.cause.value} if each.cause and each.cause.anchor != "index" else {},
             headline=each.headline,
         )
-        for each in alerts(store, workflow=workflow)
+        for each in lasting
     )
 
 

@@ -20,27 +20,30 @@ class _FromRecord:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """The object of a record; what the record does not have keeps its default, what it has besides is ignored."""
-        return cls(
-            **{
-                name: read(value)
-                for name, read in _readers(cls.__name__, cls).items()
-                if (value := record.get(name)) is not None
-            }
-        )
+        plain, read = _fields_of(cls.__name__, cls)
+        values = {name: value for name in plain if (value := record.get(name)) is not None}
+        for name, reader in read:
+            if (value := record.get(name)) is not None:
+                values[name] = reader(value)
+        return cls(**values)
 
 
-_READERS: dict[str, Mapping[str, Any]] = {}
+_FIELDS: dict[str, tuple[Sequence[str], Sequence[tuple[str, Any]]]] = {}
 
 
-def _readers(name: str, cls: type[Any]) -> Mapping[str, Any]:
-    found = _READERS.get(name)
+def _fields_of(name: str, cls: type[Any]) -> tuple[Sequence[str], Sequence[tuple[str, Any]]]:
+    """The fields that are as records have them, and the others with what reads them."""
+    found = _FIELDS.get(name)
     if found is None:
         hints = get_type_hints(cls)
-        found = _READERS[name] = {item.name: _reader(hints[item.name]) for item in fields(cls)}
+        readers = {item.name: _reader(hints[item.name]) for item in fields(cls)}
+        plain = [each for each, reader in readers.items() if reader is None]
+        found = _FIELDS[name] = (plain, [pair for pair in readers.items() if pair[1] is not None])
     return found
 
 
 def _reader(hint: Any) -> Any:
+    """What reads a value of a type; None where it stays what it is."""
     inner = [part for part in get_args(hint) if part not in (type(None), Ellipsis)]
     if hint == Labels:
         return _labels
@@ -48,9 +51,9 @@ def _reader(hint: Any) -> Any:
         return hint.from_record
     if getattr(hint, "__origin__", None) is tuple:
         item = _reader(inner[0])
-        return lambda values: tuple(item(value) for value in values)
+        return tuple if item is None else lambda values: tuple(map(item, values))
     kind = inner[0] if inner else hint
-    return _moment if kind is datetime else lambda value: value
+    return _moment if kind is datetime else None
 
 
 def _moment(value: datetime | int) -> datetime:

@@ -20,7 +20,7 @@ from causeline.web.door import LOOPBACK_NAMES, Door
 from causeline.web.health import Health
 from causeline.web.identity import Identities
 from causeline.web.live import Live
-from causeline.web.patience import Patience
+from causeline.web.patience import RETRY_S, Patience
 from causeline.web.reading import Reading
 from causeline.web.registry_api import http_answer, install_errors, malformed_answer, registry_routes
 from causeline.web.render import Pages
@@ -153,8 +153,11 @@ def _wants_page(request: Request) -> bool:
 
 
 def _answer(request: Request, pages: Pages, status: int, message: str, hint: str) -> Response:
+    again = {"retry-after": RETRY_S} if status == 503 else None
     if _wants_page(request):
         title = _TITLES.get(status, "Something went wrong")
-        return pages(request, "error.html", here="", status=status, title=title, message=message, hint=hint)
+        page = pages(request, "error.html", here="", status=status, title=title, message=message, hint=hint)
+        page.headers.update(again or {})
+        return page
     problem = {"title": _TITLES.get(status, "Error"), "status": status, "detail": message, "hint": hint}
-    return JSONResponse(problem, status, media_type="application/problem+json")
+    return JSONResponse(problem, status, again, media_type="application/problem+json")

@@ -7,6 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PATIENCE_S = 60.0
 """A run of 100,000 steps takes some seconds of CPU the first time, and more on a machine that has others to serve."""
+RETRY_S = "5"
+"""When somebody who was refused should ask again, as the header `Retry-After` has it."""
 _LIVE = "/live/"
 _SENTENCE = "The store did not answer in time, so this page is given up. Load it again in a moment.\n"
 
@@ -41,4 +43,4 @@ class Patience:
         except TimeoutError:
             if has_begun:
                 raise
-            await PlainTextResponse(_SENTENCE, 503, {"retry-after": "5"})(scope, receive, send)
+            await PlainTextResponse(_SENTENCE, 503, {"retry-after": RETRY_S})(scope, receive, send)

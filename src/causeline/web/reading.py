@@ -6,6 +6,7 @@ What is worked out is remembered as long as nothing that it was worked out from 
 import json
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -20,15 +21,20 @@ from causeline.diagnosis import Cohort, Diagnosis, DriftAlert, diagnose
 from causeline.drift.alerts import alerts_for_diagnosis
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.run import Run
+from causeline.web.remembered import Remembered
 from causeline.web.run_context import RunContext, context_of
 
 _DIAGNOSES = 64
 _POLICIES = 256
 _COHORTS = 32
 _COHORT_S = 60.0
-"""For how long the neighbours of a workflow's runs are taken as they were."""
+"""So old the neighbours of a workflow's runs are looked for again, beside the page that they are given to."""
+_ALERTED = 256
 _ALERTS_S = 5.0
-"""For how long what drift says of a workflow is taken as it was: its windows are minutes long."""
+"""So old what drift says of a workflow is asked again, in the same way: its windows are minutes long."""
+
+BESIDE = "beside-pages"
+"""How the thread is called that asks for what no page waits for."""
 
 Alerts = tuple[DriftAlert, ...] | None
 
@@ -64,14 +70,16 @@ class Read:
 class Reading:
     """Reads runs for the pages, for any number of threads; `now_s` is a clock that does not go back."""
 
-    def __init__(self, now_s: Callable[[], float]) -> None:
-        self._now_s = now_s
+    def __init__(self, now_s: Callable[[], float], beside: Executor | None = None) -> None:
+        beside = beside or ThreadPoolExecutor(1, BESIDE)
         self._runs = RunCache()
         self._lock = Lock()
         self._read: OrderedDict[str, tuple[tuple[object, ...], Read]] = OrderedDict()
         self._policies: OrderedDict[str, Policy] = OrderedDict()
-        self._cohorts: OrderedDict[tuple[object, ...], tuple[float, Cohort]] = OrderedDict()
-        self._alerts: dict[str, tuple[float, Alerts]] = {}
+        self._cohorts: Remembered[tuple[object, ...], Cohort] = Remembered(
+            now_s, beside, young_s=_COHORT_S, most=_COHORTS
+        )
+        self._alerts: Remembered[str, Alerts] = Remembered(now_s, beside, young_s=_ALERTS_S, most=_ALERTED)
 
     def read(self, store: Store, text: str) -> Read:
         """The run whose id is, or ends or begins with, `text`; raises NotFound or MalformedId."""
@@ -93,20 +101,15 @@ class Reading:
 
     def _beside(self, store: Store, run: Run) -> tuple[tuple[LiveGap, ...], Policy | None, Alerts]:
         """Live gaps, the policy (a hash names one text for ever) and the alerts of the workflow, in one question."""
-        now_s = self._now_s()
         policy = self._policies.get(run.policy_hash or "")
-        known = self._alerts.get(run.workflow)
-        is_fresh = known is not None and now_s - known[0] < _ALERTS_S
-        told = context_of(store, run, policy=policy is None, drift=not is_fresh)
-        alerts = known[1] if known is not None and is_fresh else self._alerts_of(store, run.workflow, told)
-        with self._lock:
-            if policy is None and told.policy is not None and run.policy_hash is not None:
+        known = self._alerts.get(run.workflow, lambda: alerts_for_diagnosis(store, run.workflow))
+        told = context_of(store, run, policy=policy is None, drift=known is None)
+        alerts = known.value if known else self._alerts.put(run.workflow, self._alerts_of(store, run.workflow, told))
+        if policy is None and told.policy is not None and run.policy_hash is not None:
+            with self._lock:
                 policy = self._policies[run.policy_hash] = told.policy
                 while len(self._policies) > _POLICIES:
                     self._policies.popitem(last=False)
-            if not is_fresh:
-                self._alerts = {name: each for name, each in self._alerts.items() if now_s - each[0] < _ALERTS_S}
-                self._alerts[run.workflow] = (now_s, alerts)
         return told.live, policy, alerts
 
     @staticmethod
@@ -119,14 +122,5 @@ class Reading:
         """The neighbours of a run, shared by those of its workflow that started in the same hour."""
         hour = run.started_at.replace(minute=0, second=0, microsecond=0) if run.started_at else None
         key = (run.workflow, run.policy_hash, hour)
-        now_s = self._now_s()
-        known = self._cohorts.get(key)
-        if known is not None and now_s - known[0] < _COHORT_S:
-            return known[1]
-        cohort = cohort_of(store, run, policy)
-        with self._lock:
-            self._cohorts[key] = (now_s, cohort)
-            self._cohorts.move_to_end(key)
-            while len(self._cohorts) > _COHORTS:
-                self._cohorts.popitem(last=False)
-        return cohort
+        known = self._cohorts.get(key, lambda: cohort_of(store, run, policy))
+        return known.value if known else self._cohorts.put(key, cohort_of(store, run, policy))

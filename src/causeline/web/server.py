@@ -10,6 +10,7 @@ import uvicorn
 from causeline.runtime.bounded_http import bounded_http
 from causeline.runtime.bounded_listener import BoundedListener, listen
 from causeline.runtime.connections import ClickHouseConnection
+from causeline.runtime.garbage import seldom_collect
 from causeline.runtime.health import Pulse, part_health
 from causeline.schemas.errors import EnvironmentFault
 from causeline.schemas.topics import DEFAULT_PREFIX
@@ -29,6 +30,7 @@ def run_server(settings: ServeSettings) -> int:
     has_tables = bool(os.environ.get("CAUSELINE_CLICKHOUSE_URL"))
     stores = Stores(ClickHouseConnection.from_environment(), prefix) if has_tables else None
     app = create_app(settings, Health(probes_from_environment()), prefix, stores=stores)
+    seldom_collect()  # the runs that are kept are many small objects
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     config = uvicorn.Config(

@@ -1,10 +1,12 @@
 """The store behind the pages: one client for all threads, opened when it is first needed, and anew after a failure."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from threading import Lock
 
 from clickhouse_connect.driver.client import Client
 
+from causeline.console.answers import Record
 from causeline.console.read_only_sql import Bounds, SqlResult, ask
 from causeline.console.store import ClickHouseStore
 from causeline.drift.store import DriftStore
@@ -14,9 +16,25 @@ from causeline.runtime.clickhouse import open_client
 from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
 from causeline.sinks.dead.messages import DeadMessage, DeadMessages
 from causeline.sinks.dead.replay import Fate, KafkaOutlet, replay, replayable
+from causeline.web.turns import Turns
 
 _ANSWER_S = 20
 """How long a page waits for one answer."""
+
+
+class SharedStore(ClickHouseStore):
+    """The store behind a client that many pages use: their questions take turns."""
+
+    def __init__(self, client: Client, connection: ClickHouseConnection, turns: Turns) -> None:
+        super().__init__(client, connection)
+        self._turns = turns
+
+    def ask(
+        self, sql: str, parameters: Mapping[str, object] | None = None, *, is_small: bool = False
+    ) -> Sequence[Record]:
+        """The rows of a SELECT, by column name; others may be given the same."""
+        question = (sql, repr(sorted((parameters or {}).items())))
+        return self._turns.take(question, partial(super().ask, sql, parameters, is_small=is_small))
 
 
 class Stores:
@@ -29,11 +47,12 @@ class Stores:
         self._connection = connection
         self._topic_prefix = topic_prefix
         self._lock = Lock()
+        self._turns = Turns()
         self._client: Client | None = None
 
     def store(self) -> ClickHouseStore:
         """What answers questions."""
-        return ClickHouseStore(self._opened(), self._connection)
+        return SharedStore(self._opened(), self._connection, self._turns)
 
     def leases(self) -> ClickHouseLeases:
         """What takes leases."""

@@ -1,12 +1,13 @@
 """The console's questions, asked of a real engine."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from causeline.console import lookups, run_lists
-from causeline.console.answers import RowCounts
+from causeline.console.answers import Record, RowCounts
 from causeline.console.run_filter import Order, RunFilter
 from causeline.console.run_text import record_of
 from causeline.console.store import ClickHouseStore, open_store
@@ -186,6 +187,24 @@ def test_counts_are_of_every_view(store: ClickHouseStore) -> None:
     assert found.runs == 32
     assert found.steps == sum(len(run.steps) for run in (CLEAN, FAILED)) + 30 * len(CLEAN.steps)
     assert replace(found, runs=0, steps=0) == RowCounts(0, 0, 0, 0, 0, 0, 0)
+
+
+def test_the_runs_of_a_list_are_found_by_their_ids_alone(store: ClickHouseStore) -> None:
+    """Once anything but the key narrows rows that replace each other, all are read that may have the same key."""
+    asked: list[tuple[str, Mapping[str, object]]] = []
+
+    class Noting(ClickHouseStore):
+        def ask(
+            self, sql: str, parameters: Mapping[str, object] | None = None, *, is_small: bool = False
+        ) -> Sequence[Record]:
+            asked.append((sql, parameters or {}))
+            return store.ask(sql, parameters, is_small=is_small)
+
+    run_lists.find_runs(Noting.__new__(Noting), RunFilter(since_us=_START_US - 1, statuses=("ok",)), limit=5)
+
+    plan = "\n".join(str(row["explain"]) for row in store.ask(f"EXPLAIN indexes = 1 {asked[0][0]}", asked[0][1]))
+    assert "run_id_filter" in plan
+    assert "PrimaryKeyExpand" not in plan, plan
 
 
 def test_a_list_has_each_run_once_and_as_it_stands_however_often_it_was_amended(

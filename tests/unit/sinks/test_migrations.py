@@ -10,7 +10,8 @@ from causeline.sinks.migrate import migrations, statements
 IDEMPOTENT = re.compile(
     r"(CREATE (TABLE|VIEW|MATERIALIZED VIEW) IF NOT EXISTS|CREATE OR REPLACE (VIEW|TABLE)|DROP (TABLE|VIEW) IF EXISTS"
     r"|INSERT INTO \w+_rows SELECT\b"  # every table replaces a row by its key
-    r"|ALTER TABLE \w+\s+((ADD (COLUMN|INDEX) IF NOT EXISTS)|(DROP (COLUMN|INDEX) IF EXISTS)|MODIFY |COMMENT ))"
+    r"|ALTER TABLE \w+\s+((ADD (COLUMN|INDEX) IF NOT EXISTS)|(DROP (COLUMN|INDEX) IF EXISTS)|MODIFY |COMMENT "
+    r"|MATERIALIZE INDEX ))"
 )
 
 

@@ -15,6 +15,7 @@ from causeline.web.health import Health
 from causeline.web.reading import Reading
 from causeline.web.settings import ServeSettings
 from causeline.web.stores import Stores
+from tests.unit.web.test_remembered import Later
 
 PREFIX = "/tools/causeline"
 BEGAN = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
@@ -80,8 +81,8 @@ def test_a_page_of_many_steps_is_bounded_and_the_columns_have_them_all() -> None
 
 
 def test_a_run_that_was_just_shown_is_told_by_few_questions() -> None:
-    stores, now = OneRun(), [0.0]
-    reading = Reading(lambda: now[0])
+    stores, now, later = OneRun(), [0.0], Later()
+    reading = Reading(lambda: now[0], later)
     reading.read(stores, "a" * 32)
     stores.asked.clear()
 
@@ -92,4 +93,6 @@ def test_a_run_that_was_just_shown_is_told_by_few_questions() -> None:
 
     now[0] = 6.0
     reading.read(stores, "a" * 32)
+    assert not [sql for sql in stores.asked if "drift" in sql], "no page waits for it to be read again"
+    later.work()
     assert [sql for sql in stores.asked if "drift" in sql], "and asked anew after that"

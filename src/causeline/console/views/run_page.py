@@ -9,13 +9,17 @@ from dataclasses import dataclass
 
 from causeline.console.answers import LiveGap
 from causeline.console.views.notes import Context, Note, Tone, is_notable, step_notes
-from causeline.console.views.trace_map import Fact, TraceMap, trace_map
+from causeline.console.views.trace_map import DEFAULT_STEPS, Fact, TraceMap, trace_map
 from causeline.console.views.waterfall import Hidden, Placed, moments, placed_steps, span_us
 from causeline.console.views.why_view import first_line
 from causeline.console.words import dollars, duration
 from causeline.diagnosis import Diagnosis, Finding
 from causeline.schemas.run import Run
 from causeline.schemas.vocabulary import StepKind
+
+ROWS = 60
+"""Rows of a run that has too many for a page: what a screen holds, and more. The browser draws the others as they come
+into view; each that stands in the page costs it time before anybody can do anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +90,9 @@ class RunPage:
 def run_page(run: Run, live: Sequence[LiveGap], diagnosis: Diagnosis, *, full: bool = False) -> RunPage:
     """The page of `run`; bounded to the rows that matter unless `full`."""
     causes = shown_causes(run, diagnosis)
-    bounded = trace_map(run, live, full=full)
     marks, follows = _numbers(causes)
+    most = ROWS if len(run.steps) > DEFAULT_STEPS else DEFAULT_STEPS
+    bounded = trace_map(run, live, full=full, most=most, named=marks)
     first = diagnosis.first_cause
     return RunPage(
         run=run,

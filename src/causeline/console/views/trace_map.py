@@ -1,6 +1,6 @@
 """A run as a map of its boundaries: pure structure, which the terminal, and later the page, draws."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,17 +52,29 @@ class TraceMap:
         return sum(each.steps for each in self.steps if isinstance(each, Hidden))
 
 
-def trace_map(run: Run, live_gaps: Sequence[LiveGap] = (), *, full: bool = False) -> TraceMap:
-    """The map of `run`; `full` holds as many steps as can be read at all, else those that matter."""
+def trace_map(
+    run: Run,
+    live_gaps: Sequence[LiveGap] = (),
+    *,
+    full: bool = False,
+    most: int = DEFAULT_STEPS,
+    named: Container[str] = (),
+) -> TraceMap:
+    """The map of `run`; `full` holds as many steps as can be read at all, else the `most` that matter.
+
+    `named` are ids of steps that something is said of elsewhere: they come before all others.
+    """
     context = Context.of(run, live_gaps)
     places = placed_steps(run)
     shown = bounded(
         places,
-        FULL_STEPS if full else DEFAULT_STEPS,
-        notable=lambda place: bool(place.odd) or is_notable(place.step, context),
+        FULL_STEPS if full else most,
+        rank=lambda place: (
+            0 if place.step.step_id in named else 1 if place.odd or is_notable(place.step, context) else 2
+        ),
     )
     found = findings(context)
-    most = len(found) if full else MAX_FINDINGS
+    told = len(found) if full else MAX_FINDINGS
     return TraceMap(
         run=run,
         head=_head(run),
@@ -70,8 +82,8 @@ def trace_map(run: Run, live_gaps: Sequence[LiveGap] = (), *, full: bool = False
         steps=tuple(
             each if isinstance(each, Hidden) else MapStep(each, tuple(step_notes(each.step, context))) for each in shown
         ),
-        findings=tuple(found[:most]),
-        hidden_findings=max(len(found) - most, 0),
+        findings=tuple(found[:told]),
+        hidden_findings=max(len(found) - told, 0),
         next_commands=_next_commands(run, full=full),
     )
 

@@ -146,11 +146,11 @@ def _micros(start: datetime | None, moment: datetime | None) -> int | None:
     return None if start is None or moment is None else (moment - start) // timedelta(microseconds=1)
 
 
-def bounded(places: Sequence[Placed], limit: int, *, notable: Callable[[Placed], bool]) -> list[Placed | Hidden]:
-    """At most `limit` steps: the notable before the others, all in their order, with what is left out counted there."""
+def bounded(places: Sequence[Placed], limit: int, *, rank: Callable[[Placed], int]) -> list[Placed | Hidden]:
+    """At most `limit` steps, those of the lowest rank first, in their order; what is left out is counted there."""
     if len(places) <= limit:
         return list(places)
-    ranked = sorted(range(len(places)), key=lambda index: (not notable(places[index]), index))
+    ranked = sorted(range(len(places)), key=lambda index: (rank(places[index]), index))
     kept = set(ranked[:limit])
     shown: list[Placed | Hidden] = []
     for is_kept, group in groupby(range(len(places)), key=lambda index: index in kept):

@@ -149,12 +149,12 @@ class Waterfall {
     if (!answer.ok) return;
     this.all = await answer.json();
     this.refold(false);
+    this.body.replaceChildren(this.space(this.at.length)); // the box is measured without the rows that go
     this.box.classList.add("virtual");
     this.box.addEventListener("scroll", () => requestAnimationFrame(() => this.draw()), { passive: true });
-    new ResizeObserver(() => this.draw()).observe(this.box);
-    this.draw(true);
     const chosen = new URL(location.href).searchParams.get("step");
-    if (chosen) this.reveal(chosen);
+    if (chosen) this.reveal(chosen); else this.draw(true);
+    new ResizeObserver(() => this.draw()).observe(this.box);
   }
   refold(isDrawn = true) {
     const { depth, id } = this.all;

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from causeline.console.answers import LiveGap
 from causeline.console.views.notes import Tone
-from causeline.console.views.trace_map import DEFAULT_STEPS, TraceMap, as_document, trace_map
+from causeline.console.views.trace_map import DEFAULT_STEPS, MapStep, TraceMap, as_document, trace_map
 from causeline.console.views.trace_view import render
 from causeline.schemas.run import Evidence, Fallback, Review, Run, RunGap, Step
 from tests.unit.console.samples import REF, clean_run, failed_run, step
@@ -182,6 +182,17 @@ def test_a_run_of_a_hundred_thousand_steps_is_shown_in_part_and_says_so() -> Non
     assert f"100,000 steps over {'2 h 46 min'}, {100_000 - DEFAULT_STEPS:,d} not shown" in text
     assert "tool:tool_99999" in text
     assert len(text.splitlines()) < 2_000
+
+
+def test_steps_that_something_is_said_of_elsewhere_come_before_all_others() -> None:
+    steps = tuple(step("tool", number, status="error") for number in range(500))
+    named = steps[400].step_id
+
+    shown = trace_map(clean_run(steps=steps), most=60, named={named}).steps
+
+    places = [each.place.step.step_id for each in shown if isinstance(each, MapStep)]
+    assert len(places) == 60
+    assert places[-1] == named
 
 
 def test_ten_thousand_steps_inside_one_another_stay_on_the_screen() -> None:

@@ -73,10 +73,10 @@ def test_every_step_is_placed_once_whatever_the_parents_say(shape: list[tuple[in
 
 def test_what_is_left_out_is_counted_where_it_stood_and_the_notable_stays() -> None:
     found = places(*(named(number, status="error" if number == 70 else "ok") for number in range(100)))
-    shown = bounded(found, 10, notable=lambda place: place.step.status == "error")
+    shown = bounded(found, 10, rank=lambda place: int(place.step.status != "error"))
     names = [each.steps if isinstance(each, Hidden) else each.step.step_name for each in shown]
     assert names == [*(f"tool_{number}" for number in range(9)), 61, "tool_70", 29]
-    assert bounded(found, 100, notable=lambda _: False) == found
+    assert bounded(found, 100, rank=lambda _: 0) == found
 
 
 @given(
