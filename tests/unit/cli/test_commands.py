@@ -43,6 +43,17 @@ def run(*words: str, **environment: str) -> Result:
     return CliRunner().invoke(app, list(words), env={**NOWHERE, **environment})
 
 
+def test_a_pipe_that_names_no_run_leaves_nothing_to_amend() -> None:
+    """`causeline runs --verdict partial --json | jq -r .run_id | causeline amend --stdin`, where every run is whole."""
+    result = CliRunner().invoke(app, ["amend", "--stdin"], env=NOWHERE, input="\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        "",
+        "No run is named on stdin: nothing is to be amended.\n",
+    )
+    assert run("amend").exit_code == 2
+
+
 @pytest.mark.parametrize(
     "words",
     [
