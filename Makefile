@@ -13,7 +13,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test faults browser bench interop lint style types cases rust wheels format lock clean
+.PHONY: help setup demo up down status test faults browser bench interop lint style types cases rust wheels sbom format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -80,6 +80,10 @@ rust: ## Check and test the compiled core (needs cargo)
 wheels: $(CORE) ## Build the wheels and source distributions of causeline and of the compiled core into dist (needs cargo)
 	$(BIN)/uv build --quiet --python $(BIN)/python --no-build-isolation --out-dir dist
 	$(BIN)/maturin build --release --sdist --manifest-path core/Cargo.toml --out dist
+
+sbom: $(STAMP) ## List what causeline[all] is installed with, as CycloneDX, in dist
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements/all.txt --pyproject pyproject.toml --mc-type library --output-reproducible --of JSON -o dist/causeline.cdx.json
 
 lint: style types ## Check format, style, types, layers and dependencies
 

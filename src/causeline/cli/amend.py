@@ -60,10 +60,13 @@ def amend(
     from causeline.streams.amender.settings import AmenderSettings
 
     ids = [parse_run_id(text) for text in [*(run or ()), *(_words_from_stdin() if stdin else ())]]
-    if [bool(ids), follow, unjoined is not None].count(True) != 1:
+    if [bool(run) or stdin, follow, unjoined is not None].count(True) != 1:
         raise UsageError(
             "Name runs, or say --follow or --unjoined TIME.", hint="causeline amend RUN; `causeline runs` lists some."
         )
+    if stdin and not ids:
+        output.note("No run is named on stdin: nothing is to be amended.")
+        return
     connections.kafka(state_dir, kafka)
     connections.clickhouse(state_dir, clickhouse_url)
     connections.set_topic_prefix(prefix)

@@ -202,8 +202,8 @@ def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     app.command(
         epilog=examples(
-            "causeline compare RUN OTHER_RUN",
+            "causeline compare RUN OTHER",
             "causeline compare --by prompt_version --workflow invoice 7 8",
-            "causeline compare --release --workflow invoice 2026.11.1 2026.11.2 --markdown",
+            "causeline compare --release --workflow invoice 2026.10 2026.11 --markdown",
         )
     )(compare)

@@ -16,6 +16,7 @@ from causeline.cli import connections, demo_otlp, output
 from causeline.cli.gathering import gathered
 from causeline.cli.options import Json, StateDir, examples
 from causeline.cli.stack import start
+from causeline.runtime.clock import system_clock
 from causeline.schemas.errors import CheckFailed, Unreachable
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ def demo(
         float,
         typer.Option("--patience", min=1, help="Seconds without any progress after which waiting is given up."),
     ] = 150.0,
+    drift: Annotated[
+        bool,
+        typer.Option(
+            "--drift", help="Let the runs begin over the last hours, in which something moves, for `causeline drift`."
+        ),
+    ] = False,
     take_down: Annotated[bool, typer.Option("--down", help="Stop the stack afterwards.")] = False,
     state_dir: StateDir = None,
     json_output: Json = False,
@@ -43,16 +50,28 @@ def demo(
     Starts the local stack if it is not running, publishes the runs, waits until all of them can be asked for, and
     counts: published = visible = true, or it ends with 1. A second demo counts its own runs only. A fiftieth as many
     runs come besides from OpenTelemetry's SDK with OpenInference, over OTLP, and are counted by themselves.
+
+    With --drift the runs begin over the last whole hours, before and after a release, and in the last hour one provider
+    has changed its backend: `causeline watch --once`, and then `causeline drift` says what moved.
     """
     began = time.monotonic()
     try:
-        _demo(runs, seed, patience_s, state_dir, began, json_output=json_output)
+        _demo(runs, seed, patience_s, state_dir, began, drift=drift, json_output=json_output)
     finally:
         if take_down:
             _take_down(state_dir, json_output=json_output)
 
 
-def _demo(runs: int, seed: int, patience_s: float, state_dir: Path | None, began: float, *, json_output: bool) -> None:
+def _demo(
+    runs: int,
+    seed: int,
+    patience_s: float,
+    state_dir: Path | None,
+    began: float,
+    *,
+    drift: bool,
+    json_output: bool,
+) -> None:
     from causeline.console.store import open_store
     from causeline.demo import report
 
@@ -60,7 +79,7 @@ def _demo(runs: int, seed: int, patience_s: float, state_dir: Path | None, began
     _start_if_down(folder, state_dir)
     connections.settle(state_dir=state_dir)
     before = _restarts(folder)
-    published = _publish(folder, runs, seed)
+    published = _publish(folder, runs, seed, drift=drift)
     sent = demo_otlp.publish(folder, runs, seed, published.session, report.PROJECT, patience_s=patience_s)
     with open_store(connections.clickhouse()) as store:
         _wait(store, published, patience_s)
@@ -77,7 +96,7 @@ def _demo(runs: int, seed: int, patience_s: float, state_dir: Path | None, began
         if json_output:
             output.print_json(asdict(account) | by_otlp.record() | {"restarts": len(restarted)})
         else:
-            _print(store, published, account, by_otlp)
+            _print(store, published, account, by_otlp, drift=drift)
     for sentence in wrong:
         output.note(sentence)
     if wrong:
@@ -111,9 +130,10 @@ def _again(before: Mapping[str, tuple[int, str]], after: Mapping[str, tuple[int,
     ]
 
 
-def _publish(folder: Path, runs: int, seed: int) -> "Published":
+def _publish(folder: Path, runs: int, seed: int, *, drift: bool) -> "Published":
     """Publish the demo's runs; what the broker acknowledged of them, and what the truth file says."""
     from causeline.demo import publish
+    from causeline.demo.course import last_hours
     from causeline.demo.report import PROJECT, Published
     from causeline.producers.artifacts import ArtifactStore
 
@@ -131,6 +151,7 @@ def _publish(folder: Path, runs: int, seed: int) -> "Published":
             truth_file=truth_file,
             progress=lambda fraction: tell(f"publishing {runs:,d} runs", fraction),
             session_label=session,
+            course=last_hours(system_clock(), runs) if drift else None,
         )
         left = tracer.flush(_FLUSH_TIMEOUT_S)
         stats = tracer.stats()
@@ -194,7 +215,9 @@ def _given_up(there: tuple[int, int], wanted: tuple[int, int], patience_s: float
     )
 
 
-def _print(store: "Store", published: "Published", account: "Account", by_otlp: demo_otlp.OtlpAccount) -> None:
+def _print(
+    store: "Store", published: "Published", account: "Account", by_otlp: demo_otlp.OtlpAccount, *, drift: bool
+) -> None:
     from causeline.console import lookups
     from causeline.console.views.trace_map import trace_map
     from causeline.console.views.trace_view import render
@@ -219,7 +242,7 @@ def _print(store: "Store", published: "Published", account: "Account", by_otlp: 
         )
     output.say()
     output.say("Try next:")
-    for command in _next_commands(published.session, example):
+    for command in _next_commands(published.session, example, drift=drift):
         output.say(f"  {command}")
 
 
@@ -232,10 +255,14 @@ def _print_account(account: "Account") -> None:
     )
 
 
-def _next_commands(session: str, example: str | None) -> list[str]:
+def _next_commands(session: str, example: str | None, *, drift: bool) -> list[str]:
+    from causeline.demo.course import AFTER, BEFORE
+
     label = f"--label demo={session}"
     shown = [f"causeline why {example}", f"causeline show {example} --full"] if example else []
+    moved = ["causeline watch --once", "causeline drift", f"causeline compare --release {BEFORE} {AFTER} -w invoice"]
     return [
+        *(moved if drift else ()),
         *shown,
         f"causeline runs {label} --has-gap --order costliest",
         f"causeline runs {label} --verdict partial",
@@ -256,5 +283,10 @@ def _take_down(state_dir: Path | None, *, json_output: bool) -> None:
 def register(app: typer.Typer) -> None:
     """Add this command to `app`."""
     app.command(
-        epilog=examples("causeline demo", "causeline demo --runs 20000 --seed 11", "causeline demo --json --down")
+        epilog=examples(
+            "causeline demo",
+            "causeline demo --runs 20000 --seed 11",
+            "causeline demo --drift",
+            "causeline demo --json --down",
+        )
     )(demo)

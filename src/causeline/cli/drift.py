@@ -378,11 +378,11 @@ def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     group = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
     group.callback(epilog=examples("causeline drift", "causeline drift --workflow invoice --all --json"))(drift)
-    group.command("show", epilog=examples("causeline drift show 3f9a17c2", "causeline drift show 3f9a --json"))(show)
+    group.command("show", epilog=examples("causeline drift show ALERT", "causeline drift show ALERT --json"))(show)
     group.command("numbers", epilog=examples("causeline drift numbers invoice --since 7d --window 1d"))(numbers)
     group.command("pin", epilog=examples("causeline drift pin 2026.11 --workflow invoice"))(pin)
-    group.command("ack", epilog=examples("causeline drift ack 3f9a17c2 --reason 'new scanner, reviewed'"))(acknowledge)
-    group.command("mute", epilog=examples("causeline drift mute 3f9a17c2 --reason 'provider is on it'"))(mute)
+    group.command("ack", epilog=examples("causeline drift ack ALERT --reason 'new scanner, reviewed'"))(acknowledge)
+    group.command("mute", epilog=examples("causeline drift mute ALERT --reason 'provider is on it'"))(mute)
     app.add_typer(group, name="drift")
     app.command(
         epilog=examples(

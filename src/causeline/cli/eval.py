@@ -402,7 +402,7 @@ def register(app: typer.Typer) -> None:
         ),
     )(export)
     group.command("list", epilog=examples("causeline eval list tests/cases"))(list_cases)
-    group.command("show", epilog=examples("causeline eval show invoice-mask --in tests/cases"))(show)
+    group.command("show", epilog=examples("causeline eval show CASE --in tests/cases"))(show)
     group.command("stale", epilog=examples("causeline eval stale tests/cases"))(stale)
     group.command(
         "gate",

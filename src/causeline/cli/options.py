@@ -27,11 +27,13 @@ def is_written(context: typer.Context, name: str | None) -> bool:
 
 
 def _chosen(context: typer.Context, parameter: typer.CallbackParam, url: str | None) -> str | None:
-    """What is written on the command line is the user's choice, and no more what `causeline env` gave."""
-    if is_written(context, parameter.name):
-        from causeline.cli.connections import READER_OF
+    """What is written on the command line is the choice of the user, no more what `causeline env` gave; the variable
+    is read by `settle`: given here it would bring the reader back, where a command settles Kafka first."""
+    if not is_written(context, parameter.name):
+        return None
+    from causeline.cli.connections import READER_OF
 
-        os.environ.pop(READER_OF, None)
+    os.environ.pop(READER_OF, None)
     return url
 
 

@@ -104,7 +104,5 @@ def register(app: typer.Typer) -> None:
     )
     group.command("check", epilog=examples("causeline policy check policy.toml"))(check)
     group.command("list", epilog=examples("causeline policy list", "causeline policy list --json"))(list_policies)
-    group.command("show", epilog=examples("causeline policy show 3f9a17c2", "causeline policy show 3f9a17c2 --json"))(
-        show
-    )
+    group.command("show", epilog=examples("causeline policy show HASH", "causeline policy show HASH --json"))(show)
     app.add_typer(group, name="policy")

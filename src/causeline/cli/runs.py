@@ -303,7 +303,7 @@ def register(app: typer.Typer) -> None:
     )(runs)
     app.command(
         epilog=examples(
-            "causeline show 0198c1",
+            "causeline show RUN",
             "causeline show RUN --full --events",
             "causeline runs --status error --json | jq -r .run_id | causeline show --stdin --as llm-run-trace",
         )

@@ -75,7 +75,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             "causeline sessions --since 1d",
-            "causeline sessions session-7 --json",
-            "causeline runs --session session-7   # its runs",
+            "causeline sessions SESSION --json",
+            "causeline runs --session SESSION   # its runs",
         )
     )(sessions)

@@ -159,7 +159,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             'causeline sql "SELECT workflow, verdict, count() FROM runs GROUP BY ALL"',
-            'causeline sql "SELECT * FROM steps WHERE run_id = {run:String}" --param run=0198… --format csv',
+            'causeline sql "SELECT * FROM steps WHERE run_id = {run:String}" --param run=RUN --format csv',
             "echo 'DESCRIBE gaps' | causeline sql",
             'causeline sql "SELECT run_id, cost_usd FROM runs" --limit 1000000 --format parquet > runs.parquet',
             "causeline sql --list",

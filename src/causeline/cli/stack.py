@@ -115,13 +115,14 @@ def env(
     """Print the variables that point any program at the running local stack, for `eval "$(causeline env)"`.
 
     ClickHouse is read as its reader, which notebooks and drivers need no more than; `causeline`'s own commands find the
-    owner by themselves where they write.
+    owner by themselves where they write. Applications with OpenTelemetry's SDK send their spans to its receiver.
     """
     folder = connections.state_folder(state_dir)
     endpoints = connections.local_endpoints(folder)
     if endpoints is None:
         raise NotFound(f"No stack is running in {folder}.", hint="causeline up")
     variables = endpoints.environment() if writer else endpoints.reading()
+    variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoints.otlp_url
     if json_output:
         output.print_json(variables)
         return

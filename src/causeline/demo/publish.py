@@ -10,6 +10,7 @@ from pathlib import Path
 
 from causeline.demo import workflow
 from causeline.demo.clock import SimulatedClock
+from causeline.demo.course import DRIFT_AT, Course, just_now
 from causeline.demo.desk import Desk
 from causeline.demo.plan import PlannedRun, plan
 from causeline.producers.artifacts import ArtifactStore
@@ -19,8 +20,6 @@ from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.policy_file import parse_policy
 
 AT_ONCE = 24
-_HEAD_START_US = 60_000_000
-"""A run begins a minute ago, so that its simulated time does not run into the future."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +49,22 @@ def publish(
     truth_file: Path,
     session_label: str,
     progress: Callable[[float], None] = lambda _: None,
-    drift_at: float | None = None,
+    course: Course | None = None,
 ) -> Published:
-    """Publish `runs` runs of a seed, some of them at once, each labelled `demo=<session_label>`.
+    """Publish `runs` runs of a seed, some of them at once, each labelled `demo=<session_label>`; over a course, if any.
 
     The truth file gets a line of JSON a run: its id, workflow, what was planted where, whether its provider has changed
     its backend, and what a person would read in its documents: the route, and each field's value or null.
     """
     return publish_planned(
-        plan(seed, runs, drift_at=drift_at),
+        plan(seed, runs, drift_at=DRIFT_AT if course else None),
         count=runs,
         tracer=tracer,
         artifacts=artifacts,
         truth_file=truth_file,
         session_label=session_label,
         progress=progress,
+        course=course,
     )
 
 
@@ -77,6 +77,7 @@ def publish_planned(
     truth_file: Path,
     session_label: str,
     progress: Callable[[float], None] = lambda _: None,
+    course: Course | None = None,
 ) -> Published:
     """Publish runs that are planned already."""
     if tracer.policy == DEFAULT_POLICY:
@@ -88,7 +89,7 @@ def publish_planned(
     with truth_file.open("w", encoding="utf-8") as truth:
         while True:
             while len(active) < AT_ONCE and (one := next(waiting, None)) is not None:
-                run_id, turn = _begin(one, tracer, artifacts, session_label)
+                run_id, turn = _begin(one, tracer, artifacts, session_label, course)
                 truth.write(json.dumps(_truth(one, run_id)) + "\n")
                 run_ids.append(run_id)
                 faulty += bool(one.faults)
@@ -105,15 +106,15 @@ def publish_planned(
 
 
 def _begin(
-    one: PlannedRun, tracer: Tracer, artifacts: ArtifactStore, session_label: str
+    one: PlannedRun, tracer: Tracer, artifacts: ArtifactStore, session_label: str, course: Course | None
 ) -> tuple[str, Callable[[], bool]]:
     """A run in a context of its own, and what does its next turn: False when it is over."""
-    clock = SimulatedClock(system_clock() - _HEAD_START_US)
+    clock = SimulatedClock(course.begin_us(one.index) if course else just_now(system_clock()))
     context = contextvars.copy_context()
     run = tracer.run(
         one.case.workflow,
         input_ref=artifacts.put(one.case.sources[0].text.encode()),
-        labels={"demo": session_label},
+        labels={"demo": session_label, **(course.labels(one.index) if course else {})},
         clock=clock,
     )
 

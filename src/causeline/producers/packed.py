@@ -171,6 +171,7 @@ class PackedBlobs:
             )
             _add_day(index)
             self._index, self._opened_in = index, os.getpid()
+            weakref.finalize(self, _close, index, self._opened_in)
         return self._index
 
     def _open_pack(self) -> int:
@@ -192,6 +193,12 @@ class PackedBlobs:
 
     def _pack_file(self, name: str) -> Path:
         return self._index_file.parent / f"{name}.pack"
+
+
+def _close(index: sqlite3.Connection, opened_in: int) -> None:
+    """In the process that opened it: a fork must not close what its parent goes on with."""
+    if os.getpid() == opened_in:
+        index.close()
 
 
 def _add_day(index: sqlite3.Connection) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from causeline.diagnosis.model import ROUTE_FIELDS
 from causeline.reviews.queue import Item
 from causeline.schemas.errors import CheckFailed, UsageError
-from causeline.schemas.references import WHAT, WHO, is_persons_id, is_reference
+from causeline.schemas.references import WHAT, WHO, is_cut_off, is_persons_id, is_reference
 from causeline.schemas.run import Run
 from causeline.schemas.vocabulary import ReviewOutcome
 
@@ -70,6 +70,11 @@ def _require_references(reviewer_ref: str, override_ref: str | None, note_ref: s
             raise UsageError(
                 f"What {option} gives is not {WHAT}.",
                 hint="Put the text into the artifact store and give its reference.",
+            )
+        if ref is not None and is_cut_off(ref):
+            raise UsageError(
+                f"What {option} gives is no whole reference of the artifact store.",
+                hint="Tables cut references; `causeline artifact put` and --json give them whole.",
             )
 
 

@@ -20,6 +20,7 @@ BLANKS: Final = "\\x09-\\x0d\\x1c-\\x20\\x85\\xa0\u1680\u2000-\u200a\u2028\u2029
 FORM: Final = f"[A-Za-z][A-Za-z0-9+.\\-]*:[^{BLANKS}]+"
 """The form of a reference, as an expression for the whole of a text."""
 _REFERENCE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:\S+")
+_ARTIFACT: Final = re.compile(r"artifact:sha256/[0-9a-f]{2}/[0-9a-f]{62}(#\S+)?", re.ASCII)
 _ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:[A-Za-z0-9_.:\-]+", re.ASCII)
 _ADDRESSES: Final = ("mailto:", "tel:", "sms:", "xmpp:", "acct:")
 
@@ -27,6 +28,11 @@ _ADDRESSES: Final = ("mailto:", "tel:", "sms:", "xmpp:", "acct:")
 def is_reference(text: str) -> bool:
     """Whether `text` has the form of a reference."""
     return _REFERENCE.fullmatch(text) is not None
+
+
+def is_cut_off(text: str) -> bool:
+    """Whether `text` begins as the artifact store's references do, and is none: `artifact:sha256/51/9d3c`."""
+    return text.startswith("artifact:sha256") and _ARTIFACT.fullmatch(text) is None
 
 
 def named(text: str, scheme: str) -> str:

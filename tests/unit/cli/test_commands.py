@@ -43,6 +43,17 @@ def run(*words: str, **environment: str) -> Result:
     return CliRunner().invoke(app, list(words), env={**NOWHERE, **environment})
 
 
+def test_a_pipe_that_names_no_run_leaves_nothing_to_amend() -> None:
+    """`causeline runs --verdict partial --json | jq -r .run_id | causeline amend --stdin`, where every run is whole."""
+    result = CliRunner().invoke(app, ["amend", "--stdin"], env=NOWHERE, input="\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        "",
+        "No run is named on stdin: nothing is to be amended.\n",
+    )
+    assert run("amend").exit_code == 2
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -358,3 +369,16 @@ def _options(name: str, command: Any) -> Iterator[tuple[str, list[str]]]:
     if not hasattr(command, "commands"):
         options = (option for each in command.params for option in each.opts if option.startswith("--"))
         yield name, [option for option in options if option != "--help"]
+
+
+@pytest.mark.parametrize(("words", "given"), [([], "None"), (["--clickhouse-url", "http://h/x"], "http://h/x")])
+def test_the_url_of_a_variable_is_left_to_the_variable(words: list[str], given: str) -> None:
+    """`causeline env` gives the reader's; a command that settles Kafka first must not bring it back."""
+    small = typer.Typer()
+
+    @small.command()
+    def ask(clickhouse_url: ClickHouseUrl = None) -> None:
+        typer.echo(str(clickhouse_url))
+
+    said = CliRunner().invoke(small, words, env={"CAUSELINE_CLICKHOUSE_URL": "http://reader@127.0.0.1:1/causeline"})
+    assert said.stdout == f"{given}\n"

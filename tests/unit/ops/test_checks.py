@@ -108,6 +108,11 @@ def test_a_group_of_somebody_else_that_is_behind_is_no_failure_of_ours() -> None
     )  # fmt: skip
 
 
+def test_who_is_behind_is_who_gets_another_member() -> None:
+    (line,) = checks.lag([checks.Behind("causeline.diagnoser", "causeline.runs", 383, 139.0)])
+    assert line.way_out == "One more member of causeline.diagnoser, up to one a partition."
+
+
 def test_runs_that_a_bound_closed_are_told_with_the_bounds() -> None:
     assert checks.bounds(0, 5).level is Level.OK
     line = checks.bounds(2, 5)

@@ -1,8 +1,12 @@
 """Content goes into the store, references come out, and no reference leads elsewhere."""
 
+import gc
 import hashlib
 import shutil
+import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,3 +156,34 @@ def test_a_store_behind_a_client_that_fails_is_a_sentence(monkeypatch: pytest.Mo
     with pytest.raises(Unreachable, match=r"does not answer: Refused\.") as caught:
         ArtifactStore.open("memory://anywhere").put(b"x")
     assert "AKIA" not in caught.value.message
+
+
+def test_the_index_of_a_store_that_nobody_has_any_more_is_closed(tmp_path: Path) -> None:
+    store = ArtifactStore.open(tmp_path)
+    store.put_many([b"small"])
+    index = store._blobs._packed._index  # type: ignore[attr-defined]
+
+    del store
+    gc.collect()
+
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        index.execute("SELECT 1")
+
+
+_FORK = """
+import os, sys
+from causeline.producers.artifacts import ArtifactStore
+
+store = ArtifactStore.open(sys.argv[1])
+[ref] = store.put_many([b"small"])
+if (child := os.fork()) == 0:
+    del store
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert store.put_many([b"another"]) and store.get(ref) == b"small"
+"""
+
+
+def test_a_fork_that_lets_go_of_a_store_closes_nothing_of_its_parents(tmp_path: Path) -> None:
+    """In a process of its own: one with threads is not to be forked."""
+    subprocess.run([sys.executable, "-W", "error", "-c", _FORK, tmp_path], check=True, timeout=60)

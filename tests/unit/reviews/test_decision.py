@@ -57,6 +57,11 @@ def decide(item: Item = ITEM, outcome: str = "approved", **said: Any) -> Decisio
         ({"reviewer_ref": "Jane Doe"}, "The reviewer is not named by an id."),
         ({"reviewer_ref": "mailto:jane@example.com"}, "The reviewer is not named by an id."),
         ({"note_ref": "He said yes."}, "What --note-ref gives is not a reference"),
+        ({"note_ref": "artifact:sha256/51/9d3c…"}, "What --note-ref gives is no whole reference"),
+        (
+            {"outcome": "overridden", "override_ref": "artifact:sha256/51/9d3c"},
+            "What --override-ref gives is no whole reference",
+        ),
         ({"outcome": "overridden", "override_ref": "300 EUR"}, "What --override-ref gives is not a reference"),
     ],
 )

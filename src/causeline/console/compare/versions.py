@@ -90,7 +90,7 @@ class Versions:
         moved = [each for each in certain if each.bad is None]
         said = [
             f"{word} {', '.join(f'{each.name} ({each.difference:+.1%})' for each in shares)}"
-            for word, shares in (("worse in", worse), ("better in", better), ("takes other routes:", moved))
+            for word, shares in (("is worse in", worse), ("is better in", better), ("takes other routes:", moved))
             if shares
         ]
         if not said and min(self.left_runs, self.right_runs) < _ENOUGH:
@@ -100,7 +100,7 @@ class Versions:
             )
         if not said:
             return f"No certain difference in {self.left_runs:,d} and {self.right_runs:,d} runs."
-        return f"Compared with {self.left}, {self.by} {self.right} is {'; '.join(said)}."
+        return f"Compared with {self.left}, {self.by} {self.right} {'; '.join(said)}."
 
 
 def share(name: str, left: int, left_of: int, right: int, right_of: int, *, bad: bool | None) -> Share:

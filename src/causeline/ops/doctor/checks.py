@@ -82,7 +82,7 @@ def lag(found: Sequence[Behind]) -> list[Line]:
             continue
         says = f"{each.group} is {each.messages:,d} messages behind on {each.topic}, the oldest of {age} ago."
         lines.append(
-            Line("lag", _level(each.oldest_s, _LAG_S), says, "More workers or loaders, up to one a partition.")
+            Line("lag", _level(each.oldest_s, _LAG_S), says, f"One more member of {each.group}, up to one a partition.")
         )
     return lines
 

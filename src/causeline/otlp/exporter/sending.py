@@ -29,7 +29,7 @@ class Stopped(Exception):
 
 
 class Post(Protocol):
-    """Posts a body; gives the status and the headers of the answer, and its body. Raises OSError when none comes."""
+    """Posts a body; gives the answer's status, headers and body. Raises OSError saying why none comes."""
 
     def __call__(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]: ...
 
@@ -43,7 +43,7 @@ def http_post(url: str, headers: Mapping[str, str], timeout_s: float) -> Post:
         try:
             answer = pool.request("POST", url, body=gzip.compress(body, compresslevel=1), headers=said)
         except urllib3.exceptions.HTTPError as error:
-            raise OSError(type(error).__name__) from error
+            raise OSError(_why(error)) from error
         return answer.status, answer.headers, answer.data
 
     return post
@@ -66,14 +66,16 @@ class Sending:
             try:
                 status, headers, answer = self._post(body)
             except OSError as error:
-                status, headers, answer = 503, {}, str(error).encode()
-            if status in range(200, 300):
-                self._note_partial(answer)
-                return
-            if status not in RETRYABLE:
-                raise Refused(f"The backend refused {len(body)} bytes of spans with HTTP {status}.")
+                headers, why = {}, str(error)
+            else:
+                if status in range(200, 300):
+                    self._note_partial(answer)
+                    return
+                if status not in RETRYABLE:
+                    raise Refused(f"The backend refused {len(body)} bytes of spans with HTTP {status}.")
+                why = f"HTTP {status}"
             if attempt == 0:
-                log.warning("the backend does not take spans now (HTTP %d); sending again until it does", status)
+                log.warning("the backend does not take spans now (%s); sending again until it does", why)
             attempt += 1
             self.retries += 1
             if self._pause(self._wait_s(attempt, headers)):
@@ -94,3 +96,10 @@ class Sending:
         if partial.rejected_spans:
             self.rejected_spans += partial.rejected_spans
             log.warning("the backend rejected %d spans: %.200s", partial.rejected_spans, partial.error_message)
+
+
+def _why(error: urllib3.exceptions.HTTPError) -> str:
+    """Why no answer came, in the system's words where it has some: `Connection refused`."""
+    cause = error.__cause__
+    said = cause.strerror if isinstance(cause, OSError) else None
+    return said or type(error).__name__

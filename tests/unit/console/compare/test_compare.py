@@ -97,6 +97,21 @@ def test_the_verdict_says_only_what_is_certain() -> None:
     assert versions(of=0).verdict == "No run of invoice has prompt_version 8: there is nothing to compare."
 
 
+def test_another_route_is_neither_worse_nor_better() -> None:
+    shares = (
+        share("route lookup", 100, 1000, 300, 1000, bad=None),
+        share("with a gap", 100, 1000, 300, 1000, bad=True),
+    )
+    said = "takes other routes: route lookup (+20.0%)."
+    assert (
+        Versions("invoice", "release", "7", "8", 1000, 1000, shares[:1], ()).verdict
+        == f"Compared with 7, release 8 {said}"
+    )
+    assert Versions("invoice", "release", "7", "8", 1000, 1000, shares, ()).verdict == (
+        f"Compared with 7, release 8 is worse in with a gap (+20.0%); {said}"
+    )
+
+
 def test_one_run_tells_nothing() -> None:
     one = versions(right=1, of=1)
     assert one.shares[0].low > 0  # Newcombe's interval alone would call it certain

@@ -1,0 +1,253 @@
+"""README and docs, followed in their order on one fresh stack: each command and block as the page has it."""
+
+import configparser
+import json
+import os
+import re
+import shlex
+import struct
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+from confluent_kafka import Producer
+from typer.testing import CliRunner
+
+from causeline.cli.app import app
+from causeline.console.store import Store, open_store
+from causeline.demo.plan import PlannedRun, plan
+from causeline.demo.publish import demo_policy_text, publish_planned
+from causeline.producers.artifacts import ArtifactStore
+from causeline.producers.emitter.emitter import Emitter
+from causeline.producers.tracer import Tracer
+from causeline.stack.endpoints import Endpoints
+from causeline.stack.local import down, up
+from causeline.stack.settings import StackSettings
+from causeline.stack.waiting import wait_until
+from tests.integration.pages_table import WALKS, Said
+from tests.pages import PAGES, ROOT, Step, steps
+
+ORDER: Final = ("README.md", *(page for page in PAGES if page != "README.md" and any(steps(page))))
+RUNNING: Final = ("sh", "python", "sql")
+FOLLOWED: Final = (
+    "docs/bi.md",
+    "docs/hosted.md",
+    "docs/opentelemetry.md",
+    "docs/policy.md",
+)
+"""Pages of which every step that can run here does; those of README.md, docs/cli.md, docs/drift.md, docs/eval.md,
+docs/operations.md and docs/reviews.md have their rows, and are still to be followed on a machine that has the time."""
+OWN_PROCESS: Final = ("demo", "doctor", "eval", "open", "up")
+"""Commands that start others, or give up threads that hang."""
+READ: Mapping[str, Callable[[str], object]] = {
+    "json": json.loads,
+    "toml": tomllib.loads,
+    "yaml": yaml.safe_load,
+    "ini": lambda text: configparser.ConfigParser().read_string(text),
+}
+NAMED: Final = {
+    "OTHER": "SELECT run_id AS named FROM runs WHERE workflow = 'policy' AND run_id != {run:String} LIMIT 1",
+    "ITEM": "SELECT item_id AS named FROM reviews WHERE state = 'open' ORDER BY priority DESC NULLS LAST LIMIT 1",
+    "MESSAGE": "SELECT message_id AS named FROM dead_messages LIMIT 1",
+    "HASH": "SELECT policy_hash AS named FROM policies LIMIT 1",
+    "SESSION": "SELECT session_id AS named FROM runs WHERE session_id IS NOT NULL LIMIT 1",
+}
+_NAME: Final = re.compile(rf"(?<![A-Z_$.-])(RUN|REF|CASE|{'|'.join(NAMED)})(?![A-Z_=])")
+
+APP: Final = """
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter()))
+with provider.get_tracer("app").start_as_current_span("answer"):
+    pass
+provider.shutdown()
+"""
+COMMAND: Final = """
+import json, sys
+from types import SimpleNamespace
+
+from causeline import Tracer
+from causeline.demo.evals import answer
+
+with Tracer() as tracer:
+    print(json.dumps(answer(SimpleNamespace(**json.load(sys.stdin)), tracer)))
+"""
+
+
+def said_of(page: str, step: Step) -> Said:
+    return next((each for each in WALKS[page] if step.text.startswith(each.begins)), Said(step.text))
+
+
+def _is_run(page: str, step: Step) -> bool:
+    return step.language in RUNNING and not said_of(page, step).left
+
+
+def test_every_page_has_its_row_and_every_row_its_page() -> None:
+    assert sorted(WALKS) == sorted(PAGES), "tests/integration/pages_table.py"
+
+
+@pytest.mark.parametrize("page", [page for page, said in WALKS.items() if said])
+def test_what_is_said_of_a_page_is_about_a_step_of_it(page: str) -> None:
+    used = {said_of(page, step).begins for step in steps(page)}
+    assert [each.begins for each in WALKS[page] if each.begins not in used] == []
+
+
+@pytest.mark.parametrize("page", ORDER)
+def test_what_is_not_run_is_read_or_has_its_reason(page: str) -> None:
+    """Configuration is read by what reads it; a file that a reason names is there."""
+    for step in steps(page):
+        said = said_of(page, step)
+        for file in re.findall(r"\S+\.(?:py|md)\b", said.left):
+            assert (ROOT / file).exists() or list((ROOT / "tests").rglob(file)), file
+        if step.language in READ:
+            assert READ[step.language](step.text) is not Ellipsis
+        else:
+            assert step.language in RUNNING or said.left, f"{page}:{step.line} is neither run nor has it a reason"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The folder of somebody who follows the pages, with a stack of its own and a run whose masking is wrong."""
+
+    folder: Path
+    stack: Endpoints
+    store: Store
+    run_id: str
+
+    def named(self, name: str) -> str:
+        """What stands where a page says `RUN`, `ITEM`, …: now, because the steps before have changed it."""
+        if name == "RUN":
+            return self.run_id
+        if name == "REF":
+            return ArtifactStore.open(str(self.stack.artifacts)).put(b"300 EUR")
+        if name == "CASE":
+            return "policy-mask"
+        found = wait_until(lambda: self.store.ask(NAMED[name], {"run": self.run_id}), timeout_s=120, what=name)
+        return str(found[0]["named"])
+
+    def follow(self, step: Step, said: Said) -> str | None:
+        """Run one step, in the environment that those before it have left; a sentence where it does not end as said."""
+        command = _NAME.sub(lambda found: self.named(found[1]), said.instead or step.text)
+        before = _NAME.sub(lambda found: self.named(found[1]), said.before)
+        if step.language != "sh":
+            file = self.folder / f"block.{step.language}"
+            file.write_text(f"{before}\n{command}\n")
+            before = ""
+            command = {"python": f"python {file.name}", "sql": f'causeline sql "$(cat {file.name})"'}[step.language]
+        if before:
+            self._shell(before)
+        code, output = self._here(command) if _is_plain(command) else self._shell(command)
+        if code in said.ends and "Traceback" not in output:
+            return None
+        return f"{step.line}: {command}\nended with {code}: {output[-1500:]}"
+
+    def _shell(self, command: str) -> tuple[int, str]:
+        """In a shell, whose variables the next one has, too."""
+        done = subprocess.run(
+            ["bash", "-c", f". ./shell\n{command}\ncode=$?\nexport -p > shell\nexit $code\n"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=400,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def _here(self, command: str) -> tuple[int, str]:
+        """A command of ours alone, in this process: a process of its own would take four times as long."""
+        variables = self._shell("env -0")[1].split("\0")
+        said = CliRunner().invoke(
+            app,
+            shlex.split(command, comments=True)[1:],
+            env={name: value for name, _, value in (each.partition("=") for each in variables) if name},
+        )
+        fault = said.exception
+        wrong = "" if fault is None or isinstance(fault, SystemExit) else f"Traceback {fault!r}"
+        return said.exit_code, said.output + wrong
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a shell that has just been opened; a browser is not."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith("CAUSELINE_")}
+        return own | {"BROWSER": "true"}
+
+
+def _is_plain(command: str) -> bool:
+    """Whether it is one command of ours, without anything of a shell's, and none that is about its own process."""
+    words = shlex.split(command, comments=True)
+    return words[:1] == ["causeline"] and words[1] not in OWN_PROCESS and not re.search(r"[|<>$;&`*]", command)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / ".venv").symlink_to(sys.prefix)
+    for name in ("examples", "src"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "shell").write_text(". .venv/bin/activate\n")
+    (folder / "policy.toml").write_text(demo_policy_text())
+    (folder / "app.py").write_text(APP)
+    (folder / "app").mkdir()
+    (folder / "app" / "__main__.py").write_text(COMMAND)
+    stack = up(StackSettings(state_dir=folder / ".causeline"), policy=demo_policy_text())
+    try:
+        with open_store(stack.clickhouse()) as store:
+            yield Site(folder, stack, store, _planted(stack, store, folder))
+    finally:
+        down(stack.state_dir)
+
+
+def _planted(stack: Endpoints, store: Store, folder: Path) -> str:
+    """A run that masks what it is asked for, and a message that nobody can read."""
+    with Tracer("demo", emitter=Emitter(kafka=stack.kafka())) as tracer:
+        published = publish_planned(
+            [_masking()],
+            count=1,
+            tracer=tracer,
+            artifacts=ArtifactStore.open(str(stack.artifacts)),
+            truth_file=folder / "truth.jsonl",
+            session_label="pages",
+        )
+    client = Producer(stack.kafka().client_config())
+    client.produce(f"{stack.topic_prefix}.events", struct.pack(">bI", 0, 4242) + b"?")
+    assert client.flush(30) == 0
+    (run_id,) = published.run_ids
+    for sql, what in (
+        ("SELECT 1 FROM runs WHERE run_id = {run:String}", "the run"),
+        ("SELECT 1 FROM dead_messages", "the letter"),
+    ):
+        wait_until(lambda sql=sql: store.ask(sql, {"run": run_id}), timeout_s=120, what=what)  # type: ignore[misc]
+    return run_id
+
+
+def _masking() -> PlannedRun:
+    one = next(
+        each
+        for each in plan(7, 3000)
+        if [fault.name for fault in each.faults] == ["mask_money"] and each.case.workflow == "policy"
+    )
+    return replace(one, behaviour=replace(one.behaviour, audited=False, legacy=False, stumbles=False))
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.parametrize("page", FOLLOWED)
+def test_a_page_can_be_followed(site: Site, page: str) -> None:
+    """One after the other, as they stand here: what a page leaves, the next one finds."""
+    os.chdir(site.folder)  # the fixture `own_process` goes back
+    followed = (site.follow(step, said_of(page, step)) for step in steps(page) if _is_run(page, step))
+    wrong = [fault for fault in followed if fault]
+    assert wrong == [], "\n".join(wrong)
