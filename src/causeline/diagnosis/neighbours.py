@@ -338,7 +338,7 @@ class Neighbours:
         )
 
     def _showing(self, place: str, odd: Odd) -> Step:
-        """Of several attempts at a step the one that has what is odd; the first where only all of them together have."""
+        """Of several attempts at a step the one that shows what is odd; the first where only all together show it."""
         attempts = self.attempts[place]
         trait = odd.trait.partition(BESIDE)[0]
         name = trait.partition("|")[2].removesuffix(" at most").removesuffix(" at least")
