@@ -222,7 +222,7 @@ def _cut_off(record: Record, place: int) -> Finding:
         rule="cut_off",
         proof=Proof.ERROR,
         role=Role.HINT if mended else Role.TROUBLE,
-        strength=0.35 if mended else 0.84,
+        strength=0.35 if mended else 0.88,
         headline=f"{who(step)} {what} (finish reason {reason}).",
         fix="the limit on output tokens (max_tokens), or a shorter task",
         facts=(step_fact(step, measures.FINISH_REASON), step_fact(step, "output_tokens")),

@@ -10,7 +10,8 @@ from causeline.diagnosis.finding import about_step, is_verdict, listed, step_fac
 from causeline.diagnosis.model import Fact, Finding, Neighbour, Proof, Role
 from causeline.diagnosis.odd_words import moved_words, odd_fact, sentence, shown, words_of
 from causeline.diagnosis.record import Record, asked_in_vain, error_path, errors_of, says_nothing
-from causeline.diagnosis.traits import Row, plain
+from causeline.diagnosis.sizes import BESIDE
+from causeline.diagnosis.traits import Row, of_steps, plain
 from causeline.schemas.run import Step
 from causeline.schemas.vocabulary import FinalState, Status, StepKind
 
@@ -59,9 +60,11 @@ class Neighbours:
         self.is_slow = slowest(self.odd) > cohort.calm_in_time(row.run_id)
         self.around = {parent for step in record.steps if (parent := step.parent_step_id) is not None}
         """Steps with steps within them."""
-        self.steps: dict[str, Step] = {}
+        self.attempts: dict[str, list[Step]] = {}
+        """The steps of each place, in order."""
         for step in record.steps:
-            self.steps.setdefault(plain(step.full_name), step)
+            self.attempts.setdefault(plain(step.full_name), []).append(step)
+        self.steps = {place: steps[0] for place, steps in self.attempts.items()}
 
     @property
     def has_failed(self) -> bool:
@@ -156,7 +159,7 @@ class Neighbours:
                 if odd.name not in _SYMPTOMS
                 and odd.bits >= _HEARD
                 and not _cut_short(odd)
-                and (not is_time(odd.trait) or (self.is_slow and odd.higher))
+                and (not is_time(odd.trait) or (self.is_slow and odd.higher and not _ran_often(odds)))
             ]
             names = {odd.name for odd in odds} | {odd.name for odd in self.odd if odd.place in self.steps}
             telling = [
@@ -167,7 +170,7 @@ class Neighbours:
             ]
             telling.sort(key=lambda odd: (odd.name in _FOLLOWS, -odd.bits))
             if telling:
-                steps.append((self._odd_step(step, telling), telling[0]))
+                steps.append((self._odd_step(self._showing(place, telling[0]), telling), telling[0]))
         yield from self._in_time(steps)
         if absent and not broken_off:  # what comes after an end never ran
             left_out = [odd for odd in absent if odd.given]
@@ -334,6 +337,16 @@ class Neighbours:
             mark=first.name,
         )
 
+    def _showing(self, place: str, odd: Odd) -> Step:
+        """Of several attempts at a step the one that shows what is odd; the first where only all together show it."""
+        attempts = self.attempts[place]
+        trait = odd.trait.partition(BESIDE)[0]
+        name = trait.partition("|")[2].removesuffix(" at most").removesuffix(" at least")
+        value = self.row.traits.get(trait)
+        if len(attempts) == 1 or value is None:
+            return attempts[0]
+        return next((step for step in attempts if dict(of_steps((step,))).get(name) == value), attempts[0])
+
     def _call_of(self, step: Step, odd: Odd) -> Step:
         """The call that has the odd number."""
         calls = [self.record.steps[place] for place in self.record.attempts[step.full_name]]
@@ -491,6 +504,11 @@ def _boundary(anchor: str, step: Step | None, place: str) -> str:
     if anchor.startswith("prompt"):
         return StepKind.PROMPT
     return step.step_kind if step is not None else place.partition(":")[0]
+
+
+def _ran_often(odds: Sequence[Odd]) -> bool:
+    """Whether a step took long because it ran oftener."""
+    return any(odd.name == "times" and odd.higher for odd in odds)
 
 
 def _cut_short(odd: Odd) -> bool:

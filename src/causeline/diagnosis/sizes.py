@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from causeline.diagnosis.statistics import quantile
-from causeline.diagnosis.traits import Row, Value
+from causeline.diagnosis.traits import Row, Value, is_output
 
 _MOST_RUNS = 160
 _MOST_NUMBERS = 48
@@ -47,20 +47,26 @@ class Line:
         return f"{self.trait}{BESIDE}{name} of {self.given.partition('|')[0]}"
 
     def off(self, traits: Mapping[str, Value]) -> float | None:
-        """How far off the line a run is, in the trait's own unit; None where it lacks either number."""
-        value, given = traits.get(self.trait), traits.get(self.given)
-        if not isinstance(value, float) or not isinstance(given, float):
+        """How far off the line a run is, in the trait's own unit; None where it lacks either number of one attempt."""
+        value, given = _of_one_attempt(traits, self.trait), _of_one_attempt(traits, self.given)
+        if value is None or given is None:
             return None
         return value - self.level - self.slope * given
+
+
+def _of_one_attempt(traits: Mapping[str, Value], trait: str) -> float | None:
+    """A number of a step that ran once: of several attempts one number may be of the first, another of the last."""
+    value = traits.get(trait)
+    if not isinstance(value, float) or traits.get(f"{trait.partition('|')[0]}|times", 1.0) != 1.0:
+        return None
+    return value
 
 
 def learn(rows: Sequence[Row]) -> tuple[Line, ...]:
     """The lines that hold in the runs, at most one for each number, in the order of steps."""
     rows = rows[-_MOST_RUNS:]
     names = list(_numbers(rows))[:_MOST_NUMBERS]
-    columns = {
-        name: [value if isinstance(value := row.traits.get(name), float) else None for row in rows] for name in names
-    }
+    columns = {name: [_of_one_attempt(row.traits, name) for row in rows] for name in names}
     found = []
     for place, name in enumerate(names):
         best: tuple[float, Line] | None = None
@@ -74,16 +80,22 @@ def learn(rows: Sequence[Row]) -> tuple[Line, ...]:
 
 
 def _numbers(rows: Sequence[Row]) -> Iterator[str]:
-    """Numbers of steps that vary, in the order in which steps began; of a step, what went in before what came out."""
+    """Numbers of steps that vary, in the order in which they come about: what came out of a step is later than all that
+    went on within it."""
     seen: dict[str, set[float]] = {}
     for row in sorted(rows, key=lambda each: -len(each.traits)):
         for trait, value in row.traits.items():
             place, _, name = trait.partition("|")
             if isinstance(value, float) and ":" in place and not any(word in name for word in _NO_SIZES):
                 seen.setdefault(trait, set()).add(value)
-    order = {place: n for n, place in enumerate(dict.fromkeys(trait.partition("|")[0] for trait in seen))}
+    order = {moment: n for n, moment in enumerate(dict.fromkeys(map(_moment, seen)))}
     varying = [trait for trait, values in seen.items() if len(values) > 3]
-    yield from sorted(varying, key=lambda trait: (order[trait.partition("|")[0]], "output" in trait))
+    yield from sorted(varying, key=lambda trait: order[_moment(trait)])
+
+
+def _moment(trait: str) -> tuple[str, bool]:
+    place, _, name = trait.partition("|")
+    return place, is_output(name)
 
 
 def _fit(name: str, given: str, columns: Mapping[str, Sequence[float | None]]) -> tuple[float, Line] | None:

@@ -6,7 +6,7 @@ A trait is `place|name`: the place is kind:name of a step (numbers within names 
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -102,13 +102,44 @@ def traits_of(run: Run) -> dict[str, Value]:
 
 def _all(run: Run, by_name: Mapping[str, list[Step]]) -> Iterator[tuple[str, Value]]:
     yield from _of_the_run(run)
-    for place, steps in by_name.items():
-        for name, value in _of_steps(steps):
-            yield f"{place}|{name}", value
+    yield from _in_order(run, by_name)
     for place, name, value in handed_on(run.steps):
         yield f"{plain(place)}|{name}", value
     yield from _of_fields(run)
     yield from _decided(run, by_name)
+
+
+def _in_order(run: Run, by_name: Mapping[str, list[Step]]) -> Iterator[tuple[str, Value]]:
+    """The traits of the steps as they come about: of each what went in, then what came out; what came out of a step
+    with steps within it after those of them."""
+    place_of = {step.step_id: place for place, steps in by_name.items() for step in steps}
+    parents = {place_of[step.parent_step_id] for step in run.steps if step.parent_step_id in place_of}
+    open_places: list[tuple[str, list[tuple[str, Value]]]] = []
+    within: set[str] = set()
+    for place, steps in by_name.items():
+        parent = place_of.get(steps[0].parent_step_id or "")
+        while open_places and (open_places[-1][0] != parent or parent not in within):
+            closed, made = open_places.pop()
+            within.discard(closed)
+            yield from made
+        made = []
+        for name, value in of_steps(steps):
+            if is_output(name):
+                made.append((f"{place}|{name}", value))
+            else:
+                yield f"{place}|{name}", value
+        if place in parents:
+            open_places.append((place, made))
+            within.add(place)
+        else:
+            yield from made
+    for _, made in reversed(open_places):
+        yield from made
+
+
+def is_output(name: str) -> bool:
+    """Whether a trait, by its name, is of what a step gave rather than of what it was given."""
+    return "output" in name
 
 
 def _of_the_run(run: Run) -> Iterator[tuple[str, Value]]:
@@ -133,7 +164,8 @@ def _of_the_run(run: Run) -> Iterator[tuple[str, Value]]:
         yield f"eval:{plain(name)}|outcome", outcome
 
 
-def _of_steps(steps: list[Step]) -> Iterator[tuple[str, Value]]:
+def of_steps(steps: Sequence[Step]) -> Iterator[tuple[str, Value]]:
+    """The traits of the attempts at one step, by name."""
     yield "times", float(len(steps))
     errors = sum(step.status == Status.ERROR for step in steps)
     if errors:
@@ -150,7 +182,7 @@ def _of_steps(steps: list[Step]) -> Iterator[tuple[str, Value]]:
     yield from _labels_of(steps)
 
 
-def _numbers_of(steps: list[Step]) -> Iterator[tuple[str, Value]]:
+def _numbers_of(steps: Sequence[Step]) -> Iterator[tuple[str, Value]]:
     for name in (*_LEAST, *_SUMS):
         numbers = [float(value) for step in steps if (value := getattr(step, name)) is not None]
         if not numbers:
@@ -168,7 +200,7 @@ def _numbers_of(steps: list[Step]) -> Iterator[tuple[str, Value]]:
             yield name, float(most)
 
 
-def _labels_of(steps: list[Step]) -> Iterator[tuple[str, Value]]:
+def _labels_of(steps: Sequence[Step]) -> Iterator[tuple[str, Value]]:
     labels: dict[str, list[str]] = {}
     for step in steps:
         for key, text in step.labels.items():
