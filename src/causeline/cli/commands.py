@@ -21,7 +21,9 @@ COMMANDS: Final = (
     Entry("up", "stack", "Start the local stack, or what of it is not running, and wait until it is ready."),
     Entry("down", "stack", "Stop the local stack; what it stored stays for the next `up`."),
     Entry(
-        "status", "status", "Show the stack's services, how far workers and loaders lag, and how many rows there are."
+        "status",
+        "status",
+        "Show the stack's services, the brokers' copies, how far workers and loaders lag, and how many rows there are.",
     ),
     Entry("open", "open", "Open the local stack's console in a browser, signed in as its owner."),
     Entry("doctor", "doctor", "Check everything that has to be well, and say the way out where something is not."),
