@@ -30,6 +30,8 @@ class KafkaConnection(Settings):
     """Our own certificate, PEM, where the brokers ask for one."""
     ssl_key_location: str | None = None
     """Its key, PEM."""
+    client_rack: str | None = None
+    """The rack or zone of this process, as brokers name theirs (`broker.rack`): it reads from a copy there, if any."""
 
     def client_config(self) -> dict[str, str]:
         """These settings under librdkafka's names."""
@@ -42,6 +44,7 @@ class KafkaConnection(Settings):
             "ssl.ca.location": self.ssl_ca_location,
             "ssl.certificate.location": self.ssl_certificate_location,
             "ssl.key.location": self.ssl_key_location,
+            "client.rack": self.client_rack,
         }
         return {name: value for name, value in config.items() if value is not None}
 
