@@ -103,6 +103,12 @@ COMMANDS: Final = (
     Entry("artifact", "artifact", "Artifacts: the content that references stand for."),
     Entry("drift", "drift", "Say what moved in the behaviour of workflows, since when, and with which version anchor."),
     Entry("dead", "dead", "Dead letters: the messages that could not be read, and sending them again after a fix."),
+    Entry("backup", "backup", "Back up every table of ours, while everything runs; a backup is never written over."),
+    Entry(
+        "restore",
+        "backup",
+        "Make the database of a backup: it must have no rows, and no loader may fill it meanwhile.",
+    ),
     Entry(
         "erase",
         "erase",

@@ -1,7 +1,7 @@
 """How to reach Kafka and ClickHouse: settings that every part shares, validated before any connection is made."""
 
 from typing import ClassVar, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -104,3 +104,7 @@ class ClickHouseConnection(Settings):
     def database(self) -> str:
         """The database that holds our tables."""
         return self._parts.path.strip("/") or "causeline"
+
+    def in_database(self, database: str) -> "ClickHouseConnection":
+        """The same server and user, another database."""
+        return self.model_copy(update={"url": urlunsplit(self._parts._replace(path=f"/{database}"))})
