@@ -123,11 +123,11 @@ def test_all_of_one_subject_is_erased_and_nobody_elses(lived: Lived) -> None:
     assert lived.runs() == others
 
 
-def test_poison_is_listed_and_sent_again(lived: Lived) -> None:
-    producer = Producer({**lived.site.endpoints.kafka().client_config()})
+def test_poison_is_listed_and_would_be_sent_again(lived: Lived) -> None:
+    producer = Producer({**lived.site.endpoints.kafka().client_config(), "log_level": 0})
     producer.produce(EVENTS.full_name(lived.site.endpoints.topic_prefix), POISON, partition=0)
     assert producer.flush(60) == 0
     lived.work()
     said = lived.follow("A flood of poison")
-    assert "unknown_schema" in said
-    assert "1 " in said.splitlines()[-1]
+    listed, would_be_sent = (line.split()[0] for line in said.splitlines() if "unknown_schema" in line)
+    assert listed == would_be_sent
