@@ -11,9 +11,10 @@ CREATE SETTINGS PROFILE IF NOT EXISTS causeline_reading SETTINGS
     max_threads = 4 MIN 1 MAX 8;
 
 CREATE ROLE IF NOT EXISTS causeline_owner;
-GRANT CREATE DATABASE, CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW, ALTER, SELECT, INSERT, SHOW ON causeline.* TO causeline_owner;
+GRANT CREATE DATABASE, CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW, ALTER, SELECT, INSERT, SHOW, BACKUP ON causeline.* TO causeline_owner;
 GRANT SELECT ON system.databases TO causeline_owner;
 GRANT SELECT ON system.tables TO causeline_owner;
+GRANT SELECT ON system.parts TO causeline_owner;
 
 -- Events and runs come in by event_rows and run_rows, which keep nothing: narrow_event_rows, narrow_run_rows and what is made of them, and neighbour_rows,
 -- are filled by materialized views. A server lets who inserts into a table fill its views, or asks for the rights of who made them: the owner, who has

@@ -86,7 +86,14 @@ class Site:
     """See the module. `kafka` and `clickhouse` may lead through a proxy; evidence is always taken directly."""
 
     def __init__(
-        self, infra: Endpoints, folder: Path, seed: int, *, partitions: int = PARTITIONS, has_tables: bool = True
+        self,
+        infra: Endpoints,
+        folder: Path,
+        seed: int,
+        *,
+        partitions: int = PARTITIONS,
+        replication: int = -1,
+        has_tables: bool = True,
     ) -> None:
         prefix = f"t{uuid.uuid4().hex[:10]}"
         url = infra.clickhouse_url.rpartition("/")[0] + f"/{prefix}"
@@ -103,7 +110,7 @@ class Site:
             "CAUSELINE_WORKER_SESSION_TIMEOUT_S": "6",
             "CAUSELINE_TEST_MARK": str(self.mark),
         }
-        self.causeline("topics", "apply", "--partitions", str(partitions))
+        self.causeline("topics", "apply", "--partitions", str(partitions), CAUSELINE_REPLICATION=str(replication))
         if has_tables:
             self.causeline("migrate")
 

@@ -21,7 +21,9 @@ COMMANDS: Final = (
     Entry("up", "stack", "Start the local stack, or what of it is not running, and wait until it is ready."),
     Entry("down", "stack", "Stop the local stack; what it stored stays for the next `up`."),
     Entry(
-        "status", "status", "Show the stack's services, how far workers and loaders lag, and how many rows there are."
+        "status",
+        "status",
+        "Show the stack's services, the brokers' copies, how far workers and loaders lag, and how many rows there are.",
     ),
     Entry("open", "open", "Open the local stack's console in a browser, signed in as its owner."),
     Entry("doctor", "doctor", "Check everything that has to be well, and say the way out where something is not."),
@@ -101,6 +103,12 @@ COMMANDS: Final = (
     Entry("artifact", "artifact", "Artifacts: the content that references stand for."),
     Entry("drift", "drift", "Say what moved in the behaviour of workflows, since when, and with which version anchor."),
     Entry("dead", "dead", "Dead letters: the messages that could not be read, and sending them again after a fix."),
+    Entry("backup", "backup", "Back up every table of ours, while everything runs; a backup is never written over."),
+    Entry(
+        "restore",
+        "backup",
+        "Make the database of a backup: it must have no rows, and no loader may fill it meanwhile.",
+    ),
     Entry(
         "erase",
         "erase",

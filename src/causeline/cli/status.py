@@ -8,7 +8,10 @@ import typer
 
 from causeline.cli import connections, output
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, StateDir, TopicPrefix, examples
+from causeline.kafka.admin import admin_client
+from causeline.ops.copies import Copies, read_copies
 from causeline.ops.lag import Lag, read_lags
+from causeline.ops.topics import read
 from causeline.schemas.errors import CauselineError, CheckFailed, Unreachable
 from causeline.schemas.topics import DEFAULT_PREFIX
 
@@ -24,9 +27,9 @@ def status(
     state_dir: StateDir = None,
     json_output: Json = False,
 ) -> None:
-    """Show the stack's services, how far workers and loaders lag, and how many rows there are.
+    """Show the stack's services, the brokers' copies, how far workers and loaders lag, and how many rows there are.
 
-    Ends with 1 when a service of the local stack is not ready or something cannot be reached.
+    Ends with 1 when a service of the local stack is not ready, something cannot be reached or a topic takes no events.
     """
     from causeline.schemas.wire.native import CORE_STATE
 
@@ -35,9 +38,12 @@ def status(
     connections.settle(state_dir=state_dir, clickhouse_url=clickhouse_url, kafka_servers=kafka)
     troubles: list[str] = []
     behind = _tried(troubles, lambda: read_lags(connections.kafka(), prefix))
+    copies = None if behind is None else _tried(troubles, lambda: _copies(prefix))
     rows = _tried(troubles, _counts)
     if stack is not None and stack.running and not stack.ready:
         troubles.append("The local stack is not ready.")
+    if copies is not None and copies.refusing:
+        troubles.append(copies.says)
     received = _received(stack)
     if json_output:
         output.print_json(
@@ -45,13 +51,14 @@ def status(
                 "core": CORE_STATE.says,
                 "receiver": received,
                 "stack": stack.model_dump(mode="json") if stack else None,
+                "copies": None if copies is None else {**asdict(copies), "says": copies.says},
                 "lag": None if behind is None else [{**asdict(each), "lag": each.lag} for each in behind],
                 "rows": rows,
                 "troubles": troubles,
             }
         )
     else:
-        _print(stack, behind, rows)
+        _print(stack, copies, behind, rows)
         _print_received(received)
         output.say()
         output.say(f"Compiled core: {CORE_STATE.says}")
@@ -92,6 +99,11 @@ def _print_received(received: dict[str, Any] | None) -> None:
             output.say(f"  {words}: " + ", ".join(f"{key} {times:,d}" for key, times in keys.items()))
 
 
+def _copies(prefix: str) -> Copies:
+    admin = admin_client(connections.kafka())
+    return read_copies(admin, read(admin, prefix))
+
+
 def _counts() -> dict[str, int]:
     from causeline.console.lookups import counts
     from causeline.console.store import open_store
@@ -109,7 +121,9 @@ def _tried(troubles: list[str], ask: Any) -> Any:
         return None
 
 
-def _print(stack: "StackStatus | None", behind: list[Lag] | None, rows: dict[str, int] | None) -> None:
+def _print(
+    stack: "StackStatus | None", copies: Copies | None, behind: list[Lag] | None, rows: dict[str, int] | None
+) -> None:
     if stack is not None and stack.running:
         output.say(f"Stack in {stack.state_dir}: {'ready' if stack.ready else 'not ready'}")
         output.print_table(
@@ -129,6 +143,9 @@ def _print(stack: "StackStatus | None", behind: list[Lag] | None, rows: dict[str
         )
     elif stack is not None:
         output.say(f"No local stack is running in {stack.state_dir}.")
+    if copies is not None:
+        output.say()
+        output.say(f"Kafka: {copies.says}")
     if behind is not None:
         output.say()
         output.print_table(

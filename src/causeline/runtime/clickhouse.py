@@ -48,3 +48,9 @@ def open_client(connection: ClickHouseConnection, *, use_database: bool = True, 
             query_limit=0,
             compress=False,
         )
+
+
+def quoted(name: str) -> str:
+    """A name of a database or table as a statement takes it, whatever is in it."""
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"

@@ -1,7 +1,7 @@
 """How to reach Kafka and ClickHouse: settings that every part shares, validated before any connection is made."""
 
 from typing import ClassVar, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -30,6 +30,8 @@ class KafkaConnection(Settings):
     """Our own certificate, PEM, where the brokers ask for one."""
     ssl_key_location: str | None = None
     """Its key, PEM."""
+    client_rack: str | None = None
+    """The rack or zone of this process, as brokers name theirs (`broker.rack`): it reads from a copy there, if any."""
 
     def client_config(self) -> dict[str, str]:
         """These settings under librdkafka's names."""
@@ -42,6 +44,7 @@ class KafkaConnection(Settings):
             "ssl.ca.location": self.ssl_ca_location,
             "ssl.certificate.location": self.ssl_certificate_location,
             "ssl.key.location": self.ssl_key_location,
+            "client.rack": self.client_rack,
         }
         return {name: value for name, value in config.items() if value is not None}
 
@@ -101,3 +104,7 @@ class ClickHouseConnection(Settings):
     def database(self) -> str:
         """The database that holds our tables."""
         return self._parts.path.strip("/") or "causeline"
+
+    def in_database(self, database: str) -> "ClickHouseConnection":
+        """The same server and user, another database."""
+        return self.model_copy(update={"url": urlunsplit(self._parts._replace(path=f"/{database}"))})

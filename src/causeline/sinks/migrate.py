@@ -18,7 +18,7 @@ from string import Template
 
 from clickhouse_connect.driver.client import Client
 
-from causeline.runtime.clickhouse import clickhouse_client
+from causeline.runtime.clickhouse import clickhouse_client, quoted
 from causeline.runtime.clickhouse_errors import translated
 from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas.errors import CheckFailed, UsageError
@@ -132,8 +132,8 @@ def _create_database(connection: ClickHouseConnection, cluster: str | None) -> N
         ).result_rows
         # Asked for only when it is missing: a user of an existing database need not have the right to create one.
         if not exists:
-            quoted = "`" + connection.database.replace("\\", "\\\\").replace("`", "\\`") + "`"
-            for statement in statements(f"CREATE DATABASE IF NOT EXISTS {quoted}$on_cluster", cluster=cluster):
+            made = f"CREATE DATABASE IF NOT EXISTS {quoted(connection.database)}$on_cluster"
+            for statement in statements(made, cluster=cluster):
                 client.command(statement)
 
 

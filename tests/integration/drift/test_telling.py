@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from causeline.drift.job import Watch
 from causeline.drift.lifecycle import Mark
 from causeline.drift.marks import put_mark
 from causeline.drift.settings import DriftSettings
-from causeline.drift.store import DriftStore
+from causeline.drift.store import DriftStore, open_drift_store
 from causeline.runtime.clickhouse import clickhouse_client
 from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas import tables, wire
@@ -100,6 +101,53 @@ def test_an_alert_is_told_when_it_opens_and_when_somebody_speaks_about_it(
     assert (row["state"], row["reason"]) == ("acknowledged", "fine")
     assert len(row["runs_after"]) == 10  # type: ignore[arg-type]
     assert row["anchors"][0]["anchor"] == "system_fingerprint"  # type: ignore[index]
+
+
+@pytest.mark.slow
+def test_two_watches_at_once_tell_each_alert_once_and_miss_none(
+    store: DriftStore, database: ClickHouseConnection
+) -> None:
+    """Nothing coordinates them: the same judgement has the same key, and the same word the same revision."""
+    brokers = Broker(), Broker()
+    watches = [watching(each) for each in brokers]
+    together = threading.Barrier(2)
+
+    def one_pass(watch: Watch) -> None:
+        with open_drift_store(database) as own:
+            together.wait(60)
+            watch.once(own, threading.Event())
+
+    def both() -> list[list[tuple[object, object, object]]]:
+        """What each of them tells in a pass that they begin together; then the loader has loaded it, twice."""
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(one_pass, watches))
+        for broker in brokers:
+            broker.load(database)
+        return [broker.news() for broker in brokers]
+
+    def shown() -> list[tuple[object, ...]]:
+        rows = store.ask("SELECT dimension, state, revision FROM alerts ORDER BY dimension")
+        return [tuple(row.values()) for row in rows]
+
+    drifted(database)
+    opened = both()
+    assert {word for words in opened for word in words} == {("confidence", 1, "open"), ("route", 1, "open")}
+    assert shown() == [("confidence", "open", 1), ("route", "open", 1)]
+    put_mark(store, alerts(store)[0], Mark.ACKNOWLEDGED, "fine")
+    both()
+    assert sorted((state, revision) for _, state, revision in shown()) == [("acknowledged", 2), ("open", 1)]
+    assert both() == [[], []], "what one told, or both, is told to both"
+
+    twice = "SELECT count() - uniqExact(workflow, length, window_start, dimension, baseline) AS twice FROM drift"
+    judged = "SELECT * FROM drift ORDER BY window_start, dimension, baseline"
+    assert store.ask(twice)[0]["twice"] == 0
+    with_two = [dict(row) for row in store.ask(judged)]
+    with clickhouse_client(database) as client:
+        for table in ("drift_judgement_rows", "rollup_rows", "rollup_sum_rows", "drift_mark_rows"):
+            client.command(f"TRUNCATE TABLE {table}")
+    watching(Broker()).once(store, threading.Event())
+    alone = [dict(row) for row in store.ask(judged)]
+    assert with_two == alone, "two of them judge as one does"
 
 
 def test_what_the_broker_did_not_take_is_told_with_the_next_pass(

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from causeline.ops.copies import Copies
 from causeline.ops.doctor import checks
 from causeline.ops.doctor.checks import Behind, TopicState
 from causeline.ops.doctor.model import Examination, Level, Line, examine
@@ -26,6 +27,15 @@ def state(name: str = "c.events", *, exists: bool = True, partitions: int = 4, *
         (checks.topics([state(), state("c.runs", exists=False)]), FAILED, "missing: c.runs"),
         (checks.topics([state(partitions=3)]), FAILED, "partitions of c.events"),
         (checks.topics([state(differing=("retention.ms",))]), WARNING, "c.events (retention.ms)"),
+        (
+            checks.copies(Copies(3, 8, 0, 0, (), 3)),
+            OK,
+            "8 partitions have all their copies up to date (3 copies of each)",
+        ),
+        (checks.copies(Copies(1, 8, 0, 0, (), 1)), OK, "(one copy of each)"),
+        (checks.copies(Copies(3, 8, 0, 0, (), 1)), WARNING, "one copy of each partition on 3 brokers"),
+        (checks.copies(Copies(2, 8, 5, 0, (3,), 3)), WARNING, "5 of 8 partitions have a copy that is not up to date"),
+        (checks.copies(Copies(1, 8, 8, 6, (2, 3), 3)), FAILED, "6 of 8 partitions take no events"),
         (checks.lag([])[0], WARNING, "has read anything yet"),
         (checks.lag([Behind("g", "t", 0, None)])[0], OK, "g has read all of t"),
         (checks.lag([Behind("g", "t", 10, 1.0)])[0], OK, "10 messages behind"),

@@ -6,8 +6,8 @@ import pytest
 
 from causeline.schemas.errors import EnvironmentFault
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
-from causeline.stack.kafka import BrokerConfig, Listener, command, find_java, prepare
-from causeline.stack.kafka.broker import _new_cluster_id, server_properties
+from causeline.stack.kafka import BrokerConfig, Listener, Membership, command, find_java, prepare
+from causeline.stack.kafka.broker import new_cluster_id, server_properties
 
 CONFIG = BrokerConfig(folder=Path("/somewhere"), port=1001, controller_port=1002, partitions=6)
 
@@ -25,6 +25,17 @@ def test_every_internal_topic_is_content_with_one_replica() -> None:
     replication = {k: v for k, v in server_properties(CONFIG).items() if k.endswith("replication.factor")}
     assert len(replication) == 4
     assert set(replication.values()) == {"1"}
+
+
+def test_a_node_of_a_cluster_knows_all_controllers_and_keeps_three_copies_of_which_two_are_enough() -> None:
+    member = Membership(2, (1004, 1002, 1005), "c", rack="here")
+    config = BrokerConfig(Path("/somewhere"), 1001, 1002, member=member)
+    properties = server_properties(config)
+    assert properties["node.id"] == "2"
+    assert properties["controller.quorum.voters"] == "1@127.0.0.1:1004,2@127.0.0.1:1002,3@127.0.0.1:1005"
+    assert {v for k, v in properties.items() if k.endswith("replication.factor")} == {"3"}
+    assert (properties["min.insync.replicas"], properties["broker.rack"]) == ("2", "here")
+    assert "-Xmx256m" in command(config, Path("/java"), [])
 
 
 def test_further_listeners_bring_their_protocol_and_options() -> None:
@@ -79,4 +90,4 @@ def test_a_platform_without_a_bundled_java_is_told_the_way_out() -> None:
 
 
 def test_no_cluster_id_looks_like_an_option() -> None:
-    assert not any(_new_cluster_id().startswith("-") for _ in range(2000))
+    assert not any(new_cluster_id().startswith("-") for _ in range(2000))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from causeline.console.words import duration
+from causeline.ops.copies import Copies
 from causeline.ops.doctor.model import Level, Line
 from causeline.schemas.wire.native import State
 
@@ -52,6 +53,18 @@ def topics(states: Sequence[TopicState]) -> Line:
     if differing:
         return Line("topics", Level.WARNING, f"Settings differ: {_listed(differing)}.", "causeline topics apply")
     return Line("topics", Level.OK, f"{len(states)} topics are as the catalogue has them.")
+
+
+def copies(found: Copies) -> Line:
+    """Whether a broker could be lost without a loss, and whether one is away."""
+    if found.refusing or found.lagging:
+        level = Level.FAILED if found.refusing else Level.WARNING
+        way_out = "Start what is away again; for a broker that will not come back, kafka-reassign-partitions."
+        return Line("copies", level, found.says, way_out)
+    if found.most == 1 and found.brokers > 1:
+        says = f"There is one copy of each partition on {found.brokers} brokers: with a broker goes what it has."
+        return Line("copies", Level.WARNING, says, "CAUSELINE_REPLICATION=3 for new topics; kafka-reassign-partitions.")
+    return Line("copies", Level.OK, found.says)
 
 
 @dataclass(frozen=True, slots=True)

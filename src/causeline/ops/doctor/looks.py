@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from causeline.console.store import ClickHouseStore
-from causeline.kafka.admin import LOOK_UP_TIMEOUT_S, admin_client
+from causeline.kafka.admin import admin_client
 from causeline.kafka.client import Consumer, TopicPartition
 from causeline.ops import stored
+from causeline.ops.copies import read_copies
 from causeline.ops.doctor import checks, wholeness
 from causeline.ops.doctor.model import Examination, Level, Line
 from causeline.ops.lag import offsets
@@ -67,8 +68,9 @@ def examinations(prefix: str, policy: Path | None, state: Path, span: Stretch) -
 def _kafka(prefix: str) -> list[Line]:
     connection = _kafka_connection()
     admin = admin_client(connection)
-    found = differences(read(admin, prefix), prefix=prefix, partitions=None)
-    brokers = len(admin.list_topics(timeout=LOOK_UP_TIMEOUT_S).brokers)
+    there = read(admin, prefix)
+    found = differences(there, prefix=prefix, partitions=None)
+    copies = read_copies(admin, there)
     states = [
         checks.TopicState(
             each.name,
@@ -79,10 +81,11 @@ def _kafka(prefix: str) -> list[Line]:
         )
         for each in found
     ]
-    word = "broker" if brokers == 1 else "brokers"
+    word = "broker" if copies.brokers == 1 else "brokers"
     return [
-        Line("kafka", Level.OK, f"{connection.bootstrap_servers} answers, {brokers} {word}."),
+        Line("kafka", Level.OK, f"{connection.bootstrap_servers} answers, {copies.brokers} {word}."),
         checks.topics(states),
+        checks.copies(copies),
     ]
 
 

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 from typing import Final
+from xml.sax.saxutils import escape
 
 from causeline.stack.faults import environment_fault
 
 READER_ROLE: Final = "causeline_reader"
 OWNER_ROLE: Final = "causeline_owner"
+BACKUPS: Final = "backups"
+"""The folder of backups, beside the engine's own: nothing outside the data folder can be written (Landlock)."""
 
 # A laptop's server: the caches of a big one would be most of its memory. Parts are synced, because only that tells
 # the engine of a disk that was full when it wrote them (ADR 44).
@@ -19,6 +22,7 @@ _SERVER: Final = """\
     <index_mark_cache_size>33554432</index_mark_cache_size>
     <mmap_cache_size>0</mmap_cache_size>
     <max_server_memory_usage_to_ram_ratio>0.6</max_server_memory_usage_to_ram_ratio>
+    <backups><allowed_path>{backups}</allowed_path></backups>
     <merge_tree>
         <fsync_after_insert>1</fsync_after_insert>
         <fsync_part_directory>1</fsync_part_directory>
@@ -62,7 +66,7 @@ def write_config(folder: Path, *, database: str) -> dict[str, str]:
     server, users = folder / "config.xml", folder / "users.xml"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        server.write_text(_SERVER, "utf-8")
+        server.write_text(_SERVER.format(backups=escape(f"{folder.parent / BACKUPS}/")), "utf-8")
         users.write_text(_USERS.format(database=database), "utf-8")
     except OSError as error:
         raise environment_fault(error, f"the engine's configuration in {folder}") from error

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from causeline.schemas.errors import CauselineError
-from causeline.stack.kafka.broker import BrokerConfig, command, environment, prepare
+from causeline.stack.kafka.broker import BrokerConfig, Membership, command, environment, prepare
 from causeline.stack.kafka.jars import class_path, maven_context
 from causeline.stack.kafka.java import find_java
 from causeline.stack.kafka.learnt import learnt_file
@@ -30,6 +30,8 @@ def main() -> None:
 
 
 def _prepared(options: argparse.Namespace) -> list[str]:
+    if options.nodes:
+        options.controller_port = options.nodes[options.node - 1]
     asked = [port for port in (options.port, options.controller_port) if port]
     spare = iter(free_ports(2, but=asked))
     config = BrokerConfig(
@@ -39,6 +41,7 @@ def _prepared(options: argparse.Namespace) -> list[str]:
         if options.controller_port
         else next(spare),
         partitions=options.partitions,
+        member=_membership(options),
     )
     java = find_java()
     jars = class_path()
@@ -48,13 +51,31 @@ def _prepared(options: argparse.Namespace) -> list[str]:
     return command(config, java, jars, learnt=learnt)
 
 
+def _membership(options: argparse.Namespace) -> Membership | None:
+    if not options.nodes:
+        return None
+    return Membership(options.node, tuple(options.nodes), options.cluster_id, options.rack)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m causeline.stack.kafka", description=__doc__)
     parser.add_argument("--state-dir", type=Path, required=True, help="folder of the broker's data")
     parser.add_argument("--port", type=_port, default=0, help="clients' port; 0 chooses a free one")
     parser.add_argument("--controller-port", type=_port, default=0, help="controller's port; 0 chooses a free one")
     parser.add_argument("--partitions", type=int, default=4, help="partitions of a topic that names no number")
-    return parser.parse_args()
+    cluster = parser.add_argument_group("one node of a cluster")
+    cluster.add_argument("--nodes", type=_ports, default=[], help="controllers' ports of all nodes, by commas")
+    cluster.add_argument("--node", type=int, default=1, help="which of them this is, from 1")
+    cluster.add_argument("--cluster-id", default="", help="the cluster's id, the same on each")
+    cluster.add_argument("--rack", default="", help="where the node stands; clients there read from it")
+    options = parser.parse_args()
+    if options.nodes and not (options.cluster_id and 1 <= options.node <= len(options.nodes)):
+        parser.error("--nodes needs --cluster-id, and --node from 1 to their number")
+    return options
+
+
+def _ports(text: str) -> list[int]:
+    return [_port(each) for each in text.split(",")]
 
 
 def _port(text: str) -> int:

@@ -1,7 +1,8 @@
 """One Apache Kafka node in KRaft mode: its configuration, its storage, and the command that runs it.
 
-Sized for one machine: replication factors of 1, a heap of 384 MiB, loopback listeners only. Everything that a
-client can notice (protocol, group coordination, retention, transactions) is the real broker's.
+Sized for one machine: alone it keeps one copy of everything in a heap of 384 MiB, as a node of a cluster its share of
+three in 256; loopback listeners only. Everything that a client can notice (protocol, group coordination, retention,
+transactions) is the real broker's.
 """
 
 import os
@@ -38,6 +39,20 @@ class Listener:
 
 
 @dataclass(frozen=True)
+class Membership:
+    """Which node of a cluster a broker is: `number` counts from 1, `controller_ports` has every node's in order.
+
+    All of them are broker and controller. `rack` is where the node says that it stands; clients that name the same
+    one read from it what others lead.
+    """
+
+    number: int
+    controller_ports: tuple[int, ...]
+    cluster_id: str
+    rack: str = ""
+
+
+@dataclass(frozen=True)
 class BrokerConfig:
     """Where the broker keeps its data (`folder`) and the ports it listens on; ports are never 0 here."""
 
@@ -46,6 +61,13 @@ class BrokerConfig:
     controller_port: int
     partitions: int = 4
     listeners: tuple[Listener, ...] = ()
+    member: Membership | None = None
+    """None: it is alone."""
+
+    @property
+    def copies(self) -> int:
+        """Of everything, unless a topic says otherwise."""
+        return 1 if self.member is None else min(3, len(self.member.controller_ports))
 
     @property
     def bootstrap_servers(self) -> str:
@@ -72,10 +94,13 @@ def server_properties(config: BrokerConfig) -> dict[str, str]:
     """The broker's configuration as Kafka's property names and values."""
     clients = [Listener("PLAINTEXT", "PLAINTEXT", config.port), *config.listeners]
     controller = Listener("CONTROLLER", "PLAINTEXT", config.controller_port)
+    copies, in_sync = str(config.copies), str(max(1, config.copies - 1))
+    member = config.member or Membership(1, (config.controller_port,), "")
+    voters = (f"{number}@{_LOOPBACK}:{port}" for number, port in enumerate(member.controller_ports, 1))
     properties = {
         "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@{_LOOPBACK}:{config.controller_port}",
+        "node.id": str(member.number),
+        "controller.quorum.voters": ",".join(voters),
         "controller.listener.names": controller.name,
         "inter.broker.listener.name": "PLAINTEXT",
         "listeners": ",".join(_address(each) for each in [*clients, controller]),
@@ -88,16 +113,16 @@ def server_properties(config: BrokerConfig) -> dict[str, str]:
         "replica.fetch.max.bytes": str(MAX_MESSAGE_BYTES),
         # A group that has to wait three seconds for members that will not come makes every start slow.
         "group.initial.rebalance.delay.ms": "0",
-        "offsets.topic.replication.factor": "1",
+        "offsets.topic.replication.factor": copies,
         "offsets.topic.num.partitions": "8",
-        "transaction.state.log.replication.factor": "1",
-        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": in_sync,
         "transaction.state.log.num.partitions": "4",
-        "share.coordinator.state.topic.replication.factor": "1",
-        "share.coordinator.state.topic.min.isr": "1",
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": in_sync,
         "share.coordinator.state.topic.num.partitions": "1",
-        "default.replication.factor": "1",
-        "min.insync.replicas": "1",
+        "default.replication.factor": copies,
+        "min.insync.replicas": in_sync,
         "num.network.threads": "2",
         "num.io.threads": "4",
         # One index file of 10 MiB for every partition is preallocated otherwise.
@@ -107,6 +132,9 @@ def server_properties(config: BrokerConfig) -> dict[str, str]:
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
     }
+    if member.rack:
+        properties["broker.rack"] = member.rack
+        properties["replica.selector.class"] = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
     for each in config.listeners:
         for option, value in each.options:
             properties[f"listener.name.{each.name.lower()}.{option}"] = value
@@ -132,7 +160,8 @@ def prepare(config: BrokerConfig, java: Path, jars: Sequence[Path], *, learnt: P
 def command(config: BrokerConfig, java: Path, jars: Sequence[Path], *, learnt: Path | None = None) -> list[str]:
     """The command line of the broker; it runs in the foreground and stops cleanly on SIGTERM."""
     options = [*with_learnt(learnt), "-XX:+ExitOnOutOfMemoryError"]
-    return [*_jvm(config, java, jars, options, heap_mb=384), "kafka.Kafka", str(config.properties_file)]
+    heap_mb = 384 if config.member is None else 256
+    return [*_jvm(config, java, jars, options, heap_mb=heap_mb), "kafka.Kafka", str(config.properties_file)]
 
 
 def environment() -> dict[str, str]:
@@ -140,8 +169,16 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _FOREIGN_OPTIONS}
 
 
+def new_cluster_id() -> str:
+    """A name for a cluster, as Kafka makes them."""
+    first, *rest = uuid.uuid4().bytes
+    # Without its top bit, the first byte never becomes a "-", which Kafka's tool would read as an option.
+    return urlsafe_b64encode(bytes([first & 0x7F, *rest])).decode().rstrip("=")
+
+
 def _format(config: BrokerConfig, java: Path, jars: Sequence[Path], learnt: Path | None) -> None:
-    arguments = ["format", "--ignore-formatted", "--cluster-id", _new_cluster_id()]
+    cluster_id = config.member.cluster_id if config.member else new_cluster_id()
+    arguments = ["format", "--ignore-formatted", "--cluster-id", cluster_id]
     arguments += ["--config", str(config.properties_file)]
 
     def run(options: Sequence[str]) -> "subprocess.CompletedProcess[str]":
@@ -191,12 +228,6 @@ def _temporary_dir(config: BrokerConfig) -> Path:
 
 def _address(listener: Listener) -> str:
     return f"{listener.name}://{_LOOPBACK}:{listener.port}"
-
-
-def _new_cluster_id() -> str:
-    first, *rest = uuid.uuid4().bytes
-    # Without its top bit, the first byte never becomes a "-", which Kafka's tool would read as an option.
-    return urlsafe_b64encode(bytes([first & 0x7F, *rest])).decode().rstrip("=")
 
 
 def _as_text(properties: dict[str, str]) -> str:

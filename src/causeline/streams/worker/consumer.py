@@ -7,6 +7,7 @@ consumer differs in four ways from Faust's:
    so that behind a transactional producer the committed offset falls back without end.
 2. It remembers what the log itself lacks, so that a hole in the log is told from a message that Faust left out.
 3. It reads what is committed, as all our other readers do: what a transactional producer took back was never said.
+   It reads from the copy in its own rack, too, which Faust has no setting for.
 4. Beside the offset it commits the topic's id, and begins at the start where another topic's stands (`kafka.identity`).
 """
 
@@ -79,6 +80,7 @@ def build_app(settings: WorkerSettings, *, data_folder: str, topic_id: str = "")
     app.conf.web_enabled = False
     app.transport = _LogTransport(app.conf.broker_consumer, app)
     app.transport.topic_id = topic_id
+    app.transport.rack = settings.kafka.client_rack
     return app
 
 
@@ -150,6 +152,7 @@ class _LogThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         client = super()._create_worker_consumer(transport)
         client._isolation_level = "read_committed"  # noqa: SLF001 - Faust asks for it only with transactions of its own
+        client._client_rack = cast("_LogTransport", self.transport).rack  # noqa: SLF001 - set before its fetcher is made
         return client
 
     @property
@@ -198,6 +201,7 @@ class _LogThread(driver.AIOKafkaConsumerThread):
 class _LogTransport(driver.Transport):
     Consumer = LogConsumer
     topic_id = ""
+    rack: str | None = None
 
 
 def _brokers(connection: KafkaConnection) -> Sequence[str]:
