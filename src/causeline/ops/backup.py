@@ -7,7 +7,7 @@
    what was judged again since would be as it was. Empty tables go, since they may be of another release.
 4. Runs that were erased are erased again: those that the backup notes, and those that the database here does.
 
-Decided in ADR 71.
+Decided in ADR 70.
 """
 
 import re
