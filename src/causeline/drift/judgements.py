@@ -16,6 +16,8 @@ Key = tuple[str, Baseline]
 """A dimension and what it is held against."""
 Standings = Mapping[Key, AlertStanding]
 
+_OF_TWO = 0
+"""In place of what a window was judged by, where two watches have judged it by different counts: it is judged again."""
 _SHARES = 20
 _ATTRIBUTIONS = 4
 
@@ -41,9 +43,10 @@ def stored(store: Store, workflow: str, length: Length, since: datetime) -> Mapp
     found: dict[datetime, tuple[int, int, dict[Key, AlertStanding]]] = {}
     for row in store.ask(_STORED, {"workflow": workflow, "length": length.value, "since": since}):
         start = as_moment(row["window_start"])
-        _, version, standings = found.setdefault(start, (0, 0, {}))
+        seen = as_int(row["seen"])
+        known, version, standings = found.setdefault(start, (seen, 0, {}))
         standings[str(row["dimension"]), Baseline(str(row["baseline"]))] = _standing(row)
-        found[start] = (as_int(row["seen"]), max(version, as_int(row["version"])), standings)
+        found[start] = (seen if known == seen else _OF_TWO, max(version, as_int(row["version"])), standings)
     return {start: Stored(*parts) for start, parts in found.items()}
 
 

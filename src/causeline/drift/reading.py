@@ -31,7 +31,7 @@ WHERE workflow = {workflow:String} AND length = {length:String}
     AND window_start >= {since:DateTime('UTC')} AND window_start < {until:DateTime('UTC')}
 """
 _ROWS = """
-SELECT window_start, cells FROM {table} FINAL
+SELECT window_start, {seen} AS counted_from, cells FROM {table} FINAL
 WHERE workflow = {{workflow:String}} AND {{length:String}} = {length}
     AND window_start >= {{since:DateTime('UTC')}} AND window_start < {{until:DateTime('UTC')}}
 """
@@ -106,15 +106,33 @@ def cells_of(dimensions: Dimensions) -> list[Mapping[str, object]]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Summed:
+    """The counts of a window, and what its roll-ups were when they were summed; None while they were not."""
+
+    seen: int | None
+    counts: Dimensions
+
+
 class WindowCounts:
-    """The counts of a workflow's windows of one length, summed up before, read many at a time and kept."""
+    """The counts of a workflow's windows of one length, summed up before, read many at a time and kept.
+
+    Another watch may count meanwhile: what was read may be older or newer than a window's `Head`, and says so.
+    """
 
     def __init__(self, store: Store, workflow: str, length: Length) -> None:
         self._store, self._workflow, self._length = store, workflow, length
-        self._known: dict[datetime, Dimensions] = {}
+        self._known: dict[datetime, _Summed] = {}
 
     def of(self, window: Window) -> Dimensions:
         """The counts of one window, by dimension; empty without runs."""
+        return self._summed(window).counts
+
+    def seen(self, window: Window) -> int | None:
+        """What the window's roll-ups were when these counts were summed; None while nobody summed them."""
+        return self._summed(window).seen
+
+    def _summed(self, window: Window) -> _Summed:
         if window.start not in self._known:
             self._read(window)
         return self._known[window.start]
@@ -140,23 +158,25 @@ class WindowCounts:
         found = _read_rows(self._store, self._workflow, self._length, Span(first.start, end))
         window = first
         while window.start < end:
-            self._known.setdefault(window.start, found.get(window.start, {}))
+            self._known.setdefault(window.start, found.get(window.start, _Summed(None, {})))
             window = Window(window.end, self._length)
 
 
-def _read_rows(store: Store, workflow: str, length: Length, span: Span) -> Mapping[datetime, Dimensions]:
+def _read_rows(store: Store, workflow: str, length: Length, span: Span) -> Mapping[datetime, _Summed]:
     if length is Length.FIVE_MINUTES:
-        sql = _ROWS.format(table=ROLLUPS_TABLE, length=f"'{length.value}'")
+        as_in_heads = "cityHash64(window_start, fingerprint)"
+        sql = _ROWS.format(table=ROLLUPS_TABLE, length=f"'{length.value}'", seen=as_in_heads)
     else:
-        sql = _ROWS.format(table=ROLLUP_SUMS_TABLE, length="length")
+        sql = _ROWS.format(table=ROLLUP_SUMS_TABLE, length="length", seen="seen")
     asked = {"workflow": workflow, "length": length.value, "since": span.start, "until": span.end}
-    found: dict[datetime, Dimensions] = {}
+    found: dict[datetime, _Summed] = {}
     for row in store.ask(sql, asked):
         cells: dict[str, dict[tuple[Combination, str], int]] = {}
         for cell in cast("Sequence[Mapping[str, object]]", row["cells"]):
             anchors = combination(cast("Sequence[str]", cell["anchors"]))
             cells.setdefault(str(cell["dimension"]), {})[anchors, str(cell["value"])] = as_int(cell["runs"])
-        found[as_moment(row["window_start"])] = {name: Counts(each) for name, each in cells.items()}
+        counts = {name: Counts(each) for name, each in cells.items()}
+        found[as_moment(row["window_start"])] = _Summed(as_int(row["counted_from"]), counts)
     return found
 
 

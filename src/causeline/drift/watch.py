@@ -128,7 +128,8 @@ class _Judge:
         """Judge what has to be; gives the number of windows.
 
         A window is judged when its roll-ups are others than they were, or those in the reach of its baseline, or when
-        what stands before it is other than it was.
+        what stands before it is other than it was. Where another watch has counted a window and not summed it yet, the
+        windows from there on are left to the next pass.
         """
         there = heads(self._store, self._workflow, self._length, since, until)
         known = stored(self._store, self._workflow, self._length, since)
@@ -137,13 +138,16 @@ class _Judge:
         reach, judged = -1, 0
         for at, head in enumerate(there):
             old = known.get(head.window.start)
-            if old is None or old.seen != self._seen(head):
+            if old is None or old.seen != self._seen(head.window, head.seen):
                 reach = at + self._plan.baseline_windows
             as_it_was = at == 0 or before == known.get(there[at - 1].window.start, _NEVER).standings
             if old is not None and at > reach and as_it_was:
                 before = old.standings
                 continue
-            before = self._judge(there, at, before, version=old.version + 1 if old else 1, rows=rows)
+            if (counted_from := self._counts.seen(head.window)) is None:
+                break
+            seen = self._seen(head.window, counted_from)
+            before = self._judge(there, at, before, seen=seen, version=old.version + 1 if old else 1, rows=rows)
             judged += 1
             if judged % _WINDOWS_A_WRITE == 0:
                 self._store.put_rows(JUDGEMENTS_TABLE, rows)
@@ -157,6 +161,7 @@ class _Judge:
         at: int,
         before: Standings,
         *,
+        seen: int,
         version: int,
         rows: list[Mapping[str, object]],
     ) -> Standings:
@@ -169,7 +174,7 @@ class _Judge:
             key = (question.dimension, question.baseline)
             standing = after(before.get(key, NOTHING), head.window, judgement, span, self._marks)
             stands[key] = standing
-            rows.append(judgement_row(head.window, judgement, span, standing, seen=self._seen(head), version=version))
+            rows.append(judgement_row(head.window, judgement, span, standing, seen=seen, version=version))
         return stands
 
     def _questions(self, there: Sequence[Head], at: int, standings: Standings) -> Iterator[tuple[Question, Span]]:
@@ -205,13 +210,13 @@ class _Judge:
         """The pin, for the windows after those that it is made of."""
         return self._pin if self._pin and window.start >= self._pin.span.end else None
 
-    def _seen(self, head: Head) -> int:
-        """Of what a window is judged by: its roll-ups, and the pin."""
-        pin = self._pin_for(head.window)
+    def _seen(self, window: Window, counted_from: int) -> int:
+        """Of what a window is judged by: what its counts were summed from, and the pin."""
+        pin = self._pin_for(window)
         if pin is None:
-            return head.seen
+            return counted_from
         said = f"{pin.release}\0{pin.span}".encode()
-        return head.seen ^ int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big")
+        return counted_from ^ int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big")
 
 
 _NO_RUNS = Counts()

@@ -1,14 +1,18 @@
 """The watch on the real engine: finds what moved in its first full window, and judges every window once."""
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from causeline.drift.rollups import roll_up, stale_windows
 from causeline.drift.store import DriftStore
 from causeline.drift.watch import Plan, watch_once
 from causeline.drift.windows import Length
 from causeline.runtime.clickhouse import clickhouse_client
 from causeline.runtime.connections import ClickHouseConnection
+from causeline.schemas.policy import DEFAULT_POLICY
+from causeline.schemas.tables import ROLLUP_SUMS_TABLE
 from tests.integration.drift.making import MOVED, drifting, put_runs
 
 pytestmark = pytest.mark.stack
@@ -57,6 +61,41 @@ def test_no_window_is_judged_twice_and_none_is_skipped(store: DriftStore, databa
     # The newest run closes just after 12:00, when the twelfth window is over.
     assert watch_once(store, PLAN, now=LATER).judged == 6
     assert watch_once(store, PLAN, now=LATER).judged == 0
+
+
+class Overtaken:
+    """A store between whose summing and judging another watch counts what came meanwhile, and has not summed it yet."""
+
+    def __init__(self, store: DriftStore, came: Callable[[], object]) -> None:
+        self._store, self._came = store, came
+        self.ask = store.ask
+
+    def put_rows(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
+        self._store.put_rows(table, rows)
+        if table == ROLLUP_SUMS_TABLE and rows:
+            self._came()
+
+
+def test_a_watch_that_another_overtakes_leaves_no_judgement_by_counts_of_before(
+    store: DriftStore, database: ClickHouseConnection
+) -> None:
+    def another_counts() -> None:
+        put_runs(database, 2_000, start="2026-11-02 12:00:00", first=26_000, route=MOVED)
+        until = LATER.replace(day=2, hour=13)
+        roll_up(store, stale_windows(store, until - timedelta(days=1), until), DEFAULT_POLICY)
+
+    put_runs(database, 24_000, over_s=12 * 3600)
+    put_runs(database, 20, start="2026-11-02 12:00:00", first=24_000)
+    put_runs(database, 1, start="2026-11-02 13:30:00", first=90_000)
+    watch_once(Overtaken(store, another_counts), PLAN, now=LATER)
+    watch_once(store, PLAN, now=LATER)
+    healed = judgements(store)
+
+    with clickhouse_client(database) as client:
+        client.command("TRUNCATE TABLE drift_judgement_rows")
+    watch_once(store, PLAN, now=LATER)
+    assert healed == judgements(store)
+    assert alerts(store) == [("route", 12, "open")]
 
 
 def test_an_amended_window_is_judged_again_as_if_it_had_always_been_so(
