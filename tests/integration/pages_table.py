@@ -149,6 +149,7 @@ WALKS: Mapping[str, Sequence[Said]] = {
         Said("run 019f", left="an answer; tests/integration/test_pause_on_gap.py holds it"),
     ),
     "docs/reviews.md": (),
+    "docs/site.md": (Said("", left="tests/faults/test_site_page.py and test_three_brokers.py run each block"),),
     "docs/why.md": (Said("", left="answers; tests/unit/diagnosis/test_why_page.py holds them"),),
     "deploy/otel-collector/README.md": (
         Said("", left=_ELSEWHERE + "`python -m interop.collector` builds one, and has it take each file"),

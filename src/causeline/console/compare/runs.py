@@ -1,5 +1,6 @@
 """Two runs side by side: what differs in versions, path, evidence, outcome and cost. Pure."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -74,11 +75,12 @@ def _unless_same(part: Part, what: str, left: object, right: object) -> Iterator
 def _by_name(run: Run) -> dict[str, Step]:
     """Steps by kind:name, those that come again with their number."""
     named: dict[str, Step] = {}
+    times: Counter[str] = Counter()
     for step in run.steps:
-        name, number = step.full_name, 1
+        name = step.full_name
         while name in named:
-            number += 1
-            name = f"{step.full_name} #{number}"
+            times[step.full_name] += 1
+            name = f"{step.full_name} #{times[step.full_name] + 1}"
         named[name] = step
     return named
 

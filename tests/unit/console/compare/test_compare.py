@@ -34,6 +34,15 @@ def test_steps_are_matched_by_name_and_number() -> None:
     assert [(each.what, each.left, each.right) for each in compare_runs(left, right)] == [("tool:look #2", None, "ok")]
 
 
+def test_a_step_that_ran_very_often_is_matched_as_quickly_as_many_steps() -> None:
+    """Whoever counts again from one for each would be busy for an hour."""
+    again = tuple(Step(step_id=f"{n}", step_kind="tool", step_name="look", status="ok") for n in range(50_000))
+    named_so = Step(step_id="x", step_kind="tool", step_name="look #7", status="ok")
+    left = replace(clean_run(1), steps=(*again[:5], named_so, *again[5:]))
+    right = replace(left, steps=(*left.steps[:-1], replace(again[-1], status="error")))
+    assert [(each.what, each.right) for each in compare_runs(left, right)] == [("tool:look #50001 status", "error")]
+
+
 def test_a_version_that_differs_in_one_step_is_named_with_it() -> None:
     call = Step(step_id="a", step_kind="model_call", step_name="first", model_name="small")
     left = replace(clean_run(1), steps=(call,))

@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+import pytest
+
 from causeline.schemas import wire
 from causeline.schemas.events import Record
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
@@ -98,6 +100,7 @@ def test_sums_neither_wrap_nor_become_infinite() -> None:
     assert (run["cost_usd"], run["input_tokens"], run["output_tokens"]) == (sys.float_info.max, most, most)
 
 
+@pytest.mark.slow
 def test_a_run_of_60000_steps_keeps_its_end_its_cost_and_what_it_really_lacks() -> None:
     count = 60_000
     steps = [step(n, "tool", f"t{n % 900}", step_id=f"{n:016x}", cost_usd=0.5) for n in range(1, count + 1)]
