@@ -42,6 +42,7 @@ def test_a_new_database_gets_everything_once(database: ClickHouseConnection) -> 
     assert relations(database) == everything
 
 
+@pytest.mark.slow
 def test_many_at_once_do_no_harm(database: ClickHouseConnection) -> None:
     with ThreadPoolExecutor(4) as pool:
         applied = [each.result() for each in [pool.submit(migrate, database) for _ in range(4)]]

@@ -41,6 +41,7 @@ def create_table(process: ClickHouseProcess) -> None:
     assert answer.status_code == 200, answer.text
 
 
+@pytest.mark.slow
 def test_killed_after_an_acknowledgement_it_has_lost_nothing_and_knows_the_tokens(process: ClickHouseProcess) -> None:
     create_table(process)
     acknowledged = 0
@@ -216,6 +217,7 @@ def test_small_questions_are_answered_without_delay(process: ClickHouseProcess) 
     assert min(seconds) < 0.03  # with a delayed acknowledgement each of them takes 0.04
 
 
+@pytest.mark.slow
 def test_more_requests_than_may_wait_are_told_to_come_again(tmp_path: Path) -> None:
     limits = {
         "CAUSELINE_ENGINE_MAX_QUERIES": "1",

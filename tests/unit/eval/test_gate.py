@@ -111,6 +111,7 @@ def test_what_went_wrong_within_a_run_is_an_error_that_the_run_can_be_told_of() 
     assert (result.run_id, run.final_state) == (run.run_id, "failed")
 
 
+@pytest.mark.slow
 def test_a_target_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     child = tmp_path / "pid"
     (result,) = gate("hangs_with_a_child", case(), timeout_s=6.0, environment={"CHILD_FILE": str(child)})

@@ -173,6 +173,7 @@ def test_names_from_elsewhere_cannot_write_to_the_terminal() -> None:
         assert "\\x1b[31m\\u202e[bold]" in text
 
 
+@pytest.mark.slow
 def test_a_run_of_a_hundred_thousand_steps_is_shown_in_part_and_says_so() -> None:
     steps = tuple(step("tool", number, status="error" if number == 99_999 else "ok") for number in range(100_000))
     map_ = trace_map(clean_run(steps=steps))
