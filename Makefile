@@ -6,7 +6,8 @@ STAMP := $(VENV)/.installed
 CORE := $(VENV)/.core
 RUNS ?= 3000
 KEEP ?= 1
-JOBS ?= 2
+# Tests wait for services, and for each other, more than they work: three at once on two cores.
+JOBS ?= 3
 ARGS ?=
 
 # Every process of a stack and of the tests would compile what it imports anew: twice the CPU of most of them.
