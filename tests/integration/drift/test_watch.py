@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from causeline.drift.lifecycle import Span
 from causeline.drift.rollups import roll_up, stale_windows
 from causeline.drift.store import DriftStore
-from causeline.drift.watch import Plan, watch_once
+from causeline.drift.watch import Plan, judge_all, sum_all, watch_once
 from causeline.drift.windows import Length
 from causeline.runtime.clickhouse import clickhouse_client
 from causeline.runtime.connections import ClickHouseConnection
@@ -96,6 +97,36 @@ def test_a_watch_that_another_overtakes_leaves_no_judgement_by_counts_of_before(
     watch_once(store, PLAN, now=LATER)
     assert healed == judgements(store)
     assert alerts(store) == [("route", 12, "open")]
+
+
+def test_a_window_that_was_counted_and_not_summed_is_left_to_the_next_pass(
+    store: DriftStore, database: ClickHouseConnection
+) -> None:
+    put_runs(database, 2_000)
+    span = Span(datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 2, 1, tzinfo=UTC))
+    roll_up(store, stale_windows(store, span.start, span.end), DEFAULT_POLICY)
+
+    assert judge_all(store, PLAN, span) == 0
+    sum_all(store, PLAN, span)
+    assert judge_all(store, PLAN, span) == 1
+
+
+def test_a_window_that_two_watches_judged_by_different_counts_is_judged_again(
+    store: DriftStore, database: ClickHouseConnection
+) -> None:
+    put_runs(database, 4_000, over_s=7_200)
+    put_runs(database, 1, start="2026-11-02 13:30:00", first=90_000)
+    watch_once(store, PLAN, now=LATER)
+    before = judgements(store)
+    with clickhouse_client(database) as client:
+        client.command(
+            "INSERT INTO drift_judgement_rows SELECT * REPLACE (seen + 1 AS seen, version + 1 AS version)"
+            " FROM drift_judgement_rows FINAL WHERE dimension = 'confidence' AND toHour(window_start) = 1"
+        )
+
+    assert watch_once(store, PLAN, now=LATER).judged >= 1
+    assert watch_once(store, PLAN, now=LATER).judged == 0
+    assert judgements(store) == before
 
 
 def test_an_amended_window_is_judged_again_as_if_it_had_always_been_so(
