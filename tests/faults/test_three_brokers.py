@@ -71,8 +71,13 @@ class Brokers:
         return admin_client(self._kafka)
 
     def topic(self, name: str) -> TopicMetadata:
-        """What the brokers say of a topic."""
-        return self.admin.list_topics(name, timeout=10).topics[name]
+        """What the brokers say of a topic, as soon as the one that is asked has heard of its partitions."""
+
+        def told() -> TopicMetadata | None:
+            said = self.admin.list_topics(name, timeout=10).topics[name]
+            return said if said.partitions else None
+
+        return wait_until(told, timeout_s=60, what=f"no broker says anything of {name}")
 
     def leader(self, partition: int) -> int:
         """Who leads a partition of the events; -1 for nobody, or while nobody says."""
