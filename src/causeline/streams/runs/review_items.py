@@ -5,78 +5,75 @@ the policy alone, so that whoever publishes the run again publishes the same ite
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-import polars as pl
+from collections.abc import Iterator, Sequence
 
 from causeline.schemas.events import Record
 from causeline.schemas.ids import derived_id
 from causeline.schemas.policy import Policy, ReviewRule, ReviewWhen
+from causeline.streams.definition.records import GapRecord, ReviewRecord, RunRecord
+from causeline.streams.runs.core import Brief
 
 _HASH_SPACE = 2**64
 _MAX_LINKS = 64
-_ROW = (
-    "run_id",
-    "project",
-    "workflow",
-    "started_at",
-    "finished_at",
-    "closed_at",
-    "input_ref",
-    "parsed_artifact_ref",
-    "raw_output_ref",
-    "gaps",
-    "evidence",
-    "reviews",
-)
 
 
-def review_items(runs: pl.DataFrame, policy: Policy) -> Iterator[Record]:
-    """The ReviewItem records of `runs`, which have the columns of a Run, in order of workflow, rule and run.
+def could_match(brief: Brief, policy: Policy) -> bool:
+    """Whether any rule could be about a run, so that its record is worth a look."""
+    return any(_could_match(rule.when, brief) for rule in policy.rules(brief.workflow).review)
+
+
+def review_items(run: RunRecord, policy: Policy) -> Iterator[Record]:
+    """The ReviewItem records of a run, in order of rule.
 
     A run that has a review which would answer an item gets no such item: it is answered before it is asked.
     """
-    for workflow in runs["workflow"].unique(maintain_order=True):
-        for rule in policy.rules(workflow).review:
-            hit = runs.filter((pl.col("workflow") == workflow) & _could_match(rule.when))
-            for run in hit.select(_ROW).iter_rows(named=True):
-                yield from _items(run, rule, policy.content_hash)
-
-
-def _could_match(when: ReviewWhen) -> pl.Expr:
-    """What can be asked of whole columns; a null says nothing, and matches nothing."""
-    said: list[pl.Expr] = [pl.lit(value=True)]
-    if when.gap is not None:
-        said.append(pl.col("gap_kinds").list.contains(when.gap.value))
-    if when.next_step is not None:
-        said.append(_any_of("gaps", "next_step", when.next_step.value))
-    if when.fallback is not None:
-        said.append(_any_of("fallbacks", "kind", when.fallback.value))
-    if when.confidence_below is not None:
-        said.append(pl.col("route_confidence") < when.confidence_below)
-    plain = {"route": when.route, "final_state": when.final_state, "verdict": when.verdict}
-    said += [pl.col(name) == str(value) for name, value in plain.items() if value is not None]
-    return pl.all_horizontal(said)
-
-
-def _any_of(array: str, field: str, value: str) -> pl.Expr:
-    return pl.col(array).list.eval(pl.element().struct.field(field) == value).list.any()
-
-
-def _items(run: Mapping[str, Any], rule: ReviewRule, policy_hash: str) -> Iterator[Record]:
-    if not is_sampled(run["run_id"], rule.sample):
+    rules = policy.rules(run["workflow"]).review
+    if not rules:
         return
-    when = rule.when
-    is_about_gap = when.gap is not None or when.next_step is not None
-    asked: list[Mapping[str, Any] | None] = [None]
-    if is_about_gap:
-        asked = [gap for gap in run["gaps"] if _is_asked(gap, when)]
-    for gap in asked:
+    brief = _brief_of(run)
+    for rule in rules:
+        if _could_match(rule.when, brief) and is_sampled(run["run_id"], rule.sample):
+            yield from _items(run, rule, policy.content_hash)
+
+
+def _brief_of(run: RunRecord) -> Brief:
+    return Brief(
+        run_id=run["run_id"],
+        workflow=run["workflow"],
+        verdict=run["verdict"],
+        revision=run["revision"],
+        final_state=run["final_state"],
+        route=run["route"],
+        route_confidence=run["route_confidence"],
+        gap_kinds=run["gap_kinds"],
+        next_steps=[gap["next_step"] for gap in run["gaps"]],
+        fallbacks=[fallback["kind"] for fallback in run["fallbacks"]],
+    )
+
+
+def _could_match(when: ReviewWhen, brief: Brief) -> bool:
+    """What can be asked of a brief; what is not said matches nothing."""
+    return (
+        (when.gap is None or when.gap in brief.gap_kinds)
+        and (when.next_step is None or when.next_step in brief.next_steps)
+        and (when.fallback is None or when.fallback in brief.fallbacks)
+        and (when.confidence_below is None or _is_below(brief.route_confidence, when.confidence_below))
+        and when.route in (None, brief.route)
+        and when.final_state in (None, brief.final_state)
+        and when.verdict in (None, brief.verdict)
+    )
+
+
+def _is_below(confidence: float | None, bound: float) -> bool:
+    return confidence is not None and confidence < bound
+
+
+def _items(run: RunRecord, rule: ReviewRule, policy_hash: str) -> Iterator[Record]:
+    """At most one item: it names the first field that is in question and that nobody has answered."""
+    for gap in _asked(run, rule.when):
         field_path = None if gap is None else gap["field_path"]
         if any(_answers(review, field_path) for review in run["reviews"]):
             continue
-        ended_at = run["closed_at"] if run["finished_at"] is None else run["finished_at"]
         yield {
             "item_id": derived_id(run["run_id"], rule.name),
             "run_id": run["run_id"],
@@ -87,15 +84,22 @@ def _items(run: Mapping[str, Any], rule: ReviewRule, policy_hash: str) -> Iterat
             "question": rule.question,
             "field_path": field_path,
             "priority": rule.priority,
-            "due_at": ended_at + round(rule.due_in_s * 1e6),
+            "due_at": run["finished_at"] + round(rule.due_in_s * 1e6),
             "links": _links(run, gap),
             "policy_hash": policy_hash,
-            "created_at": ended_at,
+            "created_at": run["finished_at"],
         }
-        return  # one item a run and rule: it names the first field that is in question
+        return
 
 
-def _is_asked(gap: Mapping[str, Any], when: ReviewWhen) -> bool:
+def _asked(run: RunRecord, when: ReviewWhen) -> Sequence[GapRecord | None]:
+    """The gaps that a rule is about; None stands for the run itself where it is about no gap."""
+    if when.gap is None and when.next_step is None:
+        return [None]
+    return [gap for gap in run["gaps"] if _is_asked(gap, when)]
+
+
+def _is_asked(gap: GapRecord, when: ReviewWhen) -> bool:
     return (
         (when.gap is None or gap["kind"] == when.gap)
         and (when.field_path is None or gap["field_path"] == when.field_path)
@@ -103,13 +107,13 @@ def _is_asked(gap: Mapping[str, Any], when: ReviewWhen) -> bool:
     )
 
 
-def _answers(review: Mapping[str, Any], field_path: str | None) -> bool:
+def _answers(review: ReviewRecord, field_path: str | None) -> bool:
     """As the view `reviews` has it: both name the same field, or one of them names none."""
     about = review["field_path"]
     return review["outcome"] != "escalated" and (about is None or field_path is None or about == field_path)
 
 
-def _links(run: Mapping[str, Any], gap: Mapping[str, Any] | None) -> list[str]:
+def _links(run: RunRecord, gap: GapRecord | None) -> list[str]:
     """What the reviewer has to see: the evidence that falls short, the answer, and what it was made of."""
     found: list[str | None] = []
     if gap is not None:

@@ -1,18 +1,18 @@
 """Which runs a person should look at: by the policy alone, once a rule, and never what is answered already."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-import polars as pl
 import pytest
 
 from causeline.schemas import catalogue, wire
 from causeline.schemas.events import Record
 from causeline.schemas.policy import Policy
-from causeline.streams.runs.review_items import is_sampled, review_items
+from causeline.streams.definition.records import RunRecord
+from causeline.streams.runs.review_items import could_match, is_sampled, review_items
 from causeline.streams.worker.publications import review_value
-from tests.unit.streams.both import assemble
-from tests.unit.streams.build import SCHEMAS, event, frame, run_id
+from tests.unit.streams.both import defined
+from tests.unit.streams.build import SCHEMAS, event, run_id
 
 END_US = 1_700_000_000_000_000 + 10 * 9
 
@@ -40,8 +40,8 @@ def route(name: str, confidence: float) -> Record:
 
 
 def items(events: Sequence[Record], by: Policy) -> list[Record]:
-    runs = assemble(frame(events), closed_at_us=END_US + 5_000_000, policy=by).runs
-    return list(review_items(runs, by))
+    (run,) = defined(events, closed_at=END_US + 5_000_000, policy=by).values()
+    return list(review_items(cast("RunRecord", run), by))
 
 
 def test_an_item_says_what_is_asked_about_which_field_until_when_and_what_to_look_at() -> None:
@@ -92,8 +92,9 @@ def test_one_item_a_run_and_rule_whatever_the_number_of_gaps() -> None:
 def test_the_same_run_gives_the_same_item_whenever_it_is_published() -> None:
     by = policy({"when": {"gap": "weak_provenance"}})
     events = run(weak())
-    later = assemble(frame(events), closed_at_us=END_US + 10**12, amended=True, policy=by).runs
-    assert list(review_items(later, by)) == items(events, by)
+    (later,) = defined(events, closed_at=END_US + 10**12, policy=by).values()
+    amended = cast("RunRecord", {**later, "amended": True})
+    assert list(review_items(amended, by)) == items(events, by)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +123,5 @@ def test_a_sample_is_chosen_by_run_id_and_a_larger_one_holds_the_smaller() -> No
 
 def test_rules_are_those_of_the_runs_own_workflow() -> None:
     by = policy({})
-    other = [{**each, "workflow": "other"} for each in run(number=2)]
-    runs = pl.concat([assemble(frame(run(), other), closed_at_us=END_US, policy=by).runs])
-    assert [item["run_id"] for item in review_items(runs, by)] == [run_id(1)]
+    assert len(items(run(), by)) == 1
+    assert items([{**each, "workflow": "other"} for each in run()], by) == []
