@@ -1,25 +1,32 @@
-"""Between columns and records: the events of a frame one by one, as the definition takes them, and runs as a frame."""
+"""A run's record: read from its item again, and what is asked of it most in short."""
 
-from collections.abc import Iterable, Iterator
+from typing import Final, cast
 
-import polars as pl
+from causeline.schemas import catalogue, wire
+from causeline.schemas.topics import RUNS
+from causeline.streams.definition.records import RunRecord
+from causeline.streams.runs.core import Brief
 
-from causeline.streams.definition.events import Arrival, Place
-from causeline.streams.definition.records import Event, RunRecord
-from causeline.streams.runs.shapes import OFFSET, PARTITION, run_columns
-
-
-def arrivals_of(events: pl.DataFrame) -> Iterator[Arrival]:
-    """The events of a frame, in its order; each with its place, where the frame has `_partition` and `_offset`."""
-    said = events.select(pl.col(Event._fields)).with_columns(pl.col(pl.Datetime).to_physical())
-    told = map(Event._make, said.iter_rows())
-    if OFFSET not in events.columns:
-        return map(Arrival, told)
-    item = pl.int_range(pl.len()).over(PARTITION, OFFSET)
-    places = events.select(PARTITION, OFFSET, item.alias("item")).iter_rows()
-    return (Arrival(event, Place._make(place)) for event, place in zip(told, places, strict=True))
+_SCHEMA: Final = catalogue.latest(RUNS.subject)
 
 
-def frame_of(runs: Iterable[RunRecord]) -> pl.DataFrame:
-    """Runs with the columns of a Run, in their order."""
-    return pl.DataFrame(list(runs), schema=run_columns(), orient="row")
+def record_of(item: bytes) -> RunRecord:
+    """The record of a run that a core has written; its item is of the newest schema."""
+    [record] = wire.decode_items(wire.Block(_SCHEMA, 1, memoryview(item)))
+    return cast("RunRecord", record)
+
+
+def brief_of(record: RunRecord) -> Brief:
+    """What is asked of a run once it is written."""
+    return Brief(
+        run_id=record["run_id"],
+        workflow=record["workflow"],
+        verdict=record["verdict"],
+        revision=record["revision"],
+        final_state=record["final_state"],
+        route=record["route"],
+        route_confidence=record["route_confidence"],
+        gap_kinds=tuple(record["gap_kinds"]),
+        next_steps=tuple(gap["next_step"] for gap in record["gaps"]),
+        fallbacks=tuple(fallback["kind"] for fallback in record["fallbacks"]),
+    )
