@@ -12,6 +12,7 @@ from causeline.schemas.ids import derived_id
 from causeline.schemas.policy import Policy, ReviewRule, ReviewWhen
 from causeline.streams.definition.records import GapRecord, ReviewRecord, RunRecord
 from causeline.streams.runs.core import Brief
+from causeline.streams.runs.records import brief_of
 
 _HASH_SPACE = 2**64
 _MAX_LINKS = 64
@@ -30,25 +31,10 @@ def review_items(run: RunRecord, policy: Policy) -> Iterator[Record]:
     rules = policy.rules(run["workflow"]).review
     if not rules:
         return
-    brief = _brief_of(run)
+    brief = brief_of(run)
     for rule in rules:
         if _could_match(rule.when, brief) and is_sampled(run["run_id"], rule.sample):
             yield from _items(run, rule, policy.content_hash)
-
-
-def _brief_of(run: RunRecord) -> Brief:
-    return Brief(
-        run_id=run["run_id"],
-        workflow=run["workflow"],
-        verdict=run["verdict"],
-        revision=run["revision"],
-        final_state=run["final_state"],
-        route=run["route"],
-        route_confidence=run["route_confidence"],
-        gap_kinds=run["gap_kinds"],
-        next_steps=[gap["next_step"] for gap in run["gaps"]],
-        fallbacks=[fallback["kind"] for fallback in run["fallbacks"]],
-    )
 
 
 def _could_match(when: ReviewWhen, brief: Brief) -> bool:

@@ -9,6 +9,7 @@ from causeline.schemas import catalogue, wire
 from causeline.schemas.events import Record
 from causeline.schemas.policy import Policy
 from causeline.streams.definition.records import RunRecord
+from causeline.streams.runs.records import brief_of
 from causeline.streams.runs.review_items import could_match, is_sampled, review_items
 from causeline.streams.worker.publications import review_value
 from tests.unit.streams.both import defined
@@ -40,8 +41,11 @@ def route(name: str, confidence: float) -> Record:
 
 
 def items(events: Sequence[Record], by: Policy) -> list[Record]:
-    (run,) = defined(events, closed_at=END_US + 5_000_000, policy=by).values()
-    return list(review_items(cast("RunRecord", run), by))
+    (joined,) = defined(events, closed_at=END_US + 5_000_000, policy=by).values()
+    run = cast("RunRecord", joined)
+    found = list(review_items(run, by))
+    assert could_match(brief_of(run), by) or not found
+    return found
 
 
 def test_an_item_says_what_is_asked_about_which_field_until_when_and_what_to_look_at() -> None:
@@ -81,6 +85,15 @@ def test_a_rule_is_about_the_runs_of_which_all_holds_that_it_says(
     by = policy({"when": when})
     assert len(items(matching, by)) == 1
     assert items(other, by) == []
+
+
+def test_a_record_is_worth_a_look_only_where_a_rule_of_its_workflow_could_be_about_it() -> None:
+    by = policy({"when": {"gap": "weak_provenance"}}, {"when": {"route": "motor"}})
+    (plain,) = defined(run()).values()
+    brief = brief_of(cast("RunRecord", plain))
+    assert not could_match(brief, by)
+    assert could_match(brief._replace(route="motor"), by)
+    assert not could_match(brief._replace(route="motor", workflow="other"), by)
 
 
 def test_one_item_a_run_and_rule_whatever_the_number_of_gaps() -> None:
