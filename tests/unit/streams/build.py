@@ -11,11 +11,15 @@ from causeline.schemas import catalogue, wire
 from causeline.schemas.events import Record, to_record
 from causeline.schemas.registry import Schemas
 from causeline.schemas.vocabulary import EventType
+from causeline.streams.definition.reading import Message as Value
+from causeline.streams.runs.chosen import core
+from causeline.streams.runs.core import Share, Taken
 from causeline.streams.runs.decode import Decoded, Message, decode
 from tests.unit.schemas.strategies import any_event
 
 SCHEMA = catalogue.latest("trace-batch")
 SCHEMAS = Schemas()
+CORE = core(SCHEMAS)
 START_US = 1_700_000_000_000_000
 _ids = itertools.count(1)
 
@@ -80,6 +84,18 @@ def batch(records: Iterable[Record]) -> bytes:
     """A Kafka value of these events."""
     items = [wire.encode_item(SCHEMA, record) for record in records]
     return wire.encode_batch(SCHEMA.schema_id, wire.encode_string("e"), items)
+
+
+def taken(*batches: Iterable[Record], partition: int = 0, first_offset: int = 0) -> Taken:
+    """What the worker's core reads in batches that stand one after the other in a partition."""
+    return CORE.read([Value(partition, first_offset + n, batch(records)) for n, records in enumerate(batches)])
+
+
+def shares(*batches: Iterable[Record], partition: int = 0, first_offset: int = 0) -> Sequence[Share]:
+    """What such batches hold of runs, when all of it can be used."""
+    found = taken(*batches, partition=partition, first_offset=first_offset)
+    assert found.unreadable == []
+    return found.shares
 
 
 def decoded(*batches: Sequence[Record], partition: int = 0, first_offset: int = 0) -> Decoded:
