@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-_SEAM: Final = 1
+_SEAM: Final = 2
 """What the core has to say of itself; a number for each set of names and arguments that lie between it and us."""
 _VARIABLE: Final = "CAUSELINE_CORE"
 
@@ -35,6 +35,15 @@ class RunPen(Protocol):
         """The item of an event that has its id already."""
 
 
+class NativePart(Protocol):
+    """Events of one run, as the core keeps them."""
+
+    def __len__(self) -> int: ...
+
+    def items(self) -> list[tuple[bytes, tuple[int, int, int] | None]]:
+        """Each event's bytes, and its place: partition, offset, which one of the message."""
+
+
 class Core(Protocol):
     """What the module `causeline_core` has."""
 
@@ -48,6 +57,30 @@ class Core(Protocol):
 
     def RunPen(self, run: bytes, start: bytes, draw: Callable[[], str], /) -> RunPen:  # noqa: N802 - as above
         """The pen of one run: what all its events say, and who draws the first 29 digits of ids."""
+
+    def take(
+        self, value: bytes, partition: int, offset: int, /
+    ) -> tuple[int, list[tuple[Any, ...]], list[tuple[Any, ...]]] | None:
+        """What stands in a framed value of the newest schema: how many events, the values of a `Share` of each run and
+        emitter, those of an `Event` of each piece of evidence. None unless all of it keeps the contract."""
+
+    def part_of(self, items: Sequence[tuple[bytes, tuple[int, int, int] | None]], /) -> NativePart | None:
+        """Events with their places; None where one is not sound."""
+
+    def fresh(self, held: list[NativePart], part: NativePart, /) -> tuple[NativePart | None, int, int, int] | None:
+        """The values of a `Fresh`."""
+
+    def join(
+        self,
+        parts: list[NativePart],
+        closed: tuple[int, str | None, bool, str, tuple[int | None, int | None, int | None] | None],
+        judge: Callable[[list[tuple[Any, ...]]], tuple[bytes, bytes, bytes]],
+        /,
+    ) -> tuple[Any, ...] | None:
+        """A run: its record, then the values of a `Brief` but for what `judge` knows, then those of a `Written`.
+
+        `closed`: when, why, whether anew, by which policy, where in the log. `judge` gives three arrays as written.
+        """
 
 
 class State(NamedTuple):
