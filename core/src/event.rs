@@ -39,10 +39,15 @@ pub struct Side<'a> {
 
 /// Find where the fields of the event at `at` stand; gives its end. None unless it is sound, and written as we write.
 pub fn walk(data: &[u8], at: usize, places: &mut Places) -> Option<usize> {
+    find::<true>(data, at, places)
+}
+
+/// The same; that texts are UTF-8 is asked only of bytes that nobody has looked at yet, `NEW` ones.
+fn find<const NEW: bool>(data: &[u8], at: usize, places: &mut Places) -> Option<usize> {
     let mut reader = Reader::new(data, at);
     for (kind, place) in KINDS.iter().zip(places.iter_mut()) {
         *place = u32::try_from(reader.at() - at).ok()?;
-        pass(&mut reader, *kind)?;
+        pass::<NEW>(&mut reader, *kind)?;
     }
     if let Some(end) = places.last_mut() {
         *end = u32::try_from(reader.at() - at).ok()?;
@@ -50,19 +55,19 @@ pub fn walk(data: &[u8], at: usize, places: &mut Places) -> Option<usize> {
     Some(reader.at())
 }
 
-fn pass(reader: &mut Reader<'_>, kind: Kind) -> Option<()> {
+fn pass<const NEW: bool>(reader: &mut Reader<'_>, kind: Kind) -> Option<()> {
     match kind {
         Kind::Text => {
-            reader.text()?;
+            text::<NEW>(reader)?;
         }
         Kind::Long => {
             reader.long()?;
         }
         Kind::Texts => {
-            reader.array(|each| each.text().map(|_| ()))?;
+            reader.array(text::<NEW>)?;
         }
         Kind::Labels => {
-            reader.array(|each| each.text().and_then(|_| each.text()).map(|_| ()))?;
+            reader.array(|each| text::<NEW>(each).and_then(|()| text::<NEW>(each)))?;
         }
         Kind::Sides => {
             reader.array(|each| each.text().and_then(|_| side(each)).map(|_| ()))?;
@@ -71,7 +76,7 @@ fn pass(reader: &mut Reader<'_>, kind: Kind) -> Option<()> {
             if reader.is_some()? {
                 match kind {
                     Kind::MaybeText => {
-                        reader.text()?;
+                        text::<NEW>(reader)?;
                     }
                     Kind::MaybeLong => {
                         reader.long()?;
@@ -92,6 +97,10 @@ fn pass(reader: &mut Reader<'_>, kind: Kind) -> Option<()> {
     Some(())
 }
 
+fn text<const NEW: bool>(reader: &mut Reader<'_>) -> Option<()> {
+    if NEW { reader.text().map(|_| ()) } else { reader.bytes().map(|_| ()) }
+}
+
 /// What follows a side's source.
 fn side<'a>(reader: &mut Reader<'a>) -> Option<(Option<&'a str>, Option<&'a str>, Option<f64>)> {
     let value = if reader.is_some()? { Some(reader.text()?) } else { None };
@@ -105,6 +114,12 @@ impl<'a> Event<'a> {
     pub fn of(data: &'a [u8]) -> Option<Self> {
         let mut places = [0; FIELDS + 1];
         (walk(data, 0, &mut places)? == data.len()).then_some(Event { data, places })
+    }
+
+    /// The event whose bytes were found sound before.
+    pub fn again(data: &'a [u8]) -> Option<Self> {
+        let mut places = [0; FIELDS + 1];
+        (find::<false>(data, 0, &mut places)? == data.len()).then_some(Event { data, places })
     }
 
     /// The event whose fields were found in `data` by `walk`.

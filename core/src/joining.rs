@@ -59,7 +59,7 @@ pub fn take<'py>(py: Python<'py>, value: &[u8], partition: i32, offset: i64) -> 
     }
     let checks = PyList::empty(py);
     for check in &taken.checks {
-        if let Some(event) = Event::of(check) {
+        if let Some(event) = Event::again(check) {
             checks.append(values(py, &event)?)?;
         }
     }

@@ -62,14 +62,14 @@ pub struct Fresh {
 pub fn fresh(held: &[&Part], part: &Part) -> Option<Fresh> {
     let mut known: HashMap<&[u8], &[u8]> = HashMap::new();
     for (item, _) in held.iter().flat_map(|each| each.items()) {
-        known.entry(Event::of(item)?.id()).or_insert(item);
+        known.entry(Event::again(item)?.id()).or_insert(item);
     }
     let mut found = Fresh::default();
     for (item, place) in part.items() {
-        let event = Event::of(item)?;
+        let event = Event::again(item)?;
         if let Some(first) = known.get(event.id()) {
             found.duplicates += 1;
-            found.conflicting += usize::from(!say_the_same(&Event::of(first)?, &event));
+            found.conflicting += usize::from(!say_the_same(&Event::again(first)?, &event));
         } else {
             known.insert(event.id(), item);
             found.steps += usize::from(event.text(EVENT_TYPE) == TYPE_STEP_FINISHED);

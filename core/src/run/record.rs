@@ -65,7 +65,7 @@ pub fn join(
 ) -> Option<Joined> {
     let mut arrivals = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
     for (item, place) in parts.iter().flat_map(|part| part.items()) {
-        arrivals.push(Arrival { event: Event::of(item)?, place });
+        arrivals.push(Arrival { event: Event::again(item)?, place });
     }
     // Which events: each once, in canonical order, of its own project and workflow.
     let mut once = each_once(arrivals);
