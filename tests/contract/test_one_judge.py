@@ -7,10 +7,12 @@ import pytest
 
 from causeline.producers.runs import Decision
 from causeline.producers.tracer import Tracer
+from causeline.schemas.judge import Judgement
 from causeline.schemas.policy_file import parse_policy
 from causeline.schemas.registry import Schemas
-from causeline.streams.runs.decode import Message, decode
-from causeline.streams.runs.findings import judged
+from causeline.streams.definition.findings import judged
+from causeline.streams.definition.reading import Message
+from causeline.streams.runs.chosen import core
 from tests.unit.producers.recording import RecordingTransport, emitter_over
 
 EVIDENCE, RUNS = 100_000, 200
@@ -61,19 +63,18 @@ def test_what_the_workflow_was_told_is_what_the_stream_tells() -> None:
     tracer.close()
 
     messages = [Message(0, offset, value) for offset, (_, value) in enumerate(transport.sent)]
-    events = decode(messages, Schemas()).frame
-    checks = events.filter(events["event_type"] == "evidence_checked")
-    gaps = {row["event_id"]: row for row in judged(events, POLICY).iter_rows(named=True)}
+    checks = [check.event for check in core(Schemas()).read(messages).checks]
+    gaps = [judged(event, POLICY) for event in checks]
 
-    assert checks.height == len(told) == EVIDENCE
-    assert 0.3 < len(gaps) / EVIDENCE < 0.9
+    assert len(checks) == len(told) == EVIDENCE
+    assert 0.3 < sum(gap is not None for gap in gaps) / EVIDENCE < 0.9
     differing = [
-        (event_id, decision)
-        for event_id, decision in zip(checks["event_id"], told, strict=True)
-        if _said(gaps.get(event_id)) != (decision.kind, decision.next_step, decision.threshold)
+        (event.event_id, decision)
+        for event, gap, decision in zip(checks, gaps, told, strict=True)
+        if _said(gap) != (decision.kind, decision.next_step, decision.threshold)
     ]
     assert differing == []
 
 
-def _said(gap: dict[str, Any] | None) -> tuple[str | None, str | None, float | None]:
-    return (None, None, None) if gap is None else (gap["kind"], gap["policy_step"], gap["threshold"])
+def _said(gap: Judgement | None) -> tuple[str | None, str | None, float | None]:
+    return (None, None, None) if gap is None else (gap.kind, gap.next_step, gap.threshold)

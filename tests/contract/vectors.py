@@ -17,8 +17,8 @@ from causeline.schemas.registry import Schemas
 from causeline.schemas.vocabulary import EventType
 from causeline.schemas.wire import codec
 from causeline.schemas.wire.writer import RunWriter
-from causeline.streams.runs.decode import Message, decode
-from tests.unit.streams.both import assemble
+from causeline.streams.definition.reading import Message, read
+from tests.unit.streams.both import defined_of
 
 FILE: Final = Path(__file__).parents[2] / "examples" / "producers" / "vectors.json"
 SCHEMA: Final = catalogue.latest("trace-batch")
@@ -209,14 +209,14 @@ def vector(number: int, case: Case) -> dict[str, object]:
     events = list(numbered(number, case))
     by_emitter = [list(group) for _, group in groupby(events, key=lambda event: event["emitter_id"])]
     values = [value_of(each, is_refused=case.is_refused) for each in by_emitter]
-    decoded = decode([Message(0, offset, value) for offset, value in enumerate(values)], Schemas())
-    runs = assemble(decoded.frame, closed_at_us=START + 10_000_000).runs.to_dicts() if len(decoded.frame) else []
+    found = [read(Message(0, offset, value), Schemas()) for offset, value in enumerate(values)]
+    runs = list(defined_of([each for one in found for each in one.arrivals], closed_at=START + 10_000_000).values())
     return {
         "name": case.name,
         "says": case.says,
         "partitions": {str(count): partition_of(str(events[0]["run_id"]), count) for count in (4, 12, 64)},
         "messages": [{"events": each, "value": value.hex()} for each, value in zip(by_emitter, values, strict=True)],
-        "refused": [each.detail for each in decoded.unreadable],
+        "refused": [each.detail for one in found for each in one.unreadable],
         "run": {name: runs[0][name] for name in _SHOWN} if runs else None,
     }
 

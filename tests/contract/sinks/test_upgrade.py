@@ -14,16 +14,16 @@ from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas import catalogue, tables, wire
 from causeline.schemas.errors import CheckFailed
 from causeline.schemas.events import Record
+from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.registry import Schemas
 from causeline.sinks.loader.encoding import Encoder
 from causeline.sinks.loader.inserting import ClickHouseSender
 from causeline.sinks.loader.units import Origin, Unit, read_unit
 from causeline.sinks.migrate import Migration, migrate, migrations, statements
-from causeline.streams.runs.assemble import assemble
-from causeline.streams.runs.decode import Message, decode
+from causeline.streams.definition.reading import Message
 from causeline.streams.worker.publications import run_batches
 from tests.contract.sinks.test_tables import as_message, example
-from tests.unit.streams.build import event, run_id, whole_run
+from tests.unit.streams.build import CORE, event, run_id, whole_run
 
 pytestmark = pytest.mark.stack
 
@@ -57,9 +57,10 @@ def old_events(number: int) -> bytes:
 
 def runs_of(value: bytes, *, old: bool) -> bytes:
     """What a worker makes of the batch, under the first version of the runs' schema or the newest."""
-    events = decode([Message(0, 0, value)], SCHEMAS)
-    assert events.unreadable == ()
-    [made] = run_batches(assemble(events.frame, closed_at_us=0).runs, 0, SCHEMAS)
+    taken = CORE.read([Message(0, 0, value)])
+    assert taken.unreadable == []
+    parts = [share.part for share in taken.shares]
+    [made] = run_batches([CORE.joined(parts, closed_at=0, reason=None, policy=DEFAULT_POLICY)], 0, SCHEMAS)
     if not old:
         return made.value
     records = wire.decode_items(wire.read_block(made.value, "run-batch", SCHEMAS))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import polars as pl
 
 from causeline.otlp.receiver.content_store import Keeper, MaskText
 from causeline.otlp.receiver.http_endpoint import create_app
@@ -16,11 +15,10 @@ from causeline.otlp.receiver.intake import Intake
 from causeline.otlp.receiver.settings import ReceiverSettings
 from causeline.producers.artifacts import ArtifactStore
 from causeline.producers.emitter.emitter import Emitter
-from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
-from causeline.streams.runs.decode import Message, decode
+from causeline.streams.definition.records import Event
 from tests.unit.producers.recording import QUICK, RecordingTransport
-from tests.unit.streams.both import assemble
+from tests.unit.streams.both import arrivals_in_values, defined_of
 
 
 class Door:
@@ -68,15 +66,17 @@ class Door:
         self.intake.close()
 
     @property
-    def events(self) -> pl.DataFrame:
-        """All events the broker has, decoded as the worker does."""
-        messages = [Message(0, place, value) for place, (_, value) in enumerate(self.transport.sent)]
-        decoded = decode(messages, Schemas())
-        assert not decoded.unreadable
-        return decoded.frame
+    def values(self) -> list[bytes]:
+        """All that the broker has, as it stands in its topic."""
+        return [value for _, value in self.transport.sent]
+
+    @property
+    def events(self) -> list[Event]:
+        """All events of it."""
+        return [event for event, _ in arrivals_in_values(self.values)]
 
     @property
     def runs(self) -> dict[str, Run]:
-        """The runs that the assembler makes of them, by id."""
-        joined = assemble(self.events, closed_at_us=0).runs
-        return {record["run_id"]: Run.from_record(record) for record in joined.iter_rows(named=True)}
+        """The runs that the definition makes of them, by id."""
+        defined = defined_of(arrivals_in_values(self.values))
+        return {run_id: Run.from_record(record) for run_id, record in defined.items()}
