@@ -58,9 +58,9 @@ def decoded(values: Sequence[Message]) -> Read:
 
 def arrived(values: Sequence[Message]) -> list[Arrival]:
     """The events of messages, all of which can be used."""
-    found = decoded(values)
-    assert found.unreadable == []
-    return list(found.arrivals)
+    found = [read(message, SCHEMAS) for message in values]
+    assert [each.unreadable for each in found if each.unreadable] == []
+    return [arrival for each in found for arrival in each.arrivals]
 
 
 def assemble(values: Sequence[Message], *, claims: bool = False, **closing: Any) -> Assembled:

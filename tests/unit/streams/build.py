@@ -1,7 +1,7 @@
 """Runs to test with: events as wire records, batches of them as Kafka values."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,10 +11,13 @@ from causeline.schemas.events import Record, to_record
 from causeline.schemas.registry import Schemas
 from causeline.schemas.vocabulary import EventType
 from causeline.streams.definition.reading import Message
+from causeline.streams.runs.chosen import core
+from causeline.streams.runs.core import Share, Taken
 from tests.unit.schemas.strategies import any_event
 
 SCHEMA = catalogue.latest("trace-batch")
 SCHEMAS = Schemas()
+CORE = core(SCHEMAS)
 START_US = 1_700_000_000_000_000
 _ids = itertools.count(1)
 
@@ -83,12 +86,26 @@ def batch(records: Iterable[Record]) -> bytes:
 
 def messages(*batches: Iterable[Record], partition: int = 0, first_offset: int = 0) -> list[Message]:
     """Batches that stand one after the other in a partition."""
-    return [Message(partition, first_offset + n, batch(records)) for n, records in enumerate(batches)]
+    return in_partition(map(batch, batches), partition, first_offset)
 
 
-def in_partition(values: Iterable[bytes], partition: int = 0) -> list[Message]:
+def in_partition(values: Iterable[bytes], partition: int = 0, first_offset: int = 0) -> list[Message]:
     """Values that stand one after the other in a partition."""
-    return [Message(partition, offset, value) for offset, value in enumerate(values)]
+    return [Message(partition, first_offset + n, value) for n, value in enumerate(values)]
+
+
+def taken(*batches: Iterable[Record], partition: int = 0, first_offset: int = 0) -> Taken:
+    """What the worker's core reads in batches that stand one after the other in a partition."""
+    return CORE.read(messages(*batches, partition=partition, first_offset=first_offset))
+
+
+def shares(*batches: Iterable[Record], partition: int = 0, first_offset: int = 0) -> Sequence[Share]:
+    """What such batches hold of runs, when all of it can be used."""
+    found = taken(*batches, partition=partition, first_offset=first_offset)
+    assert found.unreadable == []
+    return found.shares
+
+
 
 
 @st.composite

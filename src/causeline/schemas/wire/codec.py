@@ -224,15 +224,16 @@ DECODING_FAULTS: Final = (
 """What fastavro raises for bytes that are not what the schema says."""
 
 
-def decode_items(block: Block) -> list[Record]:
+def decode_items(block: Block, only: AvroSchema | None = None) -> list[Record]:
     """The items, one Python object each, every byte accounted for: the reference reader and the slow, exact path.
 
-    Times are integers of microseconds. Raises UnreadableMessage.
+    Times are integers of microseconds. `only` is a schema of the item with some of its fields: the others are gone
+    over. Raises UnreadableMessage.
     """
     stream = io.BytesIO(block.data)
     item = _item(block.schema)
     try:
-        records = [cast("Record", fastavro.schemaless_reader(stream, item, None)) for _ in range(block.count)]
+        records = [cast("Record", fastavro.schemaless_reader(stream, item, only)) for _ in range(block.count)]
     except DECODING_FAULTS as error:
         raise UnreadableMessage(
             Reason.CORRUPT,

@@ -72,11 +72,12 @@ def each_once(arrivals: Sequence[Arrival]) -> Once:
         first = kept.setdefault(arrival.event.event_id, arrival)
         if first is not arrival:
             again += 1
-            conflicting += _differ(first.event, arrival.event)
+            conflicting += differ(first.event, arrival.event)
     return Once(list(kept.values()), again, conflicting)
 
 
-def _differ(one: Event, other: Event) -> bool:
+def differ(one: Event, other: Event) -> bool:
+    """Whether two events say something else; what is not a number is like itself."""
     return one != other and any(a != b and not (_is_nan(a) and _is_nan(b)) for a, b in zip(one, other, strict=True))
 
 

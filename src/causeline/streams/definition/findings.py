@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from causeline.schemas.judge import judge, weigh
+from causeline.schemas.judge import Judgement, judge, weigh
 from causeline.schemas.policy import Policy
 from causeline.schemas.vocabulary import EventType
 from causeline.streams.definition.records import (
@@ -41,8 +41,11 @@ def gaps(checks: Iterable[Event], policy: Policy) -> list[GapRecord]:
     return [gap for event in checks if (gap := _gap(event, policy)) is not None]
 
 
-def _gap(event: Event, policy: Policy) -> GapRecord | None:
-    found = judge(
+def judged(event: Event, policy: Policy) -> Judgement | None:
+    """The gap that the policy finds in a piece of evidence, if any: by the workflow's rules for the field, and with as
+    many attempts as the event says came before.
+    """
+    return judge(
         required=bool(event.evidence_required),
         score=event.provenance_score,
         evidence_refs=event.evidence_refs,
@@ -50,6 +53,10 @@ def _gap(event: Event, policy: Policy) -> GapRecord | None:
         attempts=event.retry_count or 0,
         standard=policy.rules(event.workflow).standard(event.field_path),
     )
+
+
+def _gap(event: Event, policy: Policy) -> GapRecord | None:
+    found = judged(event, policy)
     if found is None:
         return None
     return {

@@ -2,39 +2,43 @@
 
 A run is closed at once when its end, its start and all that its emitters say they sent are in; else, once its end was
 seen, after a short grace; else when it is idle for too long, open for too long, or larger than a run may be. What an
-event costs does not grow with the number of open runs: each run is a small record that knows its rows, and the queues
-by age, one for each wait that a policy asks for, are ordered by construction.
+event costs does not grow with the number of open runs: each run is a small record that knows its events, and the
+queues by age, one for each wait that a policy asks for, are ordered by construction.
 
 Decided in ADRs 9 and 11.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-
-import polars as pl
+from typing import NamedTuple
 
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
-from causeline.schemas.vocabulary import CloseReason, EventType
-from causeline.streams.runs.assemble import assemble
-from causeline.streams.runs.distinct import RUN, identities, repeats
-from causeline.streams.runs.shapes import no_events, no_runs
+from causeline.schemas.vocabulary import CloseReason
+from causeline.streams.runs.core import Core, Part, Share, Written
 from causeline.streams.worker.ages import Ages
 from causeline.streams.worker.coverage import Coverage
-from causeline.streams.worker.held import Chunk, OpenRun, RunKey, gather, let_go
+from causeline.streams.worker.held import OpenRun, RunKey
 from causeline.streams.worker.settings import Limits
-from causeline.streams.worker.tally import Rows, Share, Tally, tally
+
+
+class Fragment(NamedTuple):
+    """The events of a run whose start was never seen."""
+
+    key: RunKey
+    parts: Sequence[Part]
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
     """What one call of `close` gives.
 
-    `runs` has the columns of a Run. `fragments` are the events of runs that closed without their start ever seen:
-    what they belong to may be closed already, so they are not runs of their own. `keys` are all the runs closed.
+    `written` are the runs, each with the partition it came from. `fragments` are the runs that closed without their
+    start ever seen: what they belong to may be closed already, so they are not runs of their own. `keys` are all the
+    runs closed.
     """
 
-    runs: pl.DataFrame
-    fragments: pl.DataFrame
+    written: Sequence[tuple[int, Written]]
+    fragments: Sequence[Fragment]
     keys: tuple[RunKey, ...]
     duplicates: int
     conflicting: int
@@ -47,8 +51,9 @@ class Closed:
 class Assembler:
     """Joins the events of many partitions into runs. Times are microseconds, by a clock that never goes back."""
 
-    def __init__(self, limits: Limits, policy: Policy = DEFAULT_POLICY) -> None:
+    def __init__(self, limits: Limits, policy: Policy = DEFAULT_POLICY, *, core: Core) -> None:
         self._limits = limits
+        self._core = core
         self.policy = policy
         """Judges the runs that close from now on."""
         self._open: dict[RunKey, OpenRun] = {}  # longest open first
@@ -76,29 +81,17 @@ class Assembler:
         """Whether the run is open."""
         return key in self._open
 
-    def add(self, frame: pl.DataFrame, now_us: int) -> None:
-        """Take in decoded events: `_partition`, `_offset` and the columns of a TraceEvent."""
-        tallied = tally(frame)
-        self.take(tallied, range(len(tallied.shares)), now_us)
-
-    def take(self, tallied: Tally, wanted: Iterable[int], now_us: int) -> None:
-        """Take in those shares of a tally whose places are `wanted`."""
-        chunk = Chunk(tallied.frame)
+    def take(self, shares: Iterable[Share], now_us: int) -> None:
+        """Take in what messages hold of runs."""
         touched: dict[RunKey, OpenRun] = {}
-        doubtful: list[tuple[OpenRun, Share, Rows]] = []
-        for place in wanted:
-            share, rows = tallied.shares[place], tallied.rows[place]
+        for share in shares:
             run = self._touch((share.partition, share.run_id), share.workflow, now_us)
             touched[run.key] = run
             self._note(run, share, now_us)
-            if _cover(run, share, rows, tallied.frame):
-                run.hold(chunk, rows)
-                run.steps += share.steps
-                self.open_events += len(rows)
+            if _cover(run, share.emitter_id, share.seqs):
+                self._hold(run, share.part, share.steps)
             else:
-                doubtful.append((run, share, rows))
-        if doubtful:
-            self._take_new(doubtful, chunk)
+                self._take_new(run, share.part)
         for run in touched.values():
             self._file(run)
         self._bound()
@@ -160,35 +153,21 @@ class Assembler:
             coverage = run.coverage.setdefault(share.emitter_id, Coverage())
             coverage.expected = max(coverage.expected, share.expected_events or 0)
             run.open_ended = run.open_ended or share.expected_events is None
-            run.expected_steps = max(run.expected_steps, share.expected_steps or 0)
+            run.expected_steps = max(run.expected_steps, share.expected_steps)
             if run.ended_at_us is None:
                 run.ended_at_us = now_us
 
-    def _take_new(self, doubtful: list[tuple[OpenRun, Share, Rows]], chunk: Chunk) -> None:
-        """Of shares whose sequence numbers are held already, take in the events that are not."""
-        runs = list({run.key: run for run, _, _ in doubtful}.values())
-        holding = [run for run in runs if run.pieces]
-        # Those that hold something first: `gather` numbers by place, and what holds nothing has none to gather.
-        runs = [*holding, *(run for run in runs if not run.pieces)]
-        numbers = {run.key: number for number, run in enumerate(runs)}
-        held = identities(gather(holding)) if holding else None
-        coming = pl.concat(
-            chunk.frame[rows].with_columns(pl.lit(numbers[run.key], dtype=pl.UInt32).alias(RUN))
-            for run, _, rows in doubtful
-        )
-        found = repeats(identities(coming), held)
-        self._duplicates += found.duplicates
-        self._conflicting += found.conflicting
-        at = 0
-        new, step = found.is_new.to_numpy(), (coming["event_type"] == EventType.STEP_FINISHED).to_numpy()
-        for run, _, rows in doubtful:
-            mine = slice(at, at + len(rows))
-            at += len(rows)
-            fresh = rows[new[mine]]
-            if len(fresh):
-                run.hold(chunk, fresh)
-                run.steps += int((new[mine] & step[mine]).sum())
-                self.open_events += len(fresh)
+    def _take_new(self, run: OpenRun, part: Part) -> None:
+        """Of events some of whose sequence numbers are held already, take in those that are not."""
+        fresh = self._core.fresh(run.parts, part)
+        self._duplicates += fresh.duplicates
+        self._conflicting += fresh.conflicting
+        if fresh.part is not None:
+            self._hold(run, fresh.part, fresh.steps)
+
+    def _hold(self, run: OpenRun, part: Part, steps: int) -> None:
+        run.hold(part, steps)
+        self.open_events += len(part)
 
     def _file(self, run: OpenRun) -> None:
         if run.events >= self._limits.max_run_events:
@@ -216,28 +195,24 @@ class Assembler:
     def _give(self, due: dict[RunKey, CloseReason], now_us: int) -> Closed:
         duplicates, conflicting = self._duplicates, self._conflicting
         self._duplicates = self._conflicting = 0
-        if not due:
-            return Closed(no_runs(), no_events(), (), duplicates, conflicting)
         runs = [self._open[key] for key in due]
-        whole = sorted((run for run in runs if run.started), key=lambda run: run.place)
-        parts = [run for run in runs if not run.started]
-        joined = no_runs()
-        if whole:
-            reasons = pl.DataFrame(
-                {RUN: range(len(whole)), "close_reason": [due[run.key].value for run in whole]},
-                schema={RUN: pl.UInt32, "close_reason": pl.String},
-            )
-            assembled = assemble(gather(whole), closed_at_us=now_us, reasons=reasons, policy=self.policy)
-            joined = assembled.runs
-            duplicates += assembled.duplicates
-            conflicting += assembled.conflicting
-        fragments = gather(parts).drop(RUN) if parts else no_events()
+        written = [(run.key[0], self._written(run, due[run.key], now_us)) for run in runs if run.started]
+        fragments = [Fragment(run.key, run.parts) for run in runs if not run.started]
         overflowed = [key for key, reason in due.items() if reason is CloseReason.OVERFLOW]
         crowded_out = sum(key in self._crowded_out for key in overflowed)
         self._remove(runs)
         return Closed(
-            joined, fragments, tuple(due), duplicates, conflicting, len(overflowed) - crowded_out, crowded_out
+            written,
+            fragments,
+            tuple(due),
+            duplicates + sum(run.duplicates for _, run in written),
+            conflicting + sum(run.conflicting for _, run in written),
+            len(overflowed) - crowded_out,
+            crowded_out,
         )
+
+    def _written(self, run: OpenRun, reason: CloseReason, now_us: int) -> Written:
+        return self._core.joined(run.parts, closed_at=now_us, reason=reason.value, policy=self.policy)
 
     def _remove(self, runs: list[OpenRun]) -> None:
         for run in runs:
@@ -248,18 +223,18 @@ class Assembler:
             self._due.pop(run.key, None)
             self._crowded_out.discard(run.key)
             self.open_events -= run.events
-        let_go(runs)
 
 
-def _cover(run: OpenRun, share: Share, rows: Rows, frame: pl.DataFrame) -> bool:
-    """Note the share's sequence numbers; True when none was held before, so that no event can be a repeat."""
-    coverage = run.coverage.get(share.emitter_id)
+def _cover(run: OpenRun, emitter_id: str, seqs: Sequence[int]) -> bool:
+    """Note sequence numbers; True when none was held before, so that no event can be a repeat."""
+    coverage = run.coverage.get(emitter_id)
     if coverage is None:
-        coverage = run.coverage[share.emitter_id] = Coverage()
-    if share.seq_high - share.seq_low + 1 == share.seq_distinct:
-        return coverage.add(share.seq_low, share.seq_high + 1) == share.events
-    new = sum(coverage.add(seq, seq + 1) for seq in frame["seq"].gather(rows).unique().to_list())
-    return new == share.events
+        coverage = run.coverage[emitter_id] = Coverage()
+    distinct = set(seqs)
+    low, high = min(seqs), max(seqs)
+    if high - low + 1 == len(distinct):
+        return coverage.add(low, high + 1) == len(seqs)
+    return sum(coverage.add(seq, seq + 1) for seq in distinct) == len(seqs)
 
 
 def _micros(seconds: float | None) -> int | None:

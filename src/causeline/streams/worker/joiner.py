@@ -22,23 +22,22 @@ Decided in ADR 31.
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
-
-import polars as pl
+from typing import Protocol, TypeVar
 
 from causeline.runtime.clock import Clock
 from causeline.schemas.events import Record
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import DEAD, EVENTS, GAPS, LATE, POLICIES, REVIEWS, RUNS, Topic
-from causeline.streams.runs.claims import as_claims
-from causeline.streams.runs.decode import Message, Unreadable, decode
-from causeline.streams.runs.findings import judged
-from causeline.streams.runs.review_items import review_items
-from causeline.streams.runs.shapes import OFFSET, PARTITION
+from causeline.streams.definition.findings import judged
+from causeline.streams.definition.reading import Message, Unreadable
+from causeline.streams.runs.core import Check, Core, Part, Share, Written
+from causeline.streams.runs.records import record_of
+from causeline.streams.runs.review_items import could_match, review_items
 from causeline.streams.worker.acknowledge import Acknowledger, Entry
 from causeline.streams.worker.assembler import Assembler, Closed
 from causeline.streams.worker.done_map import DoneMap, PublishedState
+from causeline.streams.worker.held import RunKey
 from causeline.streams.worker.publications import (
     REACH_HEADER,
     TOPIC_HEADER,
@@ -49,10 +48,19 @@ from causeline.streams.worker.publications import (
     gap_value,
     policy_use,
     review_value,
-    run_batches_of,
+    run_batches,
 )
 from causeline.streams.worker.settings import Limits
-from causeline.streams.worker.tally import Tally, tally
+
+T = TypeVar("T")
+
+
+def _by(each: Iterable[T], partition: Callable[[T], int]) -> dict[int, list[T]]:
+    """By partition, each in its order."""
+    found: dict[int, list[T]] = {}
+    for one in each:
+        found.setdefault(partition(one), []).append(one)
+    return found
 
 
 class Token(Protocol):
@@ -129,6 +137,7 @@ class Joiner:
         self,
         *,
         limits: Limits,
+        core: Core,
         schemas: Schemas,
         publish: Publish,
         clock: Clock,
@@ -137,11 +146,12 @@ class Joiner:
         topic_id: str = "",
     ) -> None:
         self._mark = ((TOPIC_HEADER, topic_id.encode()),) if topic_id else ()
+        self._core = core
         self._schemas = schemas
         self._publish = publish
         self._clock = clock
         self._source_topic = EVENTS.full_name(prefix)
-        self.assembler = Assembler(limits, policy)
+        self.assembler = Assembler(limits, policy, core=core)
         self.partitions: dict[int, PartitionState] = {}
         self.counters = Counters()
         self._ended = False
@@ -223,45 +233,40 @@ class Joiner:
 
     def _join(self, incoming: Sequence[Incoming], now_us: int) -> None:
         by_place = {(each.partition, each.offset): each for each in incoming}
-        decoded = decode([Message(each.partition, each.offset, each.value) for each in incoming], self._schemas)
-        for unreadable in decoded.unreadable:
+        taken = self._core.read([Message(each.partition, each.offset, each.value) for each in incoming])
+        for unreadable in taken.unreadable:
             self._bury(unreadable, by_place[unreadable.partition, unreadable.offset], now_us)
-        frame = as_claims(decoded.frame)
-        self._tell_gaps(frame, now_us)
-        tallied = tally(frame)
-        wanted, late = self._admit(tallied)
-        for place in wanted:
-            share = tallied.shares[place]
+        self._tell_gaps(taken.checks, now_us)
+        wanted, late = self._admit(taken.shares)
+        for share in wanted:
             self.partitions[share.partition].hold(share.run_id, share.offset)
-        self.assembler.take(tallied, wanted, now_us)
-        if late:
-            self._send_late(pl.concat(frame[tallied.rows[place]] for place in late))
-        self.counters.events += frame.height
+        self.assembler.take(wanted, now_us)
+        self._send_late(late)
+        self.counters.events += taken.events
 
     # --- admission
 
-    def _admit(self, tallied: Tally) -> tuple[list[int], list[int]]:
-        """Places of the shares to join, and of those that come too late."""
+    def _admit(self, shares: Sequence[Share]) -> tuple[list[Share], list[Share]]:
+        """The shares to join, and those that come too late."""
         wanted: list[int] = []
         late: list[int] = []
         afterthoughts: list[int] = []
-        opened: set[tuple[int, str]] = set()
-        for place, share in enumerate(tallied.shares):
+        opened: set[RunKey] = set()
+        for place, share in enumerate(shares):
             standing = self.partitions[share.partition].done.standing(share.run_id, share.offset)
             if standing is PublishedState.COUNTED:
-                self.counters.skipped_events += share.events
+                self.counters.skipped_events += len(share.part)
             elif standing is PublishedState.LATE:
                 late.append(place)
-            elif share.afterthoughts == share.events:
+            elif share.afterthoughts == len(share.part):
                 afterthoughts.append(place)
             else:
                 wanted.append(place)
                 opened.add((share.partition, share.run_id))
         for place in afterthoughts:  # a review of a run that is not open is late at once: nothing else will come
-            share = tallied.shares[place]
-            key = (share.partition, share.run_id)
+            key = (shares[place].partition, shares[place].run_id)
             (wanted if key in opened or self.assembler.holds(key) else late).append(place)
-        return sorted(wanted), sorted(late)
+        return [shares[place] for place in sorted(wanted)], [shares[place] for place in sorted(late)]
 
     # --- publication
 
@@ -272,23 +277,26 @@ class Joiner:
         self._send(partition, POLICIES, value, [], key=key)
 
     def _publish_runs(self, closed: Closed) -> None:
-        items: dict[str, list[Record]] = {}
-        for item in review_items(closed.runs, self.policy):
-            items.setdefault(str(item["run_id"]), []).append(item)
-        at_once: list[tuple[int, pl.DataFrame]] = []
-        for (place,), runs in closed.runs.partition_by("source_partition", as_dict=True).items():
-            partition = int(place)
+        for partition, runs in _by(closed.written, lambda each: each[0]).items():
             done = self.partitions[partition].done
-            for run_id, last_offset in zip(runs["run_id"], runs["last_offset"], strict=True):
-                done.record(run_id, last_offset)
-            asked = pl.col("run_id").is_in(list(items))
-            at_once.append((partition, runs.filter(~asked) if items else runs))
-            if items and not (reviewed := runs.filter(asked)).is_empty():
-                self._send_reviewed(partition, reviewed, [each for run in reviewed["run_id"] for each in items[run]])
-        self._send_runs(at_once)
-        self.counters.runs += closed.runs.height
+            at_once: list[Written] = []
+            reviewed: list[Written] = []
+            items: list[Record] = []
+            for _, run in runs:
+                if run.last_offset is not None:
+                    done.record(run.brief.run_id, run.last_offset)
+                asked = self._review_items(run)
+                items += asked
+                (reviewed if asked else at_once).append(run)
+            if items:
+                self._send_reviewed(partition, reviewed, items)
+            self._send_runs(partition, at_once)
+        self.counters.runs += len(closed.written)
 
-    def _send_reviewed(self, partition: int, runs: pl.DataFrame, items: Sequence[Record]) -> None:
+    def _review_items(self, run: Written) -> list[Record]:
+        return list(review_items(record_of(run.item), self.policy)) if could_match(run.brief, self.policy) else []
+
+    def _send_reviewed(self, partition: int, runs: Sequence[Written], items: Sequence[Record]) -> None:
         """The items, and when the last of them is delivered, their runs."""
         missing = len(items)
 
@@ -296,56 +304,56 @@ class Joiner:
             nonlocal missing
             missing -= 1
             if missing == 0:
-                self._send_runs([(partition, runs)])
+                self._send_runs(partition, runs)
 
         for item in items:
             key = str(item["run_id"]).encode()
             self._send(partition, REVIEWS, review_value(item, self._schemas), [], key=key, then=arrived)
         self.counters.review_items += len(items)
 
-    def _send_runs(self, parts: Sequence[tuple[int, pl.DataFrame]]) -> None:
-        """Runs by the partition they came from."""
-        for partition, batch in run_batches_of(parts, self._schemas):
-            state = self.partitions[partition]
+    def _send_runs(self, partition: int, runs: Sequence[Written]) -> None:
+        state = self.partitions[partition]
+        for batch in run_batches(runs, partition, self._schemas):
             reach = str(max(state.done.reach, state.acks.next_offset - 1)).encode()
             held = state.take_held(batch.run_ids)
             self._send(partition, RUNS, batch.value, held, headers=((REACH_HEADER, reach), *self._mark))
 
     def _publish_fragments(self, closed: Closed) -> None:
         """Runs whose start never came: they may be the rest of a run published long ago, so they are late events."""
-        for (partition,), events in closed.fragments.partition_by(PARTITION, as_dict=True).items():
-            held = self.partitions[int(partition)].take_held(events["run_id"].unique())
-            self._send_batches(int(partition), events, held)
+        for partition, fragments in _by(closed.fragments, lambda each: each.key[0]).items():
+            held = self.partitions[partition].take_held(each.key[1] for each in fragments)
+            self._send_events(partition, [part for each in fragments for part in each.parts], held)
 
-    def _send_late(self, events: pl.DataFrame) -> None:
-        for (partition,), mine in events.partition_by(PARTITION, as_dict=True).items():
-            acks = self.partitions[int(partition)].acks
-            held = [acks.entry(offset) for offset in mine[OFFSET].unique()]
+    def _send_late(self, shares: Sequence[Share]) -> None:
+        for partition, mine in _by(shares, lambda share: share.partition).items():
+            acks = self.partitions[partition].acks
+            held = [acks.entry(offset) for offset in {share.offset for share in mine}]
             for entry in held:
                 entry.holds += 1
-            self._send_batches(int(partition), mine, held)
+            self._send_events(partition, [share.part for share in mine], held)
 
-    def _send_batches(self, partition: int, events: pl.DataFrame, held: list[Entry[Token]]) -> None:
+    def _send_events(self, partition: int, parts: Sequence[Part], held: list[Entry[Token]]) -> None:
         """Events to the late topic; `held` is let go when the last of their batches is delivered."""
-        values = list(event_batches(events, self._schemas))
+        items = self._core.items(parts)
+        values = list(event_batches(items, self._schemas))
         for entry in held:
             entry.holds += len(values) - 1
         for value in values:
             self._send(partition, LATE, value, held)
-        self.counters.late_events += events.height
+        self.counters.late_events += len(items)
 
-    def _tell_gaps(self, events: pl.DataFrame, now_us: int) -> None:
-        found = judged(events, self.policy)
-        if found.is_empty():
-            return
-        for row in found.with_columns(pl.col(pl.Datetime).to_physical()).iter_rows(named=True):
-            entry = self.partitions[row[PARTITION]].acks.entry(row[OFFSET])
+    def _tell_gaps(self, checks: Iterable[Check], now_us: int) -> None:
+        for partition, offset, event in checks:
+            found = judged(event, self.policy)
+            if found is None:
+                continue
+            entry = self.partitions[partition].acks.entry(offset)
             entry.holds += 1
             kinds = self.counters.gaps_by_kind
-            kinds[str(row["kind"])] = kinds.get(str(row["kind"]), 0) + 1
-            value = gap_value(row, now_us, self._schemas, policy_hash=self.policy.content_hash)
-            self._send(row[PARTITION], GAPS, value, [entry], key=str(row["run_id"]).encode())
-        self.counters.gaps += found.height
+            kinds[found.kind.value] = kinds.get(found.kind.value, 0) + 1
+            value = gap_value(event, found, now_us, self._schemas, policy_hash=self.policy.content_hash)
+            self._send(partition, GAPS, value, [entry], key=event.run_id.encode())
+            self.counters.gaps += 1
 
     def _bury(self, unreadable: Unreadable, source: Incoming, now_us: int) -> None:
         entry = self.partitions[source.partition].acks.entry(source.offset)

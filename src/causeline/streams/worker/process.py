@@ -2,7 +2,7 @@
 
 Faust would go on with the next message after an exception, and the partition would freeze; a worker of ours ends, and
 its supervisor starts another, which reads on from what is committed. The amender of late events will be a second
-consumer beside this one, with `assemble` as its definition of a run.
+consumer beside this one, with the same core.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import faust
-import polars as pl
 from faust import Stream
 from faust.types import StreamT
 
@@ -30,6 +29,7 @@ from causeline.schemas.errors import CauselineError
 from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas, schemas_of
 from causeline.schemas.topics import EVENTS, RUNS, TOPICS
+from causeline.streams.runs.chosen import core
 from causeline.streams.worker.acknowledge import OffsetJump
 from causeline.streams.worker.consumer import LogConsumer, build_app, require_compiled_streams
 from causeline.streams.worker.folder import own_folder
@@ -122,6 +122,7 @@ class Worker:
         )
         self._joiner = Joiner(
             limits=settings.limits,
+            core=core(self._schemas),
             schemas=self._schemas,
             publish=self._outbox.publish,
             clock=self._clock,
@@ -139,8 +140,6 @@ class Worker:
             with health_port(settings.health, metrics.registry, self._complaint):
                 await self._app.start()
                 await self._turn()
-        except pl.exceptions.PanicException as error:
-            self._fail_of(error)
         finally:
             await self._shut_down()
             watchdog.stop()

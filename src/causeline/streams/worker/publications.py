@@ -3,25 +3,25 @@
 The joiner decides what is published and when; the outbox hands it to the broker.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
-from typing import cast
-
-import polars as pl
-from polars import selectors as cs
+from typing import Any, Final, TypeVar, cast
 
 from causeline.schemas import catalogue, wire
 from causeline.schemas.dead_letter import DeadLetter, dead_letter_value
 from causeline.schemas.events import Record
 from causeline.schemas.ids import derived_id
+from causeline.schemas.judge import Judgement
 from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import EVENTS, GAPS, MAX_MESSAGE_BYTES, POLICIES, REVIEWS, RUNS, Topic
 from causeline.schemas.vocabulary import Verdict
-from causeline.streams.runs.blocks import Block, blocks_of
-from causeline.streams.runs.decode import Unreadable
-from causeline.streams.runs.shapes import event_columns, run_columns
+from causeline.streams.definition.reading import Unreadable
+from causeline.streams.definition.records import Event, RunRecord
+from causeline.streams.runs.core import Written
+from causeline.streams.runs.records import record_of
+
+T = TypeVar("T")
 
 REACH_HEADER = "causeline-reach"
 """On every batch of runs: no run published so far from this partition was counted beyond this offset."""
@@ -31,11 +31,9 @@ TOPIC_HEADER = "causeline-topic"
 STAGE = "worker"
 _BATCH_BYTES = 768 * 1024
 """Batches are made about so large; one record may be larger."""
-_LARGEST_VALUE = MAX_MESSAGE_BYTES - 64 * 1024
-"""What a broker takes, less its own framing."""
-_BLOCK_BYTES = _BATCH_BYTES // 2
-_MOST_BLOCK_RUNS = 128
-_FEW_RUNS = 32
+_LARGEST_ITEM = MAX_MESSAGE_BYTES - 64 * 1024
+"""What a broker takes, less the framing of a batch and its own."""
+_RUN: Final = catalogue.latest(RUNS.subject)
 _TRUNCATED = "truncated"
 _LONG_LISTS = (
     "steps",
@@ -78,128 +76,83 @@ class RunBatch:
     run_ids: tuple[str, ...]
 
 
-def run_batches(runs: pl.DataFrame, source_partition: int, schemas: Schemas) -> Iterator[RunBatch]:
-    """`runs`, all of one partition, as values no larger than a broker takes; no record is touched on the way."""
-    return (batch for _, batch in run_batches_of([(source_partition, runs)], schemas))
+def run_batches(written: Iterable[Written], source_partition: int, schemas: Schemas) -> Iterator[RunBatch]:
+    """Runs, all of one partition, as values no larger than a broker takes; no record is touched on the way."""
+    header = wire.encode_long(source_partition)
+    fitting = ((run.brief.run_id, _fitting(run.item)) for run in written)
+    for some in _together(fitting, size=lambda each: len(each[1])):
+        value = wire.encode_batch(schemas.write_id(RUNS.subject), header, [item for _, item in some])
+        yield RunBatch(value, tuple(run_id for run_id, _ in some))
 
 
-def run_batches_of(parts: Sequence[tuple[int, pl.DataFrame]], schemas: Schemas) -> Iterator[tuple[int, RunBatch]]:
-    """The same of several partitions, each with its runs: all of them are written in one go."""
-    for (partition, runs), written in zip(parts, _blocks([runs for _, runs in parts]), strict=True):
-        at = 0
-        for blocks in _together(written):
-            count = sum(each for each, _ in blocks)
-            some, value = runs[at : at + count], _run_batch(blocks, partition, schemas)
-            at += count
-            yield from ((partition, batch) for batch in _fitting(some, value, partition, schemas))
+def event_batches(items: Iterable[bytes], schemas: Schemas) -> Iterator[bytes]:
+    """Events as batches again; they are items of the newest schema."""
+    header = wire.encode_string(f"causeline-{STAGE}")
+    for some in _together(items, size=len):
+        yield wire.encode_batch(schemas.write_id(EVENTS.subject), header, some)
 
 
-def _fitting(runs: pl.DataFrame, value: bytes, source_partition: int, schemas: Schemas) -> Iterator[RunBatch]:
-    """`value` as it is where a broker takes it, else its runs in halves; one run too large by itself is cut."""
-    if len(value) <= _LARGEST_VALUE:
-        yield RunBatch(value, tuple(runs["run_id"]))
-    elif runs.height == 1:
-        yield RunBatch(_truncated(runs, source_partition, schemas), tuple(runs["run_id"]))
-    else:
-        middle = runs.height // 2
-        for half in (runs[:middle], runs[middle:]):
-            [blocks] = _blocks([half], rows=half.height)
-            yield from _fitting(half, _run_batch(blocks, source_partition, schemas), source_partition, schemas)
-
-
-def _blocks(parts: Sequence[pl.DataFrame], *, rows: int | None = None) -> list[list[Block]]:
-    """The runs of each part as Avro, in blocks of about `_BLOCK_BYTES`, or of `rows` runs."""
-    rows = rows or _rows_a_block(parts)
-    cut = [[runs[at : at + rows] for at in range(0, runs.height, rows)] for runs in parts]
-    blocks = iter(blocks_of([piece for each in cut for piece in each]))
-    return [list(islice(blocks, len(each))) for each in cut]
-
-
-def _rows_a_block(parts: Sequence[pl.DataFrame]) -> int:
-    """A block costs as much by itself as a hundred runs in it, and is all that has to be written again if too large."""
-    runs = sum(each.height for each in parts)
-    if runs <= _FEW_RUNS:  # not worth the question
-        return _FEW_RUNS
-    size = sum(each.estimated_size() for each in parts)  # in memory, which is about what Avro takes
-    return max(1, min(_MOST_BLOCK_RUNS, _BLOCK_BYTES * runs // max(1, int(size))))
-
-
-def _together(blocks: Sequence[Block]) -> Iterator[list[Block]]:
+def _together(each: Iterable[T], *, size: Callable[[T], int]) -> Iterator[list[T]]:
     """Neighbours, as many as make a batch of `_BATCH_BYTES`, at least one."""
-    some: list[Block] = []
-    size = 0
-    for count, data in blocks:
-        if some and size + len(data) > _BATCH_BYTES:
+    some: list[T] = []
+    total = 0
+    for one in each:
+        if some and total + size(one) > _BATCH_BYTES:
             yield some
-            some, size = [], 0
-        some.append((count, data))
-        size += len(data)
+            some, total = [], 0
+        some.append(one)
+        total += size(one)
     if some:
         yield some
 
 
-def _run_batch(blocks: Sequence[Block], source_partition: int, schemas: Schemas) -> bytes:
-    return wire.batch_of_blocks(schemas.write_id(RUNS.subject), wire.encode_long(source_partition), blocks)
+def _fitting(item: bytes) -> bytes:
+    """The item of a run as it is where a broker takes it; else cut until it fits, and `missing` says so.
 
-
-def _truncated(run: pl.DataFrame, source_partition: int, schemas: Schemas) -> bytes:
-    """A run larger than a message, cut until it fits, and `missing` says so. Its sums and its end stay as they are."""
-    value = b""
-    for cut in _cuts(run):
-        tagged = cut.with_columns(
-            pl.concat_list("missing", pl.lit(_TRUNCATED)).cast(run_columns()["missing"]).alias("missing"),
-            pl.lit(Verdict.PARTIAL.value).alias("verdict"),
-        )
-        [blocks] = _blocks([tagged])
-        value = _run_batch(blocks, source_partition, schemas)
-        if len(value) <= _LARGEST_VALUE:
+    Its sums and its end stay as they are.
+    """
+    if len(item) <= _LARGEST_ITEM:
+        return item
+    for cut in _cuts(record_of(item)):
+        cut["missing"] = [*cut["missing"], _TRUNCATED]
+        cut["verdict"] = Verdict.PARTIAL.value
+        item = wire.encode_record(_RUN, cast("Record", cut))
+        if len(item) <= _LARGEST_ITEM:
             break
-    return value
+    return item
 
 
-def _cuts(run: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def _cuts(run: RunRecord) -> Iterator[RunRecord]:
     """The run smaller and smaller: its lists by halves, then what is missing of it, then its texts."""
-    longest = max(cast("int", run[name].list.len().max() or 0) for name in _LONG_LISTS)
-    cut = run
+    said = cast("Mapping[str, Any]", run)
+    lists = {name: said[name] for name in _LONG_LISTS}
+    longest = max(map(len, lists.values()))
+    cut = dict(said)
     while longest > 0:
         longest //= 2
-        cut = run.with_columns(pl.col(_LONG_LISTS).list.head(longest))
-        yield cut
-    cut = cut.with_columns(pl.col("missing").list.head(_CUT_MISSING))
-    yield cut
-    short = pl.element().struct.with_fields(pl.field("value").str.head(_CUT_CHARS))
-    yield cut.with_columns(
-        cs.string().str.head(_CUT_CHARS),
-        pl.col("missing").list.eval(pl.element().str.head(_CUT_CHARS)),
-        pl.col("labels").list.eval(short),
-    )
+        cut |= {name: some[:longest] for name, some in lists.items()}
+        yield _record(cut)
+    cut["missing"] = run["missing"][:_CUT_MISSING]
+    yield _record(cut)
+    cut |= {name: text[:_CUT_CHARS] for name, text in cut.items() if isinstance(text, str)}
+    cut["missing"] = [text[:_CUT_CHARS] for text in cut["missing"]]
+    cut["labels"] = [{**label, "value": label["value"][:_CUT_CHARS]} for label in run["labels"]]
+    yield _record(cut)
 
 
-def event_batches(events: pl.DataFrame, schemas: Schemas) -> Iterator[bytes]:
-    """Decoded events as batches again, in the newest schema."""
-    schema = catalogue.latest(EVENTS.subject)
-    times = pl.col(pl.Datetime).to_physical()
-    header = wire.encode_string(f"causeline-{STAGE}")
-    items: list[bytes] = []
-    size = 0
-    for record in events.select(list(event_columns())).with_columns(times).iter_rows(named=True):
-        item = wire.encode_item(schema, record)
-        if items and size + len(item) > _BATCH_BYTES:
-            yield wire.encode_batch(schemas.write_id(EVENTS.subject), header, items)
-            items, size = [], 0
-        items.append(item)
-        size += len(item)
-    if items:
-        yield wire.encode_batch(schemas.write_id(EVENTS.subject), header, items)
+def _record(said: Mapping[str, Any]) -> RunRecord:
+    return cast("RunRecord", dict(said))
 
 
-def gap_value(found: Record, now_us: int, schemas: Schemas, *, policy_hash: str) -> bytes:
-    """The Gap of one row of `findings.judged`, its times as integers; `policy_hash` is of what judged."""
+def gap_value(event: Event, found: Judgement, now_us: int, schemas: Schemas, *, policy_hash: str) -> bytes:
+    """The Gap that was found in a piece of evidence; `policy_hash` is of what judged."""
     record: Record = {
-        **found,
-        "gap_id": derived_id(str(found["event_id"]), str(found["kind"])),
-        "decided_next_step": found["next_step"],
-        "next_step": found["policy_step"],
+        **event._asdict(),
+        "gap_id": derived_id(event.event_id, found.kind.value),
+        "kind": found.kind.value,
+        "threshold": found.threshold,
+        "decided_next_step": event.next_step,
+        "next_step": found.next_step.value,
         "policy_hash": policy_hash,
         "detected_at": now_us,
     }

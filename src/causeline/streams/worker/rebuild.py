@@ -5,17 +5,16 @@ before it, reaches beyond. So the first batch, seen from the end, whose reach li
 search, and only the window that matters is read.
 """
 
-import io
 import logging
 from collections.abc import Iterator
-
-import polars as pl
+from typing import Final, cast
 
 from causeline.kafka.client import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from causeline.kafka.identity import is_of_another
 from causeline.kafka.offsets import watermarks
 from causeline.runtime.connections import KafkaConnection
-from causeline.schemas import wire
+from causeline.schemas import catalogue, wire
+from causeline.schemas.catalogue import AvroSchema
 from causeline.schemas.errors import Unreachable, UnreadableMessage
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import RUNS
@@ -24,6 +23,7 @@ from causeline.streams.worker.publications import REACH_HEADER, TOPIC_HEADER
 
 log = logging.getLogger(__name__)
 
+_COUNTED = ("run_id", "amended", "last_offset")
 _FIRST_WINDOW = 64
 _LARGEST_WINDOW = 4096
 _TIMEOUT_S = 30.0
@@ -108,7 +108,7 @@ class RunsReader:
             return None, {}  # its offsets are those of an events topic that is no more
         try:
             lasts = counted_offsets(message.value(), self._schemas)
-        except (UnreadableMessage, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        except UnreadableMessage as error:
             log.warning("offset %s of %s is not a batch of runs: %s", message.offset(), self._topic, error)
             return None, {}
         return _reach(message), lasts
@@ -120,12 +120,17 @@ def counted_offsets(value: bytes | None, schemas: Schemas) -> dict[str, int]:
     An amended run has the offsets of the record before it, from whichever topic that was: the worker's own batch, which
     stands further back, says which, and tells all that there is to know.
     """
-    block = wire.read_block(value, RUNS.subject, schemas)
-    container = wire.container_header(wire.item_schema_text(block.schema))
-    container += wire.container_block(block.count, block.data)
-    runs = pl.read_avro(io.BytesIO(container), columns=["run_id", "last_offset", "amended"])
-    counted = runs.filter(~pl.col("amended")).drop_nulls()
-    return dict(counted.select("run_id", "last_offset").iter_rows())
+    runs = wire.decode_items(wire.read_block(value, RUNS.subject, schemas), _ONLY)
+    counted = ((run["run_id"], run["last_offset"]) for run in runs if not run["amended"])
+    return {str(run_id): cast("int", last) for run_id, last in counted if last is not None}
+
+
+def _only(names: tuple[str, ...]) -> AvroSchema:
+    item = catalogue.latest(RUNS.subject).item or {}
+    return {**item, "fields": [field for field in item["fields"] if field["name"] in names]}
+
+
+_ONLY: Final = _only(_COUNTED)
 
 
 def _reach(message: Message) -> int | None:

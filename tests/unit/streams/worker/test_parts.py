@@ -4,14 +4,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from causeline.kafka.logging import OncePerWhile
 from causeline.schemas.errors import UsageError
-from causeline.streams.amender.revise import reassembled
+from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.streams.worker.acknowledge import Acknowledger, OffsetJump
 from causeline.streams.worker.coverage import Coverage
 from causeline.streams.worker.done_map import DoneMap, PublishedState
@@ -19,7 +18,7 @@ from causeline.streams.worker.publications import run_batches
 from causeline.streams.worker.rebuild import counted_offsets
 from causeline.streams.worker.settings import WorkerSettings
 from causeline.streams.worker.watchdog import EXIT_STALLED, Vitals, Watchdog, verdict
-from tests.unit.streams.build import SCHEMAS, START_US, frame, run_id, whole_run
+from tests.unit.streams.build import CORE, SCHEMAS, START_US, run_id, shares, whole_run
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 6))))
@@ -186,11 +185,10 @@ def test_a_setting_that_cannot_be_meant_is_named(
 
 def test_of_the_runs_in_a_batch_the_offsets_of_amended_ones_are_passed_over() -> None:
     """They are those of the record before, perhaps of a topic that is no more: its worker's own batch says which."""
-    joined = reassembled(frame(whole_run(1), whole_run(2)), {}, now_us=START_US, at_most=100)
-    joined = joined.with_columns(
-        amended=pl.col("run_id") == run_id(2),
-        source_partition=pl.lit(0, pl.Int32),
-        last_offset=pl.lit(7, pl.Int64),
-    )
-    [written] = run_batches(joined, 0, SCHEMAS)
-    assert counted_offsets(written.value, SCHEMAS) == {run_id(1): 7}
+    counted, amended = (share.part for share in shares(whole_run(1), whole_run(2), first_offset=6))
+    written = [
+        CORE.joined([part], closed_at=START_US, reason=None, policy=DEFAULT_POLICY, amended=part is amended)
+        for part in (counted, amended)
+    ]
+    [batch] = run_batches(written, 0, SCHEMAS)
+    assert counted_offsets(batch.value, SCHEMAS) == {run_id(1): 6}
