@@ -89,7 +89,7 @@ def messages(*batches: Iterable[Record], partition: int = 0, first_offset: int =
     return in_partition(map(batch, batches), partition, first_offset)
 
 
-def in_partition(values: Iterable[bytes], partition: int = 0, first_offset: int = 0) -> list[Message]:
+def in_partition(values: Iterable[bytes | None], partition: int = 0, first_offset: int = 0) -> list[Message]:
     """Values that stand one after the other in a partition."""
     return [Message(partition, first_offset + n, value) for n, value in enumerate(values)]
 
@@ -104,8 +104,6 @@ def shares(*batches: Iterable[Record], partition: int = 0, first_offset: int = 0
     found = taken(*batches, partition=partition, first_offset=first_offset)
     assert found.unreadable == []
     return found.shares
-
-
 
 
 @st.composite
