@@ -22,10 +22,10 @@ from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
 from causeline.schemas.topics import DEAD
 from causeline.stack.waiting import wait_until
-from causeline.streams.definition.reading import Message, read
+from causeline.streams.definition.reading import Message
 from tests.unit.otlp.endpoint import Door
 from tests.unit.otlp.requests import Recorded, answer_a_question
-from tests.unit.streams.both import defined_of
+from tests.unit.streams.both import assemble
 
 pytestmark = pytest.mark.stack
 
@@ -76,10 +76,8 @@ class Place:
         return found
 
     def runs(self) -> dict[str, Run]:
-        found = [read(message, Schemas()) for message in self.read(f"{self.prefix}.events", 2)]
-        assert not any(each.unreadable for each in found)
-        defined = defined_of([arrival for each in found for arrival in each.arrivals])
-        return {run_id: Run.from_record(record) for run_id, record in defined.items()}
+        joined = assemble(self.read(f"{self.prefix}.events", 2)).runs
+        return {record["run_id"]: Run.from_record(record) for record in joined}
 
     @contextmanager
     def receiver(self, folder: Path, *options: str) -> Iterator["subprocess.Popen[bytes]"]:

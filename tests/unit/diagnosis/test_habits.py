@@ -9,7 +9,8 @@ from causeline.diagnosis.habits import HABITS, Habit, lint
 from causeline.producers.tracer import Tracer
 from causeline.schemas.run import Run
 from tests.unit.producers.recording import RecordingTransport, emitter_over
-from tests.unit.streams.both import arrivals_in_values, defined_of
+from tests.unit.streams.both import assemble
+from tests.unit.streams.build import in_partition
 
 REFS = {name: f"ref:{name}" for name in ("document", "text", "answer", "corrected", "prompt")}
 
@@ -23,7 +24,7 @@ def run_of(code: str) -> Run:
     assert not tracer.flush(60)
     assert (tracer.stats().invalid, tracer.stats().dropped) == (0, 0)
     tracer.close()
-    (record,) = defined_of(arrivals_in_values(value for _, value in transport.sent)).values()
+    (record,) = assemble(in_partition(value for _, value in transport.sent)).runs
     return Run.from_record(record)
 
 

@@ -18,7 +18,8 @@ from causeline.producers.emitter.emitter import Emitter
 from causeline.schemas.run import Run
 from causeline.streams.definition.records import Event
 from tests.unit.producers.recording import QUICK, RecordingTransport
-from tests.unit.streams.both import arrivals_in_values, defined_of
+from tests.unit.streams.both import arrived, assemble
+from tests.unit.streams.build import in_partition
 
 
 class Door:
@@ -73,10 +74,9 @@ class Door:
     @property
     def events(self) -> list[Event]:
         """All events of it."""
-        return [event for event, _ in arrivals_in_values(self.values)]
+        return [event for event, _ in arrived(in_partition(self.values))]
 
     @property
     def runs(self) -> dict[str, Run]:
         """The runs that the definition makes of them, by id."""
-        defined = defined_of(arrivals_in_values(self.values))
-        return {run_id: Run.from_record(record) for run_id, record in defined.items()}
+        return {record["run_id"]: Run.from_record(record) for record in assemble(in_partition(self.values)).runs}
