@@ -1,10 +1,11 @@
 """What is published of runs and events is what the committed schemas say, and no larger than a broker takes."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
-from causeline.schemas import wire
+from causeline.schemas import catalogue, wire
 from causeline.schemas.events import Record
 from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
@@ -72,13 +73,15 @@ def test_a_run_larger_than_a_message_is_cut_and_says_so() -> None:
 
 
 def test_a_run_of_few_and_endless_texts_is_cut_too() -> None:
-    labels = [{"key": "k", "value": "v" * 7_000}]
-    missing = [f"custom:{n}" + "m" * 20_000 for n in range(400)]
-    ends = [event("run_finished", seq=n, expected_steps=missing[100 * n : 100 * (n + 1)]) for n in range(1)]
-    run = written([event("run_started", emitter="e", seq=9, labels=labels), *ends])
-    (cut,) = run_batches([run], 0, SCHEMAS)
-    (record,) = wire.decode_items(wire.read_block(cut.value, "run-batch", SCHEMAS))
-    assert "truncated" in record["missing"]  # type: ignore[operator]
+    run = rich_run()
+    record = record_of(run.item)
+    record["missing"] = ["m" * 50_000] * 200
+    record["error_type"] = "e" * 5_000
+    item = wire.encode_record(catalogue.latest("run-batch"), cast("Record", record))
+    (cut,) = run_batches([run._replace(item=item)], 0, SCHEMAS)
+    (found,) = wire.decode_items(wire.read_block(cut.value, "run-batch", SCHEMAS))
+    assert found["missing"] == [*["m" * 1024] * 100, "truncated"]
+    assert (found["steps"], found["error_type"], found["events"]) == ([], "e" * 1024, record["events"])
 
 
 def test_events_sent_on_are_the_events_that_came() -> None:

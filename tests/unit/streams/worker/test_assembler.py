@@ -209,7 +209,7 @@ def test_however_events_are_split_over_messages_the_runs_are_the_same(events: Se
         assembler.take(shares(each, first_offset=offset), now_us=0)
     closed = assembler.close(SECOND)
     expected = defined(as_claims(events), closed_at=SECOND)
-    started = {record["run_id"] for record in events if record["event_type"] == "run_started"}
+    started = {str(record["run_id"]) for record in events if record["event_type"] == "run_started"}
     assert {run["run_id"]: said(run) for run in runs(closed)} == {name: said(expected[name]) for name in started}
 
 
