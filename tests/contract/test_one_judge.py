@@ -7,13 +7,12 @@ import pytest
 
 from causeline.producers.runs import Decision
 from causeline.producers.tracer import Tracer
-from causeline.schemas.judge import Judgement
 from causeline.schemas.policy_file import parse_policy
-from causeline.schemas.registry import Schemas
+from causeline.schemas.judge import Judgement
 from causeline.streams.definition.findings import judged
-from causeline.streams.definition.reading import Message
-from causeline.streams.runs.chosen import core
 from tests.unit.producers.recording import RecordingTransport, emitter_over
+from tests.unit.streams.both import arrived
+from tests.unit.streams.build import in_partition
 
 EVIDENCE, RUNS = 100_000, 200
 POLICY = parse_policy(
@@ -62,15 +61,15 @@ def test_what_the_workflow_was_told_is_what_the_stream_tells() -> None:
     assert not tracer.flush(60)
     tracer.close()
 
-    messages = [Message(0, offset, value) for offset, (_, value) in enumerate(transport.sent)]
-    checks = [check.event for check in core(Schemas()).read(messages).checks]
-    gaps = [judged(event, POLICY) for event in checks]
+    events = [arrival.event for arrival in arrived(in_partition(value for _, value in transport.sent))]
+    checks = [event for event in events if event.event_type == "evidence_checked"]
+    found = [judged(event, POLICY) for event in checks]
 
     assert len(checks) == len(told) == EVIDENCE
-    assert 0.3 < sum(gap is not None for gap in gaps) / EVIDENCE < 0.9
+    assert 0.3 < sum(gap is not None for gap in found) / EVIDENCE < 0.9
     differing = [
         (event.event_id, decision)
-        for event, gap, decision in zip(checks, gaps, told, strict=True)
+        for event, gap, decision in zip(checks, found, told, strict=True)
         if _said(gap) != (decision.kind, decision.next_step, decision.threshold)
     ]
     assert differing == []

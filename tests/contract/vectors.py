@@ -208,14 +208,14 @@ def vector(number: int, case: Case) -> dict[str, object]:
     events = list(numbered(number, case))
     by_emitter = [list(group) for _, group in groupby(events, key=lambda event: event["emitter_id"])]
     values = [value_of(each, is_refused=case.is_refused) for each in by_emitter]
-    found = decoded(in_partition(values))
-    runs = assembled(found.arrivals, closed_at=START + 10_000_000).runs
+    read = decoded(in_partition(values))
+    runs = assembled(read.arrivals, closed_at=START + 10_000_000).runs
     return {
         "name": case.name,
         "says": case.says,
         "partitions": {str(count): partition_of(str(events[0]["run_id"]), count) for count in (4, 12, 64)},
         "messages": [{"events": each, "value": value.hex()} for each, value in zip(by_emitter, values, strict=True)],
-        "refused": [each.detail for each in found.unreadable],
+        "refused": [each.detail for each in read.unreadable],
         "run": {name: runs[0][name] for name in _SHOWN} if runs else None,
     }
 

@@ -14,16 +14,14 @@ from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas import catalogue, tables, wire
 from causeline.schemas.errors import CheckFailed
 from causeline.schemas.events import Record
-from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.registry import Schemas
 from causeline.sinks.loader.encoding import Encoder
 from causeline.sinks.loader.inserting import ClickHouseSender
 from causeline.sinks.loader.units import Origin, Unit, read_unit
 from causeline.sinks.migrate import Migration, migrate, migrations, statements
-from causeline.streams.definition.reading import Message
-from causeline.streams.worker.publications import run_batches
 from tests.contract.sinks.test_tables import as_message, example
-from tests.unit.streams.build import CORE, event, run_id, whole_run
+from tests.unit.streams.both import assemble
+from tests.unit.streams.build import event, in_partition, run_id, whole_run
 
 pytestmark = pytest.mark.stack
 
@@ -57,14 +55,12 @@ def old_events(number: int) -> bytes:
 
 def runs_of(value: bytes, *, old: bool) -> bytes:
     """What a worker makes of the batch, under the first version of the runs' schema or the newest."""
-    taken = CORE.read([Message(0, 0, value)])
-    assert taken.unreadable == []
-    parts = [share.part for share in taken.shares]
-    [made] = run_batches([CORE.joined(parts, closed_at=0, reason=None, policy=DEFAULT_POLICY)], 0, SCHEMAS)
-    if not old:
-        return made.value
-    records = wire.decode_items(wire.read_block(made.value, "run-batch", SCHEMAS))
-    return old_value("run-batch", wire.encode_long(0), records)
+    runs = assemble(in_partition([value])).runs
+    if old:
+        return old_value("run-batch", wire.encode_long(0), runs)
+    newest = catalogue.latest("run-batch")
+    items = [wire.encode_record(newest, run) for run in runs]
+    return wire.encode_batch(newest.schema_id, wire.encode_long(0), items)
 
 
 def load(client: Client, table: tables.Table, *values: bytes) -> None:

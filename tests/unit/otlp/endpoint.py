@@ -16,6 +16,7 @@ from causeline.otlp.receiver.settings import ReceiverSettings
 from causeline.producers.artifacts import ArtifactStore
 from causeline.producers.emitter.emitter import Emitter
 from causeline.schemas.run import Run
+from causeline.streams.definition.reading import Message
 from causeline.streams.definition.records import Event
 from tests.unit.producers.recording import QUICK, RecordingTransport
 from tests.unit.streams.both import arrived, assemble
@@ -67,16 +68,16 @@ class Door:
         self.intake.close()
 
     @property
-    def values(self) -> list[bytes]:
-        """All that the broker has, as it stands in its topic."""
-        return [value for _, value in self.transport.sent]
+    def messages(self) -> list[Message]:
+        """All that the broker has."""
+        return in_partition(value for _, value in self.transport.sent)
 
     @property
     def events(self) -> list[Event]:
-        """All events of it."""
-        return [event for event, _ in arrived(in_partition(self.values))]
+        """All events the broker has, as the worker reads them."""
+        return [arrival.event for arrival in arrived(self.messages)]
 
     @property
     def runs(self) -> dict[str, Run]:
-        """The runs that the definition makes of them, by id."""
-        return {record["run_id"]: Run.from_record(record) for record in assemble(in_partition(self.values)).runs}
+        """The runs that are joined of them, by id."""
+        return {record["run_id"]: Run.from_record(record) for record in assemble(self.messages).runs}

@@ -6,9 +6,6 @@ from typing import Any
 
 import pytest
 
-from causeline.streams.definition.reading import Message
-from causeline.streams.definition.records import RunRecord
-from causeline.streams.runs.core import Share
 from causeline.streams.runs.records import record_of
 from causeline.streams.worker.assembler import Assembler
 from causeline.streams.worker.settings import Limits
@@ -27,21 +24,15 @@ def _entry(**more: Any) -> dict[str, Any]:
     return span_json("POST /ask", span=1, parent=0x99, **more)
 
 
-def _shares(door: Door, since: int = 0) -> Sequence[Share]:
-    """What the worker takes in of the messages that the broker has, from one on."""
-    messages = [Message(0, offset, value) for offset, value in enumerate(door.values) if offset >= since]
-    return CORE.read(messages).shares
-
-
-def _seen(folder: Path, spans: Sequence[dict[str, Any]]) -> tuple[RunRecord, float]:
+def _seen(folder: Path, spans: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], float]:
     """The run of spans that come a second apart, and how many seconds after the last of them it closes."""
     door = Door(folder)
     assembler = Assembler(Limits(), core=CORE)
     try:
         for second, span in enumerate(spans):
-            before = len(door.values)
+            before = len(door.messages)
             assert door.post(traces_json(span), json=True).status_code == 200
-            assembler.take(_shares(door, before), now_us=second * _SECOND)
+            assembler.take(CORE.read(door.messages[before:]).shares, now_us=second * _SECOND)
     finally:
         door.close()
     last_us = (len(spans) - 1) * _SECOND
@@ -49,7 +40,7 @@ def _seen(folder: Path, spans: Sequence[dict[str, Any]]) -> tuple[RunRecord, flo
     assert due_us is not None
     closed = assembler.close(max(due_us, last_us))
     [(_, run)] = closed.written
-    return record_of(run.item), (max(due_us, last_us) - last_us) / _SECOND
+    return dict(record_of(run.item)), (max(due_us, last_us) - last_us) / _SECOND
 
 
 @pytest.mark.parametrize("entry", [{"flags": _REMOTE}, {"kind": 2}, {"kind": 5}], ids=["flags", "server", "consumer"])
@@ -68,7 +59,7 @@ def test_an_entry_that_nothing_marks_waits_because_its_parent_may_still_come(tmp
     door, assembler = Door(tmp_path), Assembler(Limits(), core=CORE)
     try:
         door.post(traces_json(_INNER, _entry(kind=1)), json=True)
-        assembler.take(_shares(door), now_us=0)
+        assembler.take(CORE.read(door.messages).shares, now_us=0)
     finally:
         door.close()
     assert assembler.close(59 * _SECOND).keys == ()
