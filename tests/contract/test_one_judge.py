@@ -8,10 +8,11 @@ import pytest
 from causeline.producers.runs import Decision
 from causeline.producers.tracer import Tracer
 from causeline.schemas.policy_file import parse_policy
-from causeline.schemas.registry import Schemas
-from causeline.streams.runs.decode import Message, decode
-from causeline.streams.runs.findings import judged
+from causeline.schemas.judge import Judgement
+from causeline.streams.definition.findings import judged
 from tests.unit.producers.recording import RecordingTransport, emitter_over
+from tests.unit.streams.both import arrived
+from tests.unit.streams.build import in_partition
 
 EVIDENCE, RUNS = 100_000, 200
 POLICY = parse_policy(
@@ -60,20 +61,19 @@ def test_what_the_workflow_was_told_is_what_the_stream_tells() -> None:
     assert not tracer.flush(60)
     tracer.close()
 
-    messages = [Message(0, offset, value) for offset, (_, value) in enumerate(transport.sent)]
-    events = decode(messages, Schemas()).frame
-    checks = events.filter(events["event_type"] == "evidence_checked")
-    gaps = {row["event_id"]: row for row in judged(events, POLICY).iter_rows(named=True)}
+    events = [arrival.event for arrival in arrived(in_partition(value for _, value in transport.sent))]
+    checks = [event for event in events if event.event_type == "evidence_checked"]
+    found = [judged(event, POLICY) for event in checks]
 
-    assert checks.height == len(told) == EVIDENCE
-    assert 0.3 < len(gaps) / EVIDENCE < 0.9
+    assert len(checks) == len(told) == EVIDENCE
+    assert 0.3 < sum(gap is not None for gap in found) / EVIDENCE < 0.9
     differing = [
-        (event_id, decision)
-        for event_id, decision in zip(checks["event_id"], told, strict=True)
-        if _said(gaps.get(event_id)) != (decision.kind, decision.next_step, decision.threshold)
+        (event.event_id, decision)
+        for event, gap, decision in zip(checks, found, told, strict=True)
+        if _said(gap) != (decision.kind, decision.next_step, decision.threshold)
     ]
     assert differing == []
 
 
-def _said(gap: dict[str, Any] | None) -> tuple[str | None, str | None, float | None]:
-    return (None, None, None) if gap is None else (gap["kind"], gap["policy_step"], gap["threshold"])
+def _said(gap: Judgement | None) -> tuple[str | None, str | None, float | None]:
+    return (None, None, None) if gap is None else (gap.kind, gap.next_step, gap.threshold)

@@ -13,12 +13,11 @@ from typing import Any, Final
 from causeline.schemas import catalogue
 from causeline.schemas.events import ConflictSide
 from causeline.schemas.partition import partition_of
-from causeline.schemas.registry import Schemas
 from causeline.schemas.vocabulary import EventType
 from causeline.schemas.wire import codec
 from causeline.schemas.wire.writer import RunWriter
-from causeline.streams.runs.decode import Message, decode
-from tests.unit.streams.both import assemble
+from tests.unit.streams.both import assembled, decoded
+from tests.unit.streams.build import in_partition
 
 FILE: Final = Path(__file__).parents[2] / "examples" / "producers" / "vectors.json"
 SCHEMA: Final = catalogue.latest("trace-batch")
@@ -209,14 +208,14 @@ def vector(number: int, case: Case) -> dict[str, object]:
     events = list(numbered(number, case))
     by_emitter = [list(group) for _, group in groupby(events, key=lambda event: event["emitter_id"])]
     values = [value_of(each, is_refused=case.is_refused) for each in by_emitter]
-    decoded = decode([Message(0, offset, value) for offset, value in enumerate(values)], Schemas())
-    runs = assemble(decoded.frame, closed_at_us=START + 10_000_000).runs.to_dicts() if len(decoded.frame) else []
+    read = decoded(in_partition(values))
+    runs = assembled(read.arrivals, closed_at=START + 10_000_000).runs
     return {
         "name": case.name,
         "says": case.says,
         "partitions": {str(count): partition_of(str(events[0]["run_id"]), count) for count in (4, 12, 64)},
         "messages": [{"events": each, "value": value.hex()} for each, value in zip(by_emitter, values, strict=True)],
-        "refused": [each.detail for each in decoded.unreadable],
+        "refused": [each.detail for each in read.unreadable],
         "run": {name: runs[0][name] for name in _SHOWN} if runs else None,
     }
 

@@ -13,15 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from causeline.sinks.loader.delivery import Delivery
 from causeline.sinks.loader.encoding import Insert
 from causeline.sinks.loader.inserting import ClickHouseSender
 from causeline.sinks.loader.loop import Loader
 from causeline.sinks.loader.partitions import PartitionBuffer
 from causeline.streams.amender import amender
-from causeline.streams.worker import joiner
 from causeline.streams.worker.acknowledge import Acknowledger
 from causeline.streams.worker.done_map import DoneMap
 from causeline.streams.worker.joiner import Joiner
@@ -29,7 +26,6 @@ from causeline.streams.worker.outbox import Outbox
 from causeline.streams.worker.process import Worker
 from causeline.streams.worker.publications import Publication
 from causeline.streams.worker.rebuild import RunsReader
-from causeline.streams.worker.tally import tally
 from tests.faults.faust_bugs import FAUST_BUGS
 
 _DIED = 9
@@ -164,15 +160,15 @@ def _ack_before_publish() -> None:
 
 def _fail_once(error: BaseException) -> None:
     """The real code, with a fault when messages have been taken in and nothing of them holds them yet."""
-    real = tally
+    admit = Joiner._admit
 
-    def fails(frame: Any) -> Any:
+    def fails(self: Joiner, shares: Any) -> Any:
         if not _mark().exists():
             _leave_mark()
             raise error
-        return real(frame)
+        return admit(self, shares)
 
-    _replace(joiner, "tally", fails)
+    _replace(Joiner, "_admit", fails)
 
 
 def _let_go_of_what_failed() -> None:
@@ -204,9 +200,13 @@ def _error_once_lets_go() -> None:
     _let_go_of_what_failed()
 
 
+class _Panic(BaseException):
+    """As a native part panics: no `Exception`."""
+
+
 def _panic_once() -> None:
     """The real code, with a panic of a native part."""
-    _fail_once(pl.exceptions.PanicException("a bug in a native part"))
+    _fail_once(_Panic("a bug in a native part"))
 
 
 def _panic_once_and_go_on() -> None:

@@ -26,7 +26,7 @@ from causeline.streams.worker.publications import Publication
 from causeline.streams.worker.settings import Limits
 from tests.faults.oracle import Ledger
 from tests.faults.site import PARTITIONS, PROJECT, QUIET_S, Site, emit_runs
-from tests.unit.streams.build import SCHEMAS, batch, event
+from tests.unit.streams.build import CORE, SCHEMAS, batch, event
 
 pytestmark = pytest.mark.stack
 
@@ -133,7 +133,7 @@ def test_three_times_the_open_events_that_may_be_close_the_oldest_runs_and_are_c
     """No run ends: at the bound the oldest are closed as they are, which is counted and said."""
     limits = Limits(max_open_events=MAY_BE_OPEN)
     published: list[Publication] = []
-    joiner = Joiner(limits=limits, schemas=SCHEMAS, publish=published.append, clock=lambda: 0, prefix="test")
+    joiner = Joiner(limits=limits, core=CORE, schemas=SCHEMAS, publish=published.append, clock=lambda: 0, prefix="test")
     joiner.open_partition(0, 0, DoneMap())
     began = time.monotonic()
     most = 0

@@ -19,7 +19,7 @@ from causeline.schemas.topics import DEFAULT_PREFIX
 if TYPE_CHECKING:
     from causeline.streams.amender.on_demand import Amended, OnDemand
     from causeline.streams.amender.settings import AmenderSettings
-    from causeline.streams.amender.stored import Arrow
+    from causeline.streams.amender.stored import Rows
 
 _SAID = {
     "amended": "amended",
@@ -71,7 +71,7 @@ def amend(
     connections.clickhouse(state_dir, clickhouse_url)
     connections.set_topic_prefix(prefix)
     settings = AmenderSettings.from_environment()
-    with arrow_source(settings) as source:
+    with stored_rows(settings) as source:
         if follow:
             from causeline.streams.amender.process import run_amender
 
@@ -99,13 +99,13 @@ def _unjoined(settings: "AmenderSettings", since: str) -> list[str]:
 
 
 @contextmanager
-def arrow_source(settings: "AmenderSettings") -> "Iterator[Arrow]":
+def stored_rows(settings: "AmenderSettings") -> "Iterator[Rows]":
     """The stored events, for the length of the block."""
-    from causeline.runtime.arrow import ClickHouseArrow
     from causeline.runtime.clickhouse import clickhouse_client
+    from causeline.runtime.clickhouse_rows import ClickHouseRows
 
     with clickhouse_client(settings.clickhouse) as client:
-        yield ClickHouseArrow(client, settings.clickhouse)
+        yield ClickHouseRows(client, settings.clickhouse)
 
 
 def _words_from_stdin() -> Iterator[str]:
@@ -113,7 +113,7 @@ def _words_from_stdin() -> Iterator[str]:
         yield from line.split(maxsplit=1)[:1]
 
 
-def on_demand(settings: "AmenderSettings", source: "Arrow") -> "OnDemand":
+def on_demand(settings: "AmenderSettings", source: "Rows") -> "OnDemand":
     """What amends runs by name; raises Unreachable when Kafka does not answer."""
     from causeline.kafka.preflight import check_topics
     from causeline.runtime.policy_watch import PolicyWatch
@@ -122,13 +122,16 @@ def on_demand(settings: "AmenderSettings", source: "Arrow") -> "OnDemand":
     from causeline.streams.amender.process import SPOKEN
     from causeline.streams.amender.publish import KafkaPublisher
     from causeline.streams.amender.stored import Stored
+    from causeline.streams.runs.chosen import core
 
+    schemas = schemas_of(settings.registry_url, SPOKEN, settings.topic_prefix)
     return OnDemand(
         stored=Stored(source),
         publisher=KafkaPublisher(
             settings.kafka, prefix=settings.topic_prefix, delivery_timeout_s=min(30, settings.delivery_timeout_s)
         ),
-        schemas=schemas_of(settings.registry_url, SPOKEN, settings.topic_prefix),
+        schemas=schemas,
+        core=core(schemas),
         settings=settings,
         policy=PolicyWatch(settings.policy).current(),
         partitions=check_topics(settings.kafka, settings.topic_prefix),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from causeline.cli import connections, output
-from causeline.cli.amend import arrow_source, on_demand
+from causeline.cli.amend import on_demand, stored_rows
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, StateDir, TopicPrefix, examples
 from causeline.cli.why import PolicyFile
 from causeline.runtime.clock import system_clock
@@ -52,17 +52,20 @@ def rejudge(
     connections.set_topic_prefix(prefix)
     judging = _policy(policy)
     settings = AmenderSettings.from_environment()
-    with arrow_source(settings) as source:
+    with stored_rows(settings) as source:
         from causeline.schemas.registry import Schemas
         from causeline.streams.amender.stored import Stored
+        from causeline.streams.runs.chosen import core
 
         amending = on_demand(settings, source) if apply else None
         stored = Stored(source)
         found = stored.started(since_us, workflow or [], limit=limit)
+        schemas = amending.schemas if amending else Schemas()
         outcome = Rejudge(
             stored=stored,
             policy=judging,
-            schemas=amending.schemas if amending else Schemas(),
+            schemas=schemas,
+            core=core(schemas),
             publisher=amending.publisher if amending else None,
             max_run_events=settings.max_run_events,
             max_batch_runs=settings.max_batch_runs,

@@ -2,7 +2,7 @@
 
 The models of `causeline.schemas.events` are the whole contract, checked where events are made. Here stand the rules
 whose breach would do harm once an event is joined and stored: ids, times, numbers, sizes, and what each type must say.
-The worker asks them by column (`streams.runs.contract`), the loader in SQL and of single records
+The worker asks them of each event that it reads (`broken_by`), the loader in SQL and of single records
 (`sinks.loader.rows`): what one refuses the other does, so that an event is either visible or a dead letter.
 
 Words are kept as words: a producer may know more of them than its readers do. Where a reference belongs there is a
@@ -134,6 +134,7 @@ RULES: Final = (
     ),
 )  # fmt: skip
 
+_INSIDE: Final = tuple(rule for rule in RULES if not rule.at_the_door)
 SIDES: Final = "conflict_sides"
 SIDES_SENTENCE: Final = "has a side without a source, or whose score is not from 0 to 1"
 SIDES_REFS_SENTENCE: Final = f"has a side whose source or value is not {WHAT}"
@@ -176,16 +177,19 @@ def sides_refer(sides: object) -> bool:
     )
 
 
-def broken_by(record: Mapping[str, object]) -> str | None:
-    """The first rule that a decoded event breaks, as a sentence that names the field and never its value; else None."""
-    for rule in RULES:
+def broken_by(record: Mapping[str, object], *, stored: bool = False) -> str | None:
+    """The first rule that a decoded event breaks, as a sentence that names the field and never its value; else None.
+
+    `stored`: it has been let in already, and what is asked at the door is not asked again.
+    """
+    for rule in _INSIDE if stored else RULES:
         for name in rule.columns:
             value = record.get(name)
             if value is not None and not rule.holds(value):
                 return f"{name} {rule.sentence}."
     if record.get(SIDES) and not sides_hold(record[SIDES]):
         return f"{SIDES} {SIDES_SENTENCE}."
-    if record.get(SIDES) and not sides_refer(record[SIDES]):
+    if record.get(SIDES) and not stored and not sides_refer(record[SIDES]):
         return f"{SIDES} {SIDES_REFS_SENTENCE}."
     for name, kinds in must_say().items():
         if record.get(name) is None and record["event_type"] in kinds:

@@ -26,7 +26,7 @@ from causeline.sinks.loader.units import BadMessage, Unit, sift
 from tests.unit.sinks.loader.fakes import FakeSender
 from tests.unit.sinks.loader.messages import SCHEMAS, batch, event, read, unit
 from tests.unit.streams import build as worker_tests
-from tests.unit.streams.runs.test_decode import INVALID
+from tests.unit.streams.runs.test_reading import INVALID
 
 pytestmark = pytest.mark.stack
 

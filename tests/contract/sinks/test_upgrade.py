@@ -19,11 +19,9 @@ from causeline.sinks.loader.encoding import Encoder
 from causeline.sinks.loader.inserting import ClickHouseSender
 from causeline.sinks.loader.units import Origin, Unit, read_unit
 from causeline.sinks.migrate import Migration, migrate, migrations, statements
-from causeline.streams.runs.assemble import assemble
-from causeline.streams.runs.decode import Message, decode
-from causeline.streams.worker.publications import run_batches
 from tests.contract.sinks.test_tables import as_message, example
-from tests.unit.streams.build import event, run_id, whole_run
+from tests.unit.streams.both import assemble
+from tests.unit.streams.build import event, in_partition, run_id, whole_run
 
 pytestmark = pytest.mark.stack
 
@@ -57,13 +55,12 @@ def old_events(number: int) -> bytes:
 
 def runs_of(value: bytes, *, old: bool) -> bytes:
     """What a worker makes of the batch, under the first version of the runs' schema or the newest."""
-    events = decode([Message(0, 0, value)], SCHEMAS)
-    assert events.unreadable == ()
-    [made] = run_batches(assemble(events.frame, closed_at_us=0).runs, 0, SCHEMAS)
-    if not old:
-        return made.value
-    records = wire.decode_items(wire.read_block(made.value, "run-batch", SCHEMAS))
-    return old_value("run-batch", wire.encode_long(0), records)
+    runs = assemble(in_partition([value])).runs
+    if old:
+        return old_value("run-batch", wire.encode_long(0), runs)
+    newest = catalogue.latest("run-batch")
+    items = [wire.encode_record(newest, run) for run in runs]
+    return wire.encode_batch(newest.schema_id, wire.encode_long(0), items)
 
 
 def load(client: Client, table: tables.Table, *values: bytes) -> None:

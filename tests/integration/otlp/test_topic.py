@@ -22,7 +22,7 @@ from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
 from causeline.schemas.topics import DEAD
 from causeline.stack.waiting import wait_until
-from causeline.streams.runs.decode import Message, decode
+from causeline.streams.definition.reading import Message
 from tests.unit.otlp.endpoint import Door
 from tests.unit.otlp.requests import Recorded, answer_a_question
 from tests.unit.streams.both import assemble
@@ -76,10 +76,8 @@ class Place:
         return found
 
     def runs(self) -> dict[str, Run]:
-        decoded = decode(self.read(f"{self.prefix}.events", 2), Schemas())
-        assert not decoded.unreadable
-        joined = assemble(decoded.frame, closed_at_us=0).runs
-        return {record["run_id"]: Run.from_record(record) for record in joined.iter_rows(named=True)}
+        joined = assemble(self.read(f"{self.prefix}.events", 2)).runs
+        return {record["run_id"]: Run.from_record(record) for record in joined}
 
     @contextmanager
     def receiver(self, folder: Path, *options: str) -> Iterator["subprocess.Popen[bytes]"]:

@@ -7,11 +7,10 @@ import pytest
 
 from causeline.diagnosis.habits import HABITS, Habit, lint
 from causeline.producers.tracer import Tracer
-from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
-from causeline.streams.runs.decode import Message, decode
 from tests.unit.producers.recording import RecordingTransport, emitter_over
 from tests.unit.streams.both import assemble
+from tests.unit.streams.build import in_partition
 
 REFS = {name: f"ref:{name}" for name in ("document", "text", "answer", "corrected", "prompt")}
 
@@ -25,8 +24,7 @@ def run_of(code: str) -> Run:
     assert not tracer.flush(60)
     assert (tracer.stats().invalid, tracer.stats().dropped) == (0, 0)
     tracer.close()
-    messages = [Message(0, offset, value) for offset, (_, value) in enumerate(transport.sent)]
-    (record,) = assemble(decode(messages, Schemas()).frame, closed_at_us=0).runs.iter_rows(named=True)
+    (record,) = assemble(in_partition(value for _, value in transport.sent)).runs
     return Run.from_record(record)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import polars as pl
 
 from causeline.otlp.receiver.content_store import Keeper, MaskText
 from causeline.otlp.receiver.http_endpoint import create_app
@@ -16,11 +15,12 @@ from causeline.otlp.receiver.intake import Intake
 from causeline.otlp.receiver.settings import ReceiverSettings
 from causeline.producers.artifacts import ArtifactStore
 from causeline.producers.emitter.emitter import Emitter
-from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
-from causeline.streams.runs.decode import Message, decode
+from causeline.streams.definition.reading import Message
+from causeline.streams.definition.records import Event
 from tests.unit.producers.recording import QUICK, RecordingTransport
-from tests.unit.streams.both import assemble
+from tests.unit.streams.both import arrived, assemble
+from tests.unit.streams.build import in_partition
 
 
 class Door:
@@ -68,15 +68,16 @@ class Door:
         self.intake.close()
 
     @property
-    def events(self) -> pl.DataFrame:
-        """All events the broker has, decoded as the worker does."""
-        messages = [Message(0, place, value) for place, (_, value) in enumerate(self.transport.sent)]
-        decoded = decode(messages, Schemas())
-        assert not decoded.unreadable
-        return decoded.frame
+    def messages(self) -> list[Message]:
+        """All that the broker has."""
+        return in_partition(value for _, value in self.transport.sent)
+
+    @property
+    def events(self) -> list[Event]:
+        """All events the broker has, as the worker reads them."""
+        return [arrival.event for arrival in arrived(self.messages)]
 
     @property
     def runs(self) -> dict[str, Run]:
-        """The runs that the assembler makes of them, by id."""
-        joined = assemble(self.events, closed_at_us=0).runs
-        return {record["run_id"]: Run.from_record(record) for record in joined.iter_rows(named=True)}
+        """The runs that are joined of them, by id."""
+        return {record["run_id"]: Run.from_record(record) for record in assemble(self.messages).runs}

@@ -58,7 +58,7 @@ def partial(response: httpx.Response) -> tuple[int, str]:
 
 
 def steps(door: Door) -> list[str]:
-    return [str(name) for name in door.events.filter(door.events["event_type"] == "step_finished")["step_name"]]
+    return [str(event.step_name) for event in door.events if event.event_type == "step_finished"]
 
 
 # --- success
@@ -123,7 +123,7 @@ def test_ids_that_somebody_read_as_base64_are_mended(door: Door) -> None:
     trace_id, span_id = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     mangled = span(trace_id=base64.b64decode(trace_id), span_id=base64.b64decode(span_id))
     assert door.post(request(mangled)).status_code == 200
-    assert door.events["run_id"].unique().to_list() == [trace_id]
+    assert {event.run_id for event in door.events} == {trace_id}
 
 
 def test_times_that_go_backwards_are_a_step_without_duration(door: Door) -> None:
@@ -243,7 +243,7 @@ def test_a_parent_that_never_came_is_named(door: Door) -> None:
 @pytest.mark.slow
 def test_fifty_thousand_spans_in_a_request(door: Door) -> None:
     assert door.post(request(*(span(n, trace_id=n.to_bytes(16, "big")) for n in range(1, 50_001)))).status_code == 200
-    assert door.events["run_id"].n_unique() == 50_000
+    assert len({event.run_id for event in door.events}) == 50_000
 
 
 # --- refusals

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from causeline.streams.runs.records import record_of
 from causeline.streams.worker.assembler import Assembler
 from causeline.streams.worker.settings import Limits
 from tests.unit.otlp.endpoint import Door
 from tests.unit.otlp.requests import span_json, traces_json
+from tests.unit.streams.build import CORE
 
 _SECOND = 1_000_000
 _SOON_S = 5
@@ -25,20 +27,20 @@ def _entry(**more: Any) -> dict[str, Any]:
 def _seen(folder: Path, spans: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], float]:
     """The run of spans that come a second apart, and how many seconds after the last of them it closes."""
     door = Door(folder)
-    assembler = Assembler(Limits())
+    assembler = Assembler(Limits(), core=CORE)
     try:
         for second, span in enumerate(spans):
-            before = door.events.height if door.transport.sent else 0
+            before = len(door.messages)
             assert door.post(traces_json(span), json=True).status_code == 200
-            assembler.add(door.events[before:], now_us=second * _SECOND)
+            assembler.take(CORE.read(door.messages[before:]).shares, now_us=second * _SECOND)
     finally:
         door.close()
     last_us = (len(spans) - 1) * _SECOND
     due_us = assembler.next_deadline_us()
     assert due_us is not None
     closed = assembler.close(max(due_us, last_us))
-    [run] = closed.runs.iter_rows(named=True)
-    return run, (max(due_us, last_us) - last_us) / _SECOND
+    [(_, run)] = closed.written
+    return dict(record_of(run.item)), (max(due_us, last_us) - last_us) / _SECOND
 
 
 @pytest.mark.parametrize("entry", [{"flags": _REMOTE}, {"kind": 2}, {"kind": 5}], ids=["flags", "server", "consumer"])
@@ -54,11 +56,12 @@ def test_a_trace_behind_a_gateway_that_is_traced_elsewhere_is_seen_soon_and_whol
 
 def test_an_entry_that_nothing_marks_waits_because_its_parent_may_still_come(tmp_path: Path) -> None:
     """Neither flags nor kind: it looks as any step does whose parent has not ended yet, and is no run until idle."""
-    door, assembler = Door(tmp_path), Assembler(Limits())
+    door, assembler = Door(tmp_path), Assembler(Limits(), core=CORE)
     try:
         door.post(traces_json(_INNER, _entry(kind=1)), json=True)
-        assembler.add(door.events, now_us=0)
+        assembler.take(CORE.read(door.messages).shares, now_us=0)
     finally:
         door.close()
     assert assembler.close(59 * _SECOND).keys == ()
-    assert assembler.close(60 * _SECOND).fragments.height == 2
+    [fragment] = assembler.close(60 * _SECOND).fragments
+    assert sum(map(len, fragment.parts)) == 2

@@ -1,20 +1,18 @@
-"""Runs to test with: events as wire records, batches as Kafka values, and frames of them."""
+"""Runs to test with: events as wire records, batches of them as Kafka values."""
 
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import polars as pl
 from hypothesis import strategies as st
 
 from causeline.schemas import catalogue, wire
 from causeline.schemas.events import Record, to_record
 from causeline.schemas.registry import Schemas
 from causeline.schemas.vocabulary import EventType
-from causeline.streams.definition.reading import Message as Value
+from causeline.streams.definition.reading import Message
 from causeline.streams.runs.chosen import core
 from causeline.streams.runs.core import Share, Taken
-from causeline.streams.runs.decode import Decoded, Message, decode
 from tests.unit.schemas.strategies import any_event
 
 SCHEMA = catalogue.latest("trace-batch")
@@ -86,9 +84,19 @@ def batch(records: Iterable[Record]) -> bytes:
     return wire.encode_batch(SCHEMA.schema_id, wire.encode_string("e"), items)
 
 
+def messages(*batches: Iterable[Record], partition: int = 0, first_offset: int = 0) -> list[Message]:
+    """Batches that stand one after the other in a partition."""
+    return in_partition(map(batch, batches), partition, first_offset)
+
+
+def in_partition(values: Iterable[bytes | None], partition: int = 0, first_offset: int = 0) -> list[Message]:
+    """Values that stand one after the other in a partition."""
+    return [Message(partition, first_offset + n, value) for n, value in enumerate(values)]
+
+
 def taken(*batches: Iterable[Record], partition: int = 0, first_offset: int = 0) -> Taken:
     """What the worker's core reads in batches that stand one after the other in a partition."""
-    return CORE.read([Value(partition, first_offset + n, batch(records)) for n, records in enumerate(batches)])
+    return CORE.read(messages(*batches, partition=partition, first_offset=first_offset))
 
 
 def shares(*batches: Iterable[Record], partition: int = 0, first_offset: int = 0) -> Sequence[Share]:
@@ -96,19 +104,6 @@ def shares(*batches: Iterable[Record], partition: int = 0, first_offset: int = 0
     found = taken(*batches, partition=partition, first_offset=first_offset)
     assert found.unreadable == []
     return found.shares
-
-
-def decoded(*batches: Sequence[Record], partition: int = 0, first_offset: int = 0) -> Decoded:
-    """What the worker makes of batches that stand one after the other in a partition."""
-    messages = [Message(partition, first_offset + n, batch(records)) for n, records in enumerate(batches)]
-    return decode(messages, SCHEMAS)
-
-
-def frame(*batches: Sequence[Record], partition: int = 0, first_offset: int = 0) -> pl.DataFrame:
-    """The events of batches as one frame."""
-    found = decoded(*batches, partition=partition, first_offset=first_offset)
-    assert found.unreadable == ()
-    return found.frame
 
 
 @st.composite

@@ -20,23 +20,22 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import polars as pl
-
 from causeline.runtime.clock import Clock
 from causeline.schemas.decisions import DECISIONS as DECISION_TYPES
-from causeline.schemas.events import UNNUMBERED_EMITTER
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import DEAD, DECISIONS, LATE, Topic
 from causeline.schemas.vocabulary import EventType
 from causeline.streams.amender.publish import Publisher, publish_runs
-from causeline.streams.amender.revise import in_batches, revised
+from causeline.streams.amender.revise import Revision, in_batches, revised
 from causeline.streams.amender.settings import AmenderSettings
 from causeline.streams.amender.stored import Standing, Stored
 from causeline.streams.amender.waiting import Look, Patience, Waiting, Wanted, look, marks_of
-from causeline.streams.runs.decode import Message, decode
-from causeline.streams.runs.shapes import OFFSET, PARTITION
-from causeline.streams.worker.acknowledge import Acknowledger
+from causeline.streams.definition.ends import is_foreign
+from causeline.streams.definition.reading import Message, Unreadable, read
+from causeline.streams.definition.records import Event
+from causeline.streams.runs.core import Core
+from causeline.streams.worker.acknowledge import Acknowledger, Entry
 from causeline.streams.worker.publications import dead_letter
 
 log = logging.getLogger(__name__)
@@ -81,6 +80,7 @@ class Amender:
         stored: Stored,
         publisher: Publisher,
         schemas: Schemas,
+        core: Core,
         clock: Clock,
         policy: Callable[[], Policy] = lambda: DEFAULT_POLICY,
         source: Topic = LATE,
@@ -90,10 +90,11 @@ class Amender:
         self._stored = stored
         self._publisher = publisher
         self._schemas = schemas
+        self._core = core
         self._clock = clock
         self._policy = policy
         self.topic = source.full_name(settings.topic_prefix)
-        self._takes = sorted(DECISION_TYPES) if source is DECISIONS else None
+        self._takes = DECISION_TYPES if source is DECISIONS else None
         self._acks: dict[int, Acknowledger[int]] = {}
         self.waiting = Waiting(self._patience)
         self.counters = Counters()
@@ -110,29 +111,12 @@ class Amender:
         for message in messages:
             acks = self._acks.setdefault(message.partition, Acknowledger(message.offset))
             arrived.append(acks.arrive(message.offset, message.offset, now_us, since=acks.next_offset))
-        decoded = decode(messages, self._schemas)
-        for unreadable in decoded.unreadable:
-            letter = dead_letter(
-                unreadable, topic=self.topic, key=None, produced_at_us=None, now_us=now_us, schemas=self._schemas
-            )
-            self._publisher.publish(DEAD, None, letter)
-            self.counters.dead_letters += 1
-        if decoded.unreadable:
-            self._publisher.deliver()
-        told = decoded.frame
-        if self._takes is not None:  # what else came that way is a letter of the loader's
-            told = told.filter(pl.col("event_type").is_in(self._takes))
-        is_orphan = (pl.col("emitter_id") == UNNUMBERED_EMITTER) & (pl.col("event_type") == EventType.STEP_FINISHED)
-        last = told.group_by(PARTITION, OFFSET, "run_id", maintain_order=True).agg(
-            pl.col("event_id").last(), is_orphan.any().alias("orphans")
-        )
-        for partition, offset, run_id, event_id, orphans in last.iter_rows():
-            entry = self._acks[partition].entry(offset)
-            self.waiting.want((partition, run_id), now_us, mark=event_id, entry=entry, orphans=orphans)
-        for entry in arrived:
+        found = [read(message, self._schemas) for message in messages]
+        self._set_aside([unreadable for each in found for unreadable in each.unreadable], now_us)
+        for message, entry, each in zip(messages, arrived, found, strict=True):
+            self._want(message.partition, entry, [arrival.event for arrival in each.arrivals], now_us)
             entry.holds -= 1
         self.counters.messages += len(messages)
-        self.counters.late_events += told.height
 
     def resume(self, partitions: Sequence[int]) -> None:
         """Watch again what an amender before this one published without a start; raises what the store raises."""
@@ -174,6 +158,30 @@ class Amender:
         """By partition, the offset up to which nothing is held, where it has moved since the last call."""
         return {partition: acks.first_unacknowledged for partition, acks in self._acks.items() if acks.acknowledged()}
 
+    # --- taking in
+
+    def _set_aside(self, unreadable: Sequence[Unreadable], now_us: int) -> None:
+        """What cannot be used is a dead letter before anything is done with the rest."""
+        for each in unreadable:
+            letter = dead_letter(
+                each, topic=self.topic, key=None, produced_at_us=None, now_us=now_us, schemas=self._schemas
+            )
+            self._publisher.publish(DEAD, None, letter)
+            self.counters.dead_letters += 1
+        if unreadable:
+            self._publisher.deliver()
+
+    def _want(self, partition: int, entry: Entry[int], events: Sequence[Event], now_us: int) -> None:
+        """Each run that a message speaks of waits for the last of its events there, and holds the message."""
+        told: dict[str, list[Event]] = {}
+        for event in events:
+            if self._takes is None or event.event_type in self._takes:  # what else came that way is the loader's letter
+                told.setdefault(event.run_id, []).append(event)
+        for run_id, some in told.items():
+            mark, orphans = some[-1].event_id, any(map(_is_orphan, some))
+            self.waiting.want((partition, run_id), now_us, mark=mark, entry=entry, orphans=orphans)
+            self.counters.late_events += len(some)
+
     # --- amending
 
     def _standings(self, run_ids: Sequence[str], marks: Sequence[str] = ()) -> dict[str, Standing]:
@@ -207,39 +215,31 @@ class Amender:
     def _publish(
         self, batch: Sequence[str], wanted: Mapping[str, Wanted], standings: Mapping[str, Standing], now_us: int
     ) -> None:
-        at_most = self._settings.max_run_events
-        events = self._stored.events(batch, at_most=at_most)
-        partitions = {run_id: wanted[run_id].key[0] for run_id in batch}
+        events = self._stored.events(batch, at_most=self._settings.max_run_events)
         policy = self._policy()
-        for runs in self._revised(events, standings, partitions, now_us, policy):
-            publish_runs(runs, self._publisher, self._schemas, policy)
-            self.counters.amended += runs.height
+        found = [
+            self._revised(some, standings[run_id], wanted[run_id].key[0], now_us, policy)
+            for run_id, some in events.items()
+        ]
+        revisions = [each for each in found if each is not None]
+        publish_runs(revisions, self._publisher, self._schemas, policy)
+        self.counters.amended += len(revisions)
         self._publisher.deliver()
         for run_id in batch:
             # Of a run that no worker has published, one still may publish a part: so it is looked at again.
             self.waiting.settle(wanted[run_id], now_us, watch=standings[run_id].revision == 0)
 
     def _revised(
-        self,
-        events: pl.DataFrame,
-        standings: Mapping[str, Standing],
-        partitions: Mapping[str, int],
-        now_us: int,
-        policy: Policy,
-    ) -> list[pl.DataFrame]:
-        """The next revisions; a run that cannot be assembled is left out, and stops no other."""
+        self, events: Sequence[Event], standing: Standing, partition: int, now_us: int, policy: Policy
+    ) -> Revision | None:
+        """The next revision; a run that cannot be assembled has none, and stops no other."""
         at_most = self._settings.max_run_events
         try:
-            return [revised(events, standings, partitions, now_us=now_us, at_most=at_most, policy=policy)]
-        except (Exception, pl.exceptions.PanicException) as error:
-            run_ids = sorted(events["run_id"].unique())
-            if len(run_ids) <= 1:
-                log.exception("run %s cannot be assembled again and stays as it is", "".join(run_ids), exc_info=error)
-                self.counters.failed += 1
-                return []
-            middle = run_ids[len(run_ids) // 2]
-            halves = (events.filter(pl.col("run_id") < middle), events.filter(pl.col("run_id") >= middle))
-            return [runs for half in halves for runs in self._revised(half, standings, partitions, now_us, policy)]
+            return revised(events, standing, partition, core=self._core, now_us=now_us, at_most=at_most, policy=policy)
+        except Exception:
+            log.exception("run %s cannot be assembled again and stays as it is", standing.run_id)
+            self.counters.failed += 1
+            return None
 
     def _lost(self, wanted: Wanted, now_us: int) -> None:
         log.error(
@@ -249,3 +249,8 @@ class Amender:
         )
         self.counters.lost += 1
         self.waiting.settle(wanted, now_us)
+
+
+def _is_orphan(event: Event) -> bool:
+    """Whether it is a span of a foreign trace that came alone: its worker waited for what it stands under."""
+    return is_foreign(event) and event.event_type == EventType.STEP_FINISHED

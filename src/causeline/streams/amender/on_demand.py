@@ -8,9 +8,11 @@ from causeline.schemas.partition import partition_of
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
 from causeline.streams.amender.publish import Publisher, publish_runs
-from causeline.streams.amender.revise import in_batches, revised
+from causeline.streams.amender.revise import Revision, in_batches, revised
 from causeline.streams.amender.settings import AmenderSettings
 from causeline.streams.amender.stored import Standing, Stored
+from causeline.streams.definition.records import Event
+from causeline.streams.runs.core import Core
 
 
 class Outcome(StrEnum):
@@ -41,6 +43,7 @@ class OnDemand:
     stored: Stored
     publisher: Publisher
     schemas: Schemas
+    core: Core
     settings: AmenderSettings
     partitions: int
     policy: Policy = DEFAULT_POLICY
@@ -80,19 +83,29 @@ class OnDemand:
         return answers
 
     def _publish(self, batch: Sequence[str], standings: Mapping[str, Standing], now_us: int) -> list[Amended]:
-        at_most = self.settings.max_run_events
-        places = {run_id: partition_of(run_id, self.partitions) for run_id in batch}
-        events = self.stored.events(batch, at_most=at_most)
-        runs = revised(events, standings, places, now_us=now_us, at_most=at_most, policy=self.policy)
-        publish_runs(runs, self.publisher, self.schemas, self.policy)
+        events = self.stored.events(batch, at_most=self.settings.max_run_events)
+        found = {run_id: self._revised(standings[run_id], some, now_us) for run_id, some in events.items()}
+        revisions = {run_id: each for run_id, each in found.items() if each is not None}
+        publish_runs(list(revisions.values()), self.publisher, self.schemas, self.policy)
         self.publisher.deliver()
-        after = dict(zip(runs["run_id"], runs["revision"], strict=True))
-        return [
-            Amended(run_id, Outcome.AMENDED, standings[run_id].revision, after[run_id])
-            if run_id in after
-            else Amended(run_id, Outcome.NOTHING_NEW, standings[run_id].revision, standings[run_id].revision)
-            for run_id in batch
-        ]
+        return [_amended(standings[run_id], revisions.get(run_id)) for run_id in batch]
+
+    def _revised(self, standing: Standing, events: Sequence[Event], now_us: int) -> Revision | None:
+        return revised(
+            events,
+            standing,
+            partition_of(standing.run_id, self.partitions),
+            core=self.core,
+            now_us=now_us,
+            at_most=self.settings.max_run_events,
+            policy=self.policy,
+        )
+
+
+def _amended(standing: Standing, revision: Revision | None) -> Amended:
+    if revision is None:
+        return Amended(standing.run_id, Outcome.NOTHING_NEW, standing.revision, standing.revision)
+    return Amended(standing.run_id, Outcome.AMENDED, standing.revision, revision.run.brief.revision)
 
 
 def _answer(standing: Standing | None, now_us: int, settings: AmenderSettings) -> Outcome:

@@ -20,8 +20,9 @@ from causeline.schemas.topics import DEAD, DECISIONS, EVENTS, LATE, RUNS
 from causeline.streams.amender.amender import Amender
 from causeline.streams.amender.publish import KafkaPublisher
 from causeline.streams.amender.settings import AmenderSettings
-from causeline.streams.amender.stored import Arrow, Stored
-from causeline.streams.runs.decode import Message
+from causeline.streams.amender.stored import Rows, Stored
+from causeline.streams.definition.reading import Message
+from causeline.streams.runs.chosen import core
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _REPORT_EVERY_S = 60.0
 _STORE_PAUSE_S = 2.0
 
 
-def run_amender(settings: AmenderSettings, source: Arrow) -> int:
+def run_amender(settings: AmenderSettings, source: Rows) -> int:
     """Amend runs until SIGTERM or SIGINT; `source` answers with stored events. Gives 0.
 
     Logs `ready` once it has partitions. Raises Unreachable when Kafka does not answer at the start, EnvironmentFault
@@ -48,7 +49,16 @@ def run_amender(settings: AmenderSettings, source: Arrow) -> int:
     )
     clock, stored, policy = steady_clock(), Stored(source), PolicyWatch(settings.policy).current
     amenders = [
-        Amender(settings, stored=stored, publisher=publisher, schemas=schemas, clock=clock, policy=policy, source=topic)
+        Amender(
+            settings,
+            stored=stored,
+            publisher=publisher,
+            schemas=schemas,
+            core=core(schemas),
+            clock=clock,
+            policy=policy,
+            source=topic,
+        )
         for topic in (LATE, DECISIONS)
     ]
     consumer = Consumer(member_config(settings, client_id="causeline-amender", read_ahead_bytes=_READ_AHEAD_BYTES))

@@ -7,16 +7,17 @@ Decided in ADR 16.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import polars as pl
 
 from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas
 from causeline.streams.amender.publish import Publisher, publish_runs
-from causeline.streams.amender.revise import in_batches, placed, reassembled
+from causeline.streams.amender.revise import Revision, in_batches, reassembled
 from causeline.streams.amender.stored import Standing, Stored
+from causeline.streams.definition.records import Event
+from causeline.streams.runs.core import Core, Written
+from causeline.streams.runs.records import record_of
 
 Gap = tuple[str, str, str]
 """Evidence event, kind, next step."""
@@ -55,6 +56,7 @@ class Rejudge:
     policy: Policy
     schemas: Schemas
     publisher: Publisher | None = None
+    core: Core = field(kw_only=True)
     max_run_events: int = 200_000
     max_batch_runs: int = 200
     max_batch_events: int = 200_000
@@ -68,11 +70,7 @@ class Rejudge:
         outcome = Outcome(self.policy.content_hash)
         for start in range(0, len(run_ids), self.max_batch_runs):
             part = run_ids[start : start + self.max_batch_runs]
-            standings = {
-                run_id: each
-                for run_id, each in self.stored.standings(part).items()
-                if each.revision and each.source_partition is not None
-            }
+            standings = {run_id: each for run_id, each in self.stored.standings(part).items() if each.revision}
             before = self.stored.gaps(part)
             sizes = {run_id: each.events for run_id, each in standings.items()}
             outcome.skipped += len(part) - len(standings)
@@ -89,31 +87,49 @@ class Rejudge:
         now_us: int,
     ) -> None:
         events = self.stored.events(batch, at_most=self.max_run_events)
-        reasons = {run_id: standings[run_id].close_reason for run_id in batch}
-        runs = reassembled(events, reasons, now_us=now_us, at_most=self.max_run_events, policy=self.policy)
-        whole = [row for row in self._told(runs) if row[2] == standings[row[0]].revision]
-        outcome.skipped += len(batch) - len(whole)
-        outcome.runs += len(whole)
-        changed = []
-        for run_id, workflow, _, after in whole:
-            was = before.get(run_id, ())
+        changed: list[Revision] = []
+        for run_id in batch:
+            standing = standings[run_id]
+            place = standing.source_partition
+            run = self._judged(events.pop(run_id, []), standing, now_us)
+            if run is None or place is None:
+                outcome.skipped += 1
+                continue
+            was, after = before.get(run_id, ()), _gaps(run)
+            outcome.runs += 1
             outcome.gaps_before.update(kind for _, kind, _ in was)
             outcome.gaps_after.update(kind for _, kind, _ in after)
             if sorted(was) != sorted(after):
-                changed.append(run_id)
+                changed.append(Revision(place, run))
                 if len(outcome.examples) < self.max_examples:
-                    outcome.examples.append(Change(run_id, workflow, _shown(was), _shown(after)))
+                    outcome.examples.append(Change(run_id, run.brief.workflow, _shown(was), _shown(after)))
         outcome.changed += len(changed)
         if self.publisher is not None and changed:
-            mine = placed(runs.filter(pl.col("run_id").is_in(changed)), standings, {})
-            publish_runs(mine, self.publisher, self.schemas, self.policy)
+            publish_runs(changed, self.publisher, self.schemas, self.policy)
             self.publisher.deliver()
             outcome.applied += len(changed)
 
-    @staticmethod
-    def _told(runs: pl.DataFrame) -> Iterator[tuple[str, str, int, list[Gap]]]:
-        for run_id, workflow, revision, gaps in runs.select("run_id", "workflow", "revision", "gaps").iter_rows():
-            yield run_id, workflow, revision, [(gap["event_id"], gap["kind"], gap["next_step"]) for gap in gaps]
+    def _judged(self, events: Sequence[Event], standing: Standing, now_us: int) -> Written | None:
+        """The run, judged by the policy; None where its events are no longer all there."""
+        if not events:
+            return None
+        run = reassembled(
+            events,
+            standing,
+            core=self.core,
+            place=standing.source_partition,
+            now_us=now_us,
+            at_most=self.max_run_events,
+            reason=standing.close_reason,
+            policy=self.policy,
+        )
+        return run if run.brief.revision == standing.revision else None
+
+
+def _gaps(run: Written) -> list[Gap]:
+    if not run.brief.gap_kinds:
+        return []
+    return [(str(gap["event_id"]), str(gap["kind"]), str(gap["next_step"])) for gap in record_of(run.item)["gaps"]]
 
 
 def _shown(gaps: Sequence[Gap]) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
-import polars as pl
 import pytest
 
 from causeline.schemas import wire
@@ -11,13 +11,15 @@ from causeline.schemas.errors import Unreachable
 from causeline.schemas.events import UNNUMBERED_EMITTER, Record
 from causeline.schemas.policy_file import parse_policy
 from causeline.schemas.topics import DEAD, RUNS, Topic
-from causeline.streams.amender import amender as module
 from causeline.streams.amender.amender import Amender
-from causeline.streams.amender.revise import revised
 from causeline.streams.amender.settings import AmenderSettings
 from causeline.streams.amender.stored import Standing, Stored
-from causeline.streams.runs.decode import Message
-from tests.unit.streams.build import SCHEMAS, batch, event, frame, run_id, whole_run
+from causeline.streams.definition.reading import Message
+from causeline.streams.definition.records import Event
+from causeline.streams.runs.core import Core, Part
+from causeline.streams.runs.readable import ReadableCore
+from tests.unit.streams.both import arrivals
+from tests.unit.streams.build import CORE, SCHEMAS, batch, event, run_id, whole_run
 
 SETTINGS = AmenderSettings(unjoined_wait_s=60, visible_wait_s=100, watch_s=1000, retry_min_s=1, retry_max_s=1)
 SECOND = 1_000_000
@@ -26,7 +28,7 @@ SECOND = 1_000_000
 class NoSource:
     """A source that nobody asks."""
 
-    def arrow(self, sql: str, parameters: object) -> bytes:
+    def rows(self, sql: str, parameters: object) -> NoReturn:
         raise AssertionError((sql, parameters))
 
 
@@ -61,11 +63,14 @@ class ListStored(Stored):
             )
         return found
 
-    def events(self, run_ids: Sequence[str], *, at_most: int) -> pl.DataFrame:
+    def events(self, run_ids: Sequence[str], *, at_most: int) -> dict[str, list[Event]]:
         mine = [event for event in self.stored if event["run_id"] in run_ids]
         self.read_together.append(len(mine))
-        found = frame(mine) if mine else frame([])
-        return found.drop("_partition", "_offset").unique("event_id").group_by("run_id").head(at_most)
+        once = {arrival.event.event_id: arrival.event for arrival in arrivals(mine)}
+        found: dict[str, list[Event]] = {}
+        for each in once.values():
+            found.setdefault(each.run_id, []).append(each)
+        return {run_id: some[:at_most] for run_id, some in found.items()}
 
 
 @dataclass
@@ -94,11 +99,16 @@ class ListPublisher:
 class Site:
     """An amender with its surroundings."""
 
-    def __init__(self, settings: AmenderSettings = SETTINGS) -> None:
+    def __init__(self, settings: AmenderSettings = SETTINGS, core: Core = CORE) -> None:
         self.now_us = 1_000_000 * SECOND
         self.stored, self.publisher = ListStored(), ListPublisher()
         self.amender = Amender(
-            settings, stored=self.stored, publisher=self.publisher, schemas=SCHEMAS, clock=lambda: self.now_us
+            settings,
+            stored=self.stored,
+            publisher=self.publisher,
+            schemas=SCHEMAS,
+            core=core,
+            clock=lambda: self.now_us,
         )
         self.offsets: dict[int, int] = {}
 
@@ -241,16 +251,17 @@ def test_many_late_events_of_a_run_are_one_revision() -> None:
     assert site.amender.committable() == {3: 44}
 
 
-def test_a_run_that_cannot_be_assembled_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Site()
-    real = revised
+class Brittle(ReadableCore):
+    """Cannot take the second run."""
 
-    def brittle(events: pl.DataFrame, *rest: object, **named: object) -> pl.DataFrame:
-        if run_id(2) in events["run_id"]:
-            raise pl.exceptions.ComputeError("planted")
-        return real(events, *rest, **named)  # type: ignore[arg-type]
+    def part_of(self, events: Sequence[Event]) -> Part:
+        if events[0].run_id == run_id(2):
+            raise ValueError("planted")
+        return super().part_of(events)
 
-    monkeypatch.setattr(module, "revised", brittle)
+
+def test_a_run_that_cannot_be_assembled_stops_no_other() -> None:
+    site = Site(core=Brittle(SCHEMAS))
     for number in (1, 2, 3):
         site.joined(whole_run(number), source_partition=3)
         late = review(run=number)
@@ -346,6 +357,7 @@ def test_a_late_event_is_judged_by_the_policy_that_holds() -> None:
         stored=site.stored,
         publisher=site.publisher,
         schemas=SCHEMAS,
+        core=CORE,
         clock=lambda: site.now_us,
         policy=lambda: strict,
     )

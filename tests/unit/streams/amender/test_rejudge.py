@@ -9,7 +9,7 @@ from causeline.schemas.policy_file import parse_policy
 from causeline.streams.amender.rejudge import Change, Rejudge
 from tests.unit.streams.amender.test_amender import ListPublisher, ListStored
 from tests.unit.streams.both import assemble
-from tests.unit.streams.build import SCHEMAS, event, frame, run_id, whole_run
+from tests.unit.streams.build import CORE, SCHEMAS, event, messages, run_id, whole_run
 
 STRICT = parse_policy("""
 version = 1
@@ -43,7 +43,7 @@ class Judged(ListStored):
             for n, score in enumerate(scores)
         ]  # fmt: skip
         self.stored += records
-        [run] = assemble(frame(records, partition=3), closed_at_us=1).runs.iter_rows(named=True)
+        [run] = assemble(messages(records, partition=3), closed_at=1).runs
         self.records[run_id(number)] = run
 
 
@@ -52,7 +52,9 @@ def test_the_policy_that_judged_them_changes_nothing() -> None:
     for number, score in enumerate((0.1, 0.5, 0.9), start=1):
         stored.add(number, score)
     publisher = ListPublisher()
-    outcome = Rejudge(stored, DEFAULT_POLICY, SCHEMAS, publisher).over([run_id(n) for n in (1, 2, 3)], NOW_US)
+    outcome = Rejudge(stored, DEFAULT_POLICY, SCHEMAS, publisher, core=CORE).over(
+        [run_id(n) for n in (1, 2, 3)], NOW_US
+    )
     assert (outcome.runs, outcome.changed, outcome.skipped, publisher.sent) == (3, 0, 0, [])
     assert outcome.gaps_before == outcome.gaps_after == {"unsupported_field": 1, "weak_provenance": 1}
 
@@ -61,7 +63,7 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing() -> None:
     stored = Judged()
     stored.add(1, 0.9)
     stored.add(2, 0.99)
-    outcome = Rejudge(stored, STRICT, SCHEMAS).over([run_id(1), run_id(2)], NOW_US)
+    outcome = Rejudge(stored, STRICT, SCHEMAS, core=CORE).over([run_id(1), run_id(2)], NOW_US)
     assert (outcome.runs, outcome.changed, outcome.applied) == (2, 1, 0)
     assert (outcome.gaps_before, outcome.gaps_after) == ({}, {"weak_provenance": 1})
     assert outcome.examples == [Change(run_id(1), "w", (), ("weak_provenance → search",))]
@@ -72,7 +74,7 @@ def test_what_changes_is_published_at_its_revision_with_the_policys_hash() -> No
     stored.add(1, 0.9)
     stored.add(2, 0.99)
     publisher = ListPublisher()
-    outcome = Rejudge(stored, STRICT, SCHEMAS, publisher).over([run_id(1), run_id(2)], NOW_US)
+    outcome = Rejudge(stored, STRICT, SCHEMAS, publisher, core=CORE).over([run_id(1), run_id(2)], NOW_US)
     [run] = publisher.runs()
     before = stored.records[run_id(1)]
     assert (outcome.applied, run["run_id"], run["revision"]) == (1, run_id(1), before["revision"])
@@ -87,5 +89,5 @@ def test_a_run_whose_events_are_not_all_stored_is_left_out() -> None:
     stored = Judged()
     stored.add(1, 0.9)
     stored.stored.pop()
-    outcome = Rejudge(stored, STRICT, SCHEMAS).over([run_id(1), run_id(2)], NOW_US)
+    outcome = Rejudge(stored, STRICT, SCHEMAS, core=CORE).over([run_id(1), run_id(2)], NOW_US)
     assert (outcome.runs, outcome.changed, outcome.skipped) == (0, 0, 2)

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from causeline.schemas.events import Record
-from causeline.streams.runs.claims import as_claims
 from tests.unit.streams.both import assemble
-from tests.unit.streams.build import event, frame, whole_run
+from tests.unit.streams.build import event, messages, whole_run
 
 CLOSED = 1_700_000_100_000_000
 APPROVED = event("review_recorded", seq=0, emitter="x", review_outcome="approved", reviewer_ref="reviewer:1")
@@ -15,8 +14,7 @@ PASSED = event("eval_recorded", seq=0, emitter="y", eval_case_id="case-1", eval_
 
 
 def joined(*events: Record, claims: bool) -> dict[str, Any]:
-    found = frame(list(events))
-    [run] = assemble(as_claims(found) if claims else found, closed_at_us=CLOSED).runs.to_dicts()
+    [run] = assemble(messages(events), closed_at=CLOSED, claims=claims).runs
     return run
 
 
@@ -53,9 +51,3 @@ def test_an_event_of_another_type_says_nothing_of_reviews_and_evals() -> None:
     run = joined(*whole_run(1), sly, claims=True)
 
     assert (run["review_outcome"], run["reviewer_ref"], run["eval_case_id"]) == (None, None, None)
-
-
-def test_frames_without_decisions_stay_what_they_are() -> None:
-    found = frame(whole_run(1))
-
-    assert as_claims(found) is found

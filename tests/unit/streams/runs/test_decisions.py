@@ -1,18 +1,23 @@
 """What a run decided, in the words of its schema: which step speaks, which errors stand, what is summed, and caps."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from causeline.schemas import wire
 from causeline.schemas.events import Record
+from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.topics import MAX_MESSAGE_BYTES
 from causeline.schemas.vocabulary import CloseReason
 from causeline.streams.amender.revise import reassembled
+from causeline.streams.amender.stored import Standing
+from causeline.streams.runs.core import Written
+from causeline.streams.runs.records import record_of
 from causeline.streams.worker.publications import run_batches
-from tests.unit.streams.both import assemble
-from tests.unit.streams.build import SCHEMAS, event, frame, run_id
+from tests.unit.streams.both import arrivals, assemble
+from tests.unit.streams.build import CORE, SCHEMAS, event, messages, run_id
 
 END = event("run_finished", seq=30, expected_events=1)
 
@@ -23,7 +28,13 @@ def step(seq: int, kind: str, name: str = "s", **fields: Any) -> Record:
 
 def run_of(*steps: Record) -> dict[str, Any]:
     ends = (event("run_started"), event("run_finished", seq=len(steps) + 1))
-    return assemble(frame([ends[0], *steps, ends[1]]), closed_at_us=0).runs.to_dicts()[0]
+    return assemble(messages([ends[0], *steps, ends[1]])).runs[0]
+
+
+def written(*batches: Sequence[Record]) -> Written:
+    """The one run of these batches, as a worker writes it."""
+    events = [arrival.event for arrival in arrivals(*batches)]
+    return CORE.joined([CORE.part_of(events)], closed_at=0, reason=None, policy=DEFAULT_POLICY)
 
 
 def test_the_last_step_of_its_kind_decides_whatever_others_say() -> None:
@@ -83,7 +94,7 @@ def test_of_two_ends_the_first_by_time_is_believed() -> None:
         event("run_finished", seq=1, final_state="failed", status="error", occurred_at=20),
         event("run_finished", seq=2, final_state="answered", occurred_at=10),
     ]
-    run = assemble(frame([event("run_started", occurred_at=0), *ends]), closed_at_us=0).runs.to_dicts()[0]
+    [run] = assemble(messages([event("run_started", occurred_at=0), *ends])).runs
     assert (run["final_state"], run["status"]) == ("answered", "ok")
 
 
@@ -106,8 +117,7 @@ def test_a_run_of_60000_steps_keeps_its_end_its_cost_and_what_it_really_lacks() 
     steps = [step(n, "tool", f"t{n % 900}", step_id=f"{n:016x}", cost_usd=0.5) for n in range(1, count + 1)]
     end = event("run_finished", seq=count + 2, expected_events=count + 3, expected_steps=["tool:t1", "tool:never"])
     batches = [steps[at : at + 1000] for at in range(0, count, 1000)]
-    runs = assemble(frame([event("run_started")], *batches, [end]), closed_at_us=0).runs
-    (batch,) = run_batches(runs, 0, SCHEMAS)
+    (batch,) = run_batches([written([event("run_started")], *batches, [end])], 0, SCHEMAS)
     assert len(batch.value) <= MAX_MESSAGE_BYTES
     (run,) = wire.decode_items(wire.read_block(batch.value, "run-batch", SCHEMAS))
     assert (run["final_state"], run["cost_usd"], run["events"]) == ("answered", count / 2, count + 2)
@@ -127,8 +137,7 @@ def test_a_run_of_long_texts_is_cut_until_a_broker_takes_it() -> None:
     start, end = (
         {**each, "labels": [{"key": key, "value": long}]} for key, each in (("a", event("run_started")), ("b", END))
     )
-    runs = assemble(frame([start], *([each] for each in said), [end]), closed_at_us=0).runs
-    (batch,) = run_batches(runs, 0, SCHEMAS)
+    (batch,) = run_batches([written([start], *([each] for each in said), [end])], 0, SCHEMAS)
     assert len(batch.value) <= MAX_MESSAGE_BYTES
     (run,) = wire.decode_items(wire.read_block(batch.value, "run-batch", SCHEMAS))
     assert (run["run_id"], run["final_state"], run["missing"]) == (run_id(1), "answered", ["truncated"])
@@ -137,7 +146,8 @@ def test_a_run_of_long_texts_is_cut_until_a_broker_takes_it() -> None:
 def test_of_a_run_beyond_its_bound_no_step_is_said_to_be_missing() -> None:
     """The rest was not looked at; its ends are looked at first."""
     end = event("run_finished", seq=9, expected_steps=["tool:seen", "tool:not looked at"])
-    some = frame([event("run_started"), step(1, "tool", "seen"), end])
-    run = reassembled(some, {}, now_us=0, at_most=3).to_dicts()[0]
+    some = [arrival.event for arrival in arrivals([event("run_started"), step(1, "tool", "seen"), end])]
+    standing = Standing(run_id(1), events=3, seen=True)
+    run = record_of(reassembled(some, standing, core=CORE, place=0, now_us=0, at_most=3).item)
     assert (run["close_reason"], run["missing"]) == (CloseReason.OVERFLOW, ["overflow"])
     assert (run["final_state"], run["verdict"]) == ("answered", "partial")

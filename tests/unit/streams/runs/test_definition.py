@@ -1,4 +1,4 @@
-"""Where the two definitions of a run once differed, and what each of them says of events that nobody of ours sends."""
+"""Where two definitions of a run once differed, and what is said of events that nobody of ours sends."""
 
 from random import Random
 from typing import Any
@@ -6,24 +6,24 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from causeline.schemas import catalogue
 from causeline.schemas.events import UNNUMBERED_EMITTER, Record
 from causeline.schemas.vocabulary import CloseReason
 from causeline.streams.definition import records
 from causeline.streams.definition.run import run_of
-from causeline.streams.runs.records import arrivals_of, frame_of
-from causeline.streams.runs.shapes import run_columns
 from tests.contract import record_types
 from tests.examples import tried
 from tests.unit.streams.both import arrivals, assemble, defined
-from tests.unit.streams.build import event, frame, whole_run
+from tests.unit.streams.build import event, messages, whole_run
 from tests.unit.streams.runs.test_assemble import STRICT
 from tests.unit.streams.wild import wild_events
 
+RUN_FIELDS = [field["name"] for field in catalogue.latest("run-batch").item["fields"]]  # type: ignore[index]
+
 
 def joined(*events: Record) -> dict[int, dict[str, Any]]:
-    """By number what both give."""
-    runs = assemble(frame(events), closed_at_us=0).runs
-    return {int(run["run_id"], 16): run for run in runs.iter_rows(named=True)}
+    """By number what all give."""
+    return {int(run["run_id"], 16): run for run in assemble(messages(events)).runs}
 
 
 def one(*events: Record) -> dict[str, Any]:
@@ -44,11 +44,11 @@ def call(number: int, **fields: Any) -> Record:
     return event("step_finished", seq=number, **{**said, **fields})
 
 
-@given(st.integers(0, 2**32))
+@given(st.integers(0, 2**32), st.sampled_from([None, *CloseReason]))
 @tried(60)
-def test_whatever_the_contract_lets_through_gives_the_same_by_both(seed: int) -> None:
+def test_whatever_the_contract_lets_through_gives_the_same_by_all(seed: int, reason: CloseReason | None) -> None:
     events = wild_events(seed, runs=16)
-    assert assemble(frame(events), closed_at_us=5, policy=STRICT).runs.height
+    assert assemble(messages(events), closed_at=5, reason=reason, policy=STRICT).runs
 
 
 @given(st.integers(0, 2**32), st.sampled_from(CloseReason))
@@ -62,20 +62,13 @@ def test_a_run_is_the_same_in_whatever_order_its_events_are_handed_over(seed: in
 
 def test_the_types_of_the_records_are_those_of_the_schemas() -> None:
     assert record_types.PATH.read_text("utf-8") == record_types.text(), "python -m tests.contract.record_types"
-    assert list(records.RunRecord.__annotations__) == list(run_columns())
+    assert list(records.RunRecord.__annotations__) == RUN_FIELDS
 
 
 def test_a_run_says_its_fields_in_the_order_of_the_schema() -> None:
     (run,) = defined(whole_run(1)).values()
-    assert list(run) == list(run_columns())
+    assert list(run) == RUN_FIELDS
     assert list(run["steps"][0]) == list(records.StepRecord.__annotations__)
-
-
-def test_runs_become_columns_and_events_of_columns_are_the_events_that_came() -> None:
-    events = whole_run(1)
-    assert list(arrivals_of(frame(events))) == arrivals(events)
-    (run,) = defined(events).values()
-    assert frame_of([run]).row(0, named=True) == run  # type: ignore[list-item]
 
 
 # --- what a run says does not depend on the runs beside it

@@ -6,14 +6,13 @@ import pytest
 
 from causeline.schemas.events import UNNUMBERED_EMITTER, Record
 from tests.unit.streams.both import assemble
-from tests.unit.streams.build import event, frame, whole_run
+from tests.unit.streams.build import event, messages, whole_run
 
 CLOSED = 1_700_000_100_000_000
 
 
 def assembled(*events: Record) -> dict[int, dict[str, Any]]:
-    runs = assemble(frame(list(events)), closed_at_us=CLOSED).runs.to_dicts()
-    return {int(run["run_id"], 16): run for run in runs}
+    return {int(run["run_id"], 16): run for run in assemble(messages(events), closed_at=CLOSED).runs}
 
 
 def labels(run: dict[str, Any]) -> dict[str, str]:

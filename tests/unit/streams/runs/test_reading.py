@@ -1,31 +1,29 @@
-"""Decoding trusts no byte: what is wrong is set aside with its reason, and its neighbours are untouched."""
+"""Reading trusts no byte: what is wrong is set aside with its reason, and its neighbours are untouched."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causeline.schemas import catalogue, wire
-from causeline.schemas import contract as schema_contract
+from causeline.schemas.contract import broken_by
 from causeline.schemas.errors import InvalidEvent
 from causeline.schemas.events import Record, from_record, to_record
-from causeline.streams.runs import contract
-from causeline.streams.runs.decode import Decoded, Message, decode
-from causeline.streams.runs.shapes import event_columns
+from causeline.schemas.references import WHAT
+from causeline.streams.definition.reading import Message, Read
+from causeline.streams.definition.records import Event
 from causeline.streams.worker.publications import dead_letter
 from tests.unit.schemas.strategies import any_event
-from tests.unit.streams.both import assemble
-from tests.unit.streams.build import SCHEMA, SCHEMAS, batch, decoded, event, frame, whole_run
+from tests.unit.streams.both import arrivals, assemble, decoded
+from tests.unit.streams.build import SCHEMA, SCHEMAS, batch, event, in_partition, messages, whole_run
 
 
-def among_neighbours(value: bytes | None) -> Decoded:
+def among_neighbours(value: bytes | None) -> Read:
     """`value` between two good messages."""
-    values = [batch(whole_run(1)), value, batch(whole_run(2))]
-    found = decode([Message(0, offset, each) for offset, each in enumerate(values)], SCHEMAS)
-    offsets = found.frame["_offset"].to_list()
+    found = decoded(in_partition([batch(whole_run(1)), value, batch(whole_run(2))]))
+    offsets = [place.offset for _, place in found.arrivals if place is not None]
     assert [offsets.count(0), offsets.count(2)] == [5, 5], "the neighbours are untouched"
     return found
 
@@ -83,10 +81,10 @@ def test_a_hostile_message_becomes_unreadable_and_its_neighbours_are_read(name: 
 
 
 def test_two_messages_whose_faults_cancel_out_are_both_found() -> None:
-    """One holds an item more than it says, the next one less: the rows are as many as promised, and none is right."""
+    """One holds an item more than it says, the next one less: together as many as promised, and none is right."""
     more, less = raw(ITEM, ITEM, count=1), raw(ITEM, count=2)
-    found = decode([Message(0, 0, more), Message(0, 1, less)], SCHEMAS)
-    assert found.frame.is_empty()
+    found = decoded(in_partition([more, less]))
+    assert found.arrivals == []
     assert [each.offset for each in found.unreadable] == [0, 1]
 
 
@@ -140,7 +138,7 @@ def test_an_event_that_breaks_the_contract_is_set_aside_alone(name: str) -> None
     found = among_neighbours(batch([event("run_started", run=7), bad, event("step_finished", run=7)]))
     (unreadable,) = found.unreadable
     assert (unreadable.offset, unreadable.item, unreadable.reason) == (1, 1, "invalid_event")
-    assert found.frame.height == 12
+    assert len(found.arrivals) == 12
     alone = wire.decode_items(wire.read_block(unreadable.value, "trace-batch", SCHEMAS))
     assert [repr(each["event_id"]) for each in alone] == [repr(bad["event_id"])]
     with pytest.raises(InvalidEvent):
@@ -148,7 +146,7 @@ def test_an_event_that_breaks_the_contract_is_set_aside_alone(name: str) -> None
 
 
 def test_a_fault_is_named_without_its_value() -> None:
-    (unreadable,) = decoded([event("step_finished", parent_step_id="secret")]).unreadable
+    (unreadable,) = decoded(messages([event("step_finished", parent_step_id="secret")])).unreadable
     assert unreadable.detail == "parent_step_id is not 16 lower-case hex digits, or is zero."
 
 
@@ -167,11 +165,12 @@ def test_a_fault_is_named_without_its_value() -> None:
     ids=lambda newer: str(newer["event_type"]),
 )
 def test_a_word_of_a_newer_producer_is_kept_as_a_word(newer: Record) -> None:
-    found = decoded(whole_run(1, steps=1)[:2], [newer])
-    assert found.unreadable == ()
-    kept = found.frame.with_columns(pl.col(pl.Datetime).to_physical()).to_dicts()[-1]
+    values = messages(whole_run(1, steps=1)[:2], [newer])
+    found = decoded(values)
+    assert found.unreadable == []
+    kept = found.arrivals[-1].event._asdict()
     assert {name: kept[name] for name in newer} == newer
-    run = assemble(found.frame, closed_at_us=0).runs.to_dicts()[0]
+    [run] = assemble(values).runs
     assert run["events"] == 3, "it counts, whatever it means"
 
 
@@ -179,20 +178,24 @@ def test_a_word_of_a_newer_producer_is_kept_as_a_word(newer: Record) -> None:
 def test_a_single_event_is_refused_as_one_of_many_is(name: str) -> None:
     """The loader asks the contract of single records; what the worker buries it must not store."""
     kind, wrong = INVALID[name]
-    record = {**dict.fromkeys(event_columns()), **event(kind, **wrong)}
-    sentence = schema_contract.broken_by(record)
-    assert [sentence] == [each.detail for each in decoded([event(kind, **wrong)]).unreadable]
+    record = {**dict.fromkeys(Event._fields), **event(kind, **wrong)}
+    assert [broken_by(record)] == [each.detail for each in decoded(messages([event(kind, **wrong)])).unreadable]
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_what_is_asked_at_the_door_is_not_asked_again_of_what_is_stored(name: str) -> None:
+    kind, wrong = INVALID[name]
+    sentence = broken_by(event(kind, **wrong)) or ""
+    still = broken_by(event(kind, **wrong), stored=True)
+    assert still == (None if WHAT in sentence else sentence)
 
 
 @given(st.lists(any_event(), min_size=1, max_size=8))
 @settings(max_examples=80, deadline=None)
 def test_every_event_that_the_models_accept_passes_as_it_is(events: Sequence[Any]) -> None:
     records = [to_record(each) for each in events]
-    found = frame(records)
-    assert contract.valid(found).all()
-    plain = found.select(list(event_columns())).with_columns(pl.col(pl.Datetime).to_physical())
     exact = wire.decode_items(wire.read_block(batch(records), "trace-batch", SCHEMAS))
-    assert plain.to_dicts() == exact
+    assert [arrival.event._asdict() for arrival in arrivals(records)] == exact
 
 
 @given(st.binary(max_size=60), st.integers(0, 400), st.integers(0, 3))
@@ -205,22 +208,24 @@ def test_no_flipped_bytes_harm_the_neighbours(junk: bytes, at: int, cut: int) ->
 
 def test_blocks_with_sizes_are_read_too() -> None:
     payload = wire.encode_string("e") + wire.encode_long(-1) + wire.encode_long(len(ITEM)) + ITEM + b"\x00"
-    assert among_neighbours(wire.frame(SCHEMA.schema_id, payload)).frame.height == 11
+    assert len(among_neighbours(wire.frame(SCHEMA.schema_id, payload)).arrivals) == 11
 
 
 def test_an_empty_batch_holds_no_event() -> None:
-    assert among_neighbours(raw(tail=b"")).unreadable == ()
+    assert among_neighbours(raw(tail=b"")).unreadable == []
 
 
 def test_messages_of_several_partitions_keep_their_places() -> None:
     records: list[Record] = whole_run(1)
-    found = decode([Message(3, 9, batch(records)), Message(1, 4, batch(records[:2]))], SCHEMAS)
-    assert found.frame["_partition"].to_list() == [3] * 5 + [1] * 2
-    assert found.frame["_offset"].to_list() == [9] * 5 + [4] * 2
+    found = decoded([Message(3, 9, batch(records)), Message(1, 4, batch(records[:2]))])
+    assert [arrival.place for arrival in found.arrivals] == [
+        *((3, 9, item) for item in range(5)),
+        *((1, 4, item) for item in range(2)),
+    ]
 
 
-def test_no_messages_give_an_empty_frame() -> None:
-    assert decode([], SCHEMAS).frame.columns == ["_partition", "_offset", *event_columns()]
+def test_no_messages_give_nothing() -> None:
+    assert decoded([]) == ([], [])
 
 
 def test_batches_of_every_version_of_the_schema_may_stand_in_one_topic() -> None:
@@ -231,21 +236,22 @@ def test_batches_of_every_version_of_the_schema_may_stand_in_one_topic() -> None
         schema = versions[number % len(versions)]
         items = [wire.encode_item(schema, record) for record in records]
         values.append(wire.encode_batch(schema.schema_id, wire.encode_string("e"), items))
-    found = decode([Message(0, offset, value) for offset, value in enumerate(values)], SCHEMAS)
-    assert found.unreadable == ()
-    assert found.frame["event_id"].to_list() == [record["event_id"] for records in events for record in records]
-    assert found.frame["conflict_sides"].to_list() == [[]] * found.frame.height
+    found = decoded(in_partition(values))
+    assert found.unreadable == []
+    told = [arrival.event for arrival in found.arrivals]
+    assert [each.event_id for each in told] == [record["event_id"] for records in events for record in records]
+    assert [each.conflict_sides for each in told] == [[]] * len(told)
 
 
 def test_a_side_without_a_sound_score_is_refused_and_says_so() -> None:
     side = {"source_ref": "doc:1", "value_ref": None, "source_kind": None, "score": 1.5}
-    found = decoded([event("evidence_checked", conflict_sides=[side]), event("run_started", run=2)])
+    found = decoded(messages([event("evidence_checked", conflict_sides=[side]), event("run_started", run=2)]))
     (bad,) = found.unreadable
     assert bad.detail.startswith("conflict_sides has a side")
-    assert found.frame.height == 1
+    assert len(found.arrivals) == 1
 
 
 def test_a_schema_id_too_large_for_a_letter_is_left_out_of_it() -> None:
-    found = decode([Message(0, 0, b"\x00\xff\xff\xff\xff" + raw(ITEM)[5:])], SCHEMAS)
+    found = decoded([Message(0, 0, b"\x00\xff\xff\xff\xff" + raw(ITEM)[5:])])
     letter = dead_letter(found.unreadable[0], topic="t", key=None, produced_at_us=None, now_us=0, schemas=SCHEMAS)
     assert wire.decode_datum(letter, "dead-letter", SCHEMAS)["schema_id"] is None
