@@ -89,13 +89,32 @@ fn share<'py>(py: Python<'py>, share: read::Share, partition: i32, offset: i64) 
     PyTuple::new(py, values)
 }
 
-/// Which events of `part` are new: (them, how many of them end a step, how many came again, and say something else).
-#[pyfunction]
-pub fn fresh(held: Vec<PyRef<'_, Part>>, part: &Part) -> Option<(Option<Part>, usize, usize, usize)> {
-    let held: Vec<&part::Part> = held.iter().map(|each| &each.0).collect();
-    let found = unless_it_panics(|| part::fresh(&held, &part.0))?;
-    let new = (!found.part.is_empty()).then_some(Part(found.part));
-    Some((new, found.steps, found.duplicates, found.conflicting))
+/// The events of one run by their ids, once some may have come again.
+#[pyclass(module = "causeline_core")]
+#[derive(Default)]
+pub struct Index {
+    known: part::Known,
+    parts: Vec<Py<Part>>,
+}
+
+#[pymethods]
+impl Index {
+    #[new]
+    fn new() -> Self {
+        Index::default()
+    }
+
+    /// Which events of `part` were not known: (them, how many of them end a step, how many came again, and say something
+    /// else). They are known then.
+    fn take(&mut self, part: Py<Part>) -> Option<(Option<Part>, usize, usize, usize)> {
+        let number = self.parts.len();
+        self.parts.push(part);
+        let (parts, known) = (&self.parts, &mut self.known);
+        let by_number = |number: usize| parts.get(number).map(|part| &part.get().0);
+        let found = unless_it_panics(|| known.take(by_number(number)?, number, by_number))?;
+        let new = (!found.part.is_empty()).then_some(Part(found.part));
+        Some((new, found.steps, found.duplicates, found.conflicting))
+    }
 }
 
 /// A run: its record, and what is asked of it then. `judge` is asked of evidence, where there is any: of a list of
