@@ -32,10 +32,11 @@ impl Part {
         self.0.len()
     }
 
-    /// Each event's bytes, and its place: partition, offset, which one of the message.
-    fn items<'py>(&self, py: Python<'py>) -> Vec<Item<'py>> {
+    /// Each event's bytes, and its place: partition, offset, which one of the message. None where they are damaged.
+    fn items<'py>(&self, py: Python<'py>) -> Option<Vec<Item<'py>>> {
         let place = |place: Place| (place.partition, place.offset, place.item);
-        self.0.items().map(|(item, at)| (PyBytes::new(py, item), at.map(place))).collect()
+        let open = unless_it_panics(|| self.0.open())?;
+        Some(open.items().map(|(item, at)| (PyBytes::new(py, item), at.map(place))).collect())
     }
 }
 
@@ -84,34 +85,33 @@ fn share<'py>(py: Python<'py>, share: read::Share, partition: i32, offset: i64) 
         count(share.afterthoughts)?,
         share.expected_events.into_pyobject(py)?,
         count(share.expected_steps)?,
-        Bound::new(py, Part(share.part))?.into_any(),
+        Bound::new(py, Part(share.events.packed()))?.into_any(),
     ];
     PyTuple::new(py, values)
+}
+
+/// The events of these parts as one; None where one is damaged.
+#[pyfunction]
+pub fn together(parts: Vec<PyRef<'_, Part>>) -> Option<Part> {
+    unless_it_panics(|| part::together(parts.iter().map(|part| &part.0))).map(Part)
 }
 
 /// The events of one run by their ids, once some may have come again.
 #[pyclass(module = "causeline_core")]
 #[derive(Default)]
-pub struct Index {
-    known: part::Known,
-    parts: Vec<Py<Part>>,
-}
+pub struct Known(part::Known);
 
 #[pymethods]
-impl Index {
+impl Known {
     #[new]
     fn new() -> Self {
-        Index::default()
+        Known::default()
     }
 
     /// Which events of `part` were not known: (them, how many of them end a step, how many came again, and say something
-    /// else). They are known then.
-    fn take(&mut self, part: Py<Part>) -> Option<(Option<Part>, usize, usize, usize)> {
-        let number = self.parts.len();
-        self.parts.push(part);
-        let (parts, known) = (&self.parts, &mut self.known);
-        let by_number = |number: usize| parts.get(number).map(|part| &part.get().0);
-        let found = unless_it_panics(|| known.take(by_number(number)?, number, by_number))?;
+    /// else). They are known then. None where one is not sound.
+    fn take(&mut self, part: &Part) -> Option<(Option<Part>, usize, usize, usize)> {
+        let found = unless_it_panics(|| self.0.take(&part.0))?;
         let new = (!found.part.is_empty()).then_some(Part(found.part));
         Some((new, found.steps, found.duplicates, found.conflicting))
     }

@@ -37,7 +37,7 @@ pub mod schema;
 #[pyo3::pymodule]
 mod causeline_core {
     #[pymodule_export]
-    use crate::joining::{Index, Part, join, part_of, take};
+    use crate::joining::{Known, Part, join, part_of, take, together};
     #[pymodule_export]
     use crate::pen::{Layout, RunPen};
 

@@ -6,7 +6,7 @@
 use crate::avro::{NULL, Reader, put_bytes};
 use crate::contract::keeps;
 use crate::event::{Event, walk};
-use crate::part::{Part, Place};
+use crate::part::{Gathering, Part, Place};
 use crate::schema::{
     AFTERTHOUGHTS, CLAIMS, EMITTER_ID, EVENT_TYPE, EXPECTED_EVENTS, EXPECTED_STEPS, FIELDS, RUN_ID, SEQ,
     TYPE_EVIDENCE_CHECKED, TYPE_RUN_FINISHED, TYPE_RUN_STARTED, TYPE_STEP_FINISHED, WORKFLOW,
@@ -26,7 +26,7 @@ pub struct Share {
     pub afterthoughts: usize,
     pub expected_events: Option<i64>,
     pub expected_steps: usize,
-    pub part: Part,
+    pub events: Gathering,
 }
 
 /// The shares of a message, and the bytes of its pieces of evidence.
@@ -60,7 +60,7 @@ pub fn take(payload: &[u8], partition: i32, offset: i64) -> Option<Taken> {
             taken.shares.push(Share::of(&event));
         }
         let place = Place { partition, offset, item };
-        taken.shares.get_mut(share)?.push(&event, place)?;
+        taken.shares.get_mut(share)?.push(&event, place);
         if event.text(EVENT_TYPE) == TYPE_EVIDENCE_CHECKED {
             taken.checks.push(event.bytes().to_vec());
         }
@@ -73,12 +73,12 @@ pub fn take(payload: &[u8], partition: i32, offset: i64) -> Option<Taken> {
 
 /// A share of events that are sound already; None where one is not.
 pub fn share_of<'a>(items: impl Iterator<Item = (&'a [u8], Option<Place>)>) -> Option<Part> {
-    let mut part = Part::default();
+    let mut events = Gathering::default();
     for (item, place) in items {
         Event::of(item)?;
-        part.push(item, place)?;
+        events.push(item, place);
     }
-    Some(part)
+    Some(events.packed())
 }
 
 impl Share {
@@ -94,11 +94,11 @@ impl Share {
             afterthoughts: 0,
             expected_events: None,
             expected_steps: 0,
-            part: Part::default(),
+            events: Gathering::default(),
         }
     }
 
-    fn push(&mut self, event: &Event<'_>, place: Place) -> Option<()> {
+    fn push(&mut self, event: &Event<'_>, place: Place) {
         let kind = event.text(EVENT_TYPE);
         self.seqs.push(event.long(SEQ));
         self.starts += usize::from(kind == TYPE_RUN_STARTED);
@@ -110,8 +110,8 @@ impl Share {
             self.expected_steps = self.expected_steps.max(event.texts(EXPECTED_STEPS).len());
         }
         match CLAIMS.iter().find(|(decision, _)| *decision == kind) {
-            None => self.part.push(event.bytes(), Some(place)),
-            Some((_, claim)) => self.part.push(&called(event, claim), Some(place)),
+            None => self.events.push(event.bytes(), Some(place)),
+            Some((_, claim)) => self.events.push(&called(event, claim), Some(place)),
         }
     }
 }
@@ -186,8 +186,8 @@ pub(crate) mod tests {
         let [share] = shares.as_slice() else { return assert_eq!(shares.len(), 1) };
         assert_eq!((share.seqs.as_slice(), share.starts, share.steps, share.ends), (&[0, 1, 2][..], 1, 1, 1));
         assert_eq!(share.expected_events, Some(3));
-        let places: Vec<_> = share.part.items().filter_map(|(_, place)| place).collect();
-        assert_eq!(places.last(), Some(&Place { partition: 3, offset: 17, item: 2 }));
+        let last = share.events.packed().open().and_then(|open| open.items().last().and_then(|(_, place)| place));
+        assert_eq!(last, Some(Place { partition: 3, offset: 17, item: 2 }));
     }
 
     #[test]
@@ -203,8 +203,9 @@ pub(crate) mod tests {
         review = [lead, b"\x02\x04ok", rest.get(1..).unwrap_or_default()].concat();
         let taken = take(&payload(&[review]), 0, 0);
         let share = taken.as_ref().and_then(|taken| taken.shares.first());
-        let item = share.and_then(|share| share.part.item(0)).unwrap_or_default();
-        assert_eq!(Event::of(item).map(|event| event.text(EVENT_TYPE)), Some(&b"review_claimed"[..]));
+        let open = share.and_then(|share| share.events.packed().open());
+        let event = open.as_ref().and_then(|open| Event::of(open.item(0)?));
+        assert_eq!(event.map(|event| event.text(EVENT_TYPE)), Some(&b"review_claimed"[..]));
         assert_eq!(share.map(|share| share.afterthoughts), Some(1));
     }
 
@@ -242,7 +243,7 @@ pub(crate) mod tests {
                 let closing = Closing { closed_at: 1, reason: None, amended: false, policy_hash: b"", stretch: None };
                 let none = || vec![2, 0];
                 let judge = |_: &[&Event<'_>]| Some(Judged { gap_kinds: none(), gaps: none(), conflict_sides: none() });
-                assert!(join(&[&share.part], &closing, judge).is_some());
+                assert!(join(&[&share.events.packed()], &closing, judge).is_some());
             }
         }
         assert!(taken_ones > rounds / 100, "{taken_ones}");

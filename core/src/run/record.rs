@@ -63,8 +63,9 @@ pub fn join(
     closing: &Closing<'_>,
     judge: impl FnOnce(&[&Event<'_>]) -> Option<Judged>,
 ) -> Option<Joined> {
+    let open = parts.iter().map(|part| part.open()).collect::<Option<Vec<_>>>()?;
     let mut arrivals = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
-    for (item, place) in parts.iter().flat_map(|part| part.items()) {
+    for (item, place) in open.iter().flat_map(|part| part.items()) {
         arrivals.push(Arrival { event: Event::again(item)?, place });
     }
     // Which events: each once, in canonical order, of its own project and workflow.
