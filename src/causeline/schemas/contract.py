@@ -12,9 +12,9 @@ a table holds from before the rule stays part of its run.
 Decided in ADR 33.
 """
 
-import math
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -54,27 +54,27 @@ class Rule:
         """Whether it is asked only where events come in."""
         return self.form in (Form.REFERENCE, Form.REFERENCES)
 
-    def holds(self, value: object) -> bool:
-        """Whether one value, not null, keeps the rule."""
+    def check(self) -> Callable[[object], bool]:
+        """What says whether one value, not null, keeps the rule."""
+        low, high = self.low, sys.float_info.max if self.high is None else self.high
         match self.form:
             case Form.HEX:
-                return isinstance(value, str) and is_hex(value, int(self.high or 0))
+                return _is_hex(int(high))
             case Form.CHARS | Form.ITEMS:
-                return isinstance(value, (str, list)) and self._within(len(value))
-            case Form.MOMENT | Form.NUMBER:
-                return isinstance(value, (int, float)) and math.isfinite(value) and self._within(value)
+                return lambda value: isinstance(value, (str, list)) and low <= len(value) <= high
+            case Form.MOMENT | Form.NUMBER:  # what is not finite is not within
+                return lambda value: isinstance(value, (int, float)) and low <= value <= high
             case Form.REFERENCE:
-                return isinstance(value, str) and self._within(len(value)) and is_reference(value)
+                return lambda value: isinstance(value, str) and len(value) <= high and is_reference(value)
             case Form.REFERENCES:
-                return isinstance(value, list) and all(self._within(len(each)) and is_reference(each) for each in value)
+                return lambda value: (
+                    isinstance(value, list) and all(len(each) <= high and is_reference(each) for each in value)
+                )
 
-    def _within(self, number: float) -> bool:
-        return self.low <= number and (self.high is None or number <= self.high)
 
-
-def is_hex(text: str, digits: int) -> bool:
-    """Whether a text is so many lower-case hex digits that are not all zero."""
-    return re.fullmatch(f"[0-9a-f]{{{digits}}}", text, re.ASCII) is not None and text != "0" * digits
+def _is_hex(digits: int) -> Callable[[object], bool]:
+    form, zero = re.compile(f"[0-9a-f]{{{digits}}}", re.ASCII), "0" * digits
+    return lambda value: isinstance(value, str) and value != zero and form.fullmatch(value) is not None
 
 
 def _hex(digits: int, *columns: str) -> Rule:
@@ -134,7 +134,6 @@ RULES: Final = (
     ),
 )  # fmt: skip
 
-_INSIDE: Final = tuple(rule for rule in RULES if not rule.at_the_door)
 SIDES: Final = "conflict_sides"
 SIDES_SENTENCE: Final = "has a side without a source, or whose score is not from 0 to 1"
 SIDES_REFS_SENTENCE: Final = f"has a side whose source or value is not {WHAT}"
@@ -182,16 +181,32 @@ def broken_by(record: Mapping[str, object], *, stored: bool = False) -> str | No
 
     `stored`: it has been let in already, and what is asked at the door is not asked again.
     """
-    for rule in _INSIDE if stored else RULES:
-        for name in rule.columns:
-            value = record.get(name)
-            if value is not None and not rule.holds(value):
-                return f"{name} {rule.sentence}."
-    if record.get(SIDES) and not sides_hold(record[SIDES]):
-        return f"{SIDES} {SIDES_SENTENCE}."
-    if record.get(SIDES) and not stored and not sides_refer(record[SIDES]):
-        return f"{SIDES} {SIDES_REFS_SENTENCE}."
-    for name, kinds in must_say().items():
-        if record.get(name) is None and record["event_type"] in kinds:
+    said = record.get
+    for name, holds, sentence in _INSIDE if stored else _CHECKS:
+        value = said(name)
+        if value is not None and not holds(value):
+            return sentence
+    if sides := said(SIDES):
+        if not sides_hold(sides):
+            return f"{SIDES} {SIDES_SENTENCE}."
+        if not stored and not sides_refer(sides):
+            return f"{SIDES} {SIDES_REFS_SENTENCE}."
+    for name in _must_say_of().get(record["event_type"], ()):
+        if said(name) is None:
             return f"{name} {NOT_SAID}."
     return None
+
+
+def _checks(rules: Iterable[Rule]) -> tuple[tuple[str, Callable[[object], bool], str], ...]:
+    """Each column that a rule is about, what says whether its value keeps the rule, and the sentence if not."""
+    return tuple((name, rule.check(), f"{name} {rule.sentence}.") for rule in rules for name in rule.columns)
+
+
+_CHECKS: Final = _checks(RULES)
+_INSIDE: Final = _checks(rule for rule in RULES if not rule.at_the_door)
+
+
+@cache
+def _must_say_of() -> Mapping[object, tuple[str, ...]]:
+    """By event type what it must say, in the order of `must_say`."""
+    return {kind.value: tuple(name for name, kinds in must_say().items() if kind.value in kinds) for kind in MUST_SAY}

@@ -39,7 +39,8 @@ class Arrival(NamedTuple):
 
 def event_of(record: Mapping[str, object]) -> Event:
     """The event of a decoded record, of whatever version of the schema."""
-    return Event._make(_values({**_UNSAID, **record}))
+    said = record if len(record) >= len(_NAMES) else {**_UNSAID, **record}
+    return Event._make(_values(said))
 
 
 def by_run(arrivals: Iterable[Arrival]) -> dict[str, list[Arrival]]:
