@@ -64,10 +64,14 @@ def text() -> str:
     lines += ["/// What the contract asks of those that are said."]
     lines += [_table("RULES", "(usize, Rule)", [f"({name.upper()}, {rule})" for name, rule in _rules()])]
     lines += ["/// What an event of a type must say."]
-    lines += [_table("MUST_SAY", "(&[u8], &[usize])", [f"({_text(kind)}, {_fields(of)})" for kind, of in MUST_SAY.items()])]
+    lines += [
+        _table("MUST_SAY", "(&[u8], &[usize])", [f"({_text(kind)}, {_fields(of)})" for kind, of in MUST_SAY.items()])
+    ]
     lines += ["/// What a decision is called when it comes by the events topic."]
     lines += [_table("CLAIMS", "(&[u8], &[u8])", [f"({_text(a)}, {_text(b)})" for a, b in decisions.CLAIMS.items()])]
-    lines += ["/// What a step must say so that it can be compared: its kind, the field, only when it ended well, and both."]
+    lines += [
+        "/// What a step must say so that it can be compared: its kind, the field, only when it ended well, and both."
+    ]
     lines += [_table("REQUIRED", "(&[u8], usize, bool, &[u8])", list(_required()))]
     lines += ["/// A step's record: the fields that its events say, None for those that are found of it."]
     lines += [_table("STEP_RECORD", "Option<usize>", list(_of_record(StepRecord.__annotations__, names, "started_at")))]
@@ -81,7 +85,9 @@ def text() -> str:
     lines += [f"pub const {name}: &[u8] = {_text(word)};" for name, word in _WORDS.items()]
     for enum in (vocabulary.EventType, vocabulary.StepKind, vocabulary.Status, vocabulary.Verdict,
                  vocabulary.CloseReason, vocabulary.FinalState, vocabulary.FallbackKind):  # fmt: skip
-        prefix = {"EventType": "", "StepKind": "KIND_", "FallbackKind": "FALLBACK_"}.get(enum.__name__, f"{enum.__name__.upper()}_")
+        prefix = {"EventType": "", "StepKind": "KIND_", "FallbackKind": "FALLBACK_"}.get(
+            enum.__name__, f"{enum.__name__.upper()}_"
+        )
         lines += ["", f"// {enum.__name__}"]
         lines += [f"pub const {_word_name(prefix, each.name)}: &[u8] = {_text(each.value)};" for each in enum]
     lines += ["", f"pub const MOST_LOST: i128 = {completeness.MOST_LOST};"]
@@ -110,7 +116,11 @@ def _kind(avro: Any) -> str:
     if isinstance(avro, str):
         return _KINDS[avro]
     item = avro["items"]
-    return {"Label": "Labels", "ConflictSide": "Sides"}[item["name"].rpartition(".")[2]] if isinstance(item, dict) else "Texts"
+    return (
+        {"Label": "Labels", "ConflictSide": "Sides"}[item["name"].rpartition(".")[2]]
+        if isinstance(item, dict)
+        else "Texts"
+    )
 
 
 def _rules() -> Iterator[tuple[str, str]]:

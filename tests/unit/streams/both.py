@@ -8,16 +8,21 @@ from causeline.schemas.decisions import CLAIMS
 from causeline.schemas.events import Record
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.topics import EVENTS, RUNS
+from causeline.schemas.wire.native import CORE
 from causeline.streams.definition.events import Arrival, by_run
 from causeline.streams.definition.reading import Message, Read, read
 from causeline.streams.definition.run import Joined, run_of, runs_of
+from causeline.streams.runs.compiled import CompiledCore
 from causeline.streams.runs.core import Core, Part, Stretch, Written
 from causeline.streams.runs.readable import ReadableCore
 from causeline.streams.runs.records import brief_of, record_of
 from tests.unit.streams.build import SCHEMAS, messages
 
-CORES: Final[Sequence[Core]] = (ReadableCore(SCHEMAS),)
-"""All that there are: every case of the tests that asks here is put to each of them."""
+CORES: Final[Sequence[Core]] = (
+    ReadableCore(SCHEMAS),
+    *(() if CORE is None else (CompiledCore(CORE, SCHEMAS),)),
+)
+"""All that are installed: every case of the tests that asks here is put to each of them."""
 
 _EVENT: Final = catalogue.latest(EVENTS.subject)
 _RUN: Final = catalogue.latest(RUNS.subject)

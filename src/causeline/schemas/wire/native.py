@@ -40,8 +40,15 @@ class NativePart(Protocol):
 
     def __len__(self) -> int: ...
 
-    def items(self) -> list[tuple[bytes, tuple[int, int, int] | None]]:
-        """Each event's bytes, and its place: partition, offset, which one of the message."""
+    def items(self) -> list[tuple[bytes, tuple[int, int, int] | None]] | None:
+        """Each event's bytes, and its place: partition, offset, which one of the message. None where it is damaged."""
+
+
+class NativeKnown(Protocol):
+    """The events of one run, by their ids."""
+
+    def take(self, part: NativePart, /) -> tuple[NativePart | None, int, int, int] | None:
+        """The values of a `Fresh`; None where an event is not sound."""
 
 
 class Core(Protocol):
@@ -67,8 +74,11 @@ class Core(Protocol):
     def part_of(self, items: Sequence[tuple[bytes, tuple[int, int, int] | None]], /) -> NativePart | None:
         """Events with their places; None where one is not sound."""
 
-    def fresh(self, held: list[NativePart], part: NativePart, /) -> tuple[NativePart | None, int, int, int] | None:
-        """The values of a `Fresh`."""
+    def Known(self) -> NativeKnown:  # noqa: N802 - a class of the module
+        """Nothing is known of a run yet."""
+
+    def together(self, parts: list[NativePart], /) -> NativePart | None:
+        """The same events as one part; None where one is damaged."""
 
     def join(
         self,

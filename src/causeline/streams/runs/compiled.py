@@ -7,7 +7,7 @@ a policy makes of evidence is asked of Python in both.
 
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import fastavro
 
@@ -23,6 +23,8 @@ from causeline.streams.definition.reading import Message, Unreadable
 from causeline.streams.definition.records import Event
 from causeline.streams.runs.core import Brief, Check, Fresh, Part, Share, Stretch, Taken, Written
 from causeline.streams.runs.readable import Arrivals, ReadableCore
+
+T = TypeVar("T")
 
 _EMPTY: Final = b"\x02\x00"
 """An array that is there and has nothing in it."""
@@ -57,12 +59,13 @@ class CompiledCore:
             unreadable += found.unreadable
         return Taken(events, shares, checks, unreadable)
 
-    def fresh(self, held: Sequence[Part], part: Part) -> Fresh:
+    def known(self) -> "KnownEvents":
         """See `Core`."""
-        found = self._native.fresh(cast("list[NativePart]", list(held)), cast("NativePart", part))
-        if found is None:
-            raise ValueError("the compiled core does not know its own part again")
-        return Fresh(*found)
+        return KnownEvents(self._native)
+
+    def together(self, parts: Sequence[Part]) -> Part:
+        """See `Core`."""
+        return _sound(self._native.together(cast("list[NativePart]", list(parts))))
 
     def joined(
         self,
@@ -84,12 +87,12 @@ class CompiledCore:
                 arrivals, closed_at=closed_at, reason=reason, policy=policy, amended=amended, stretch=stretch
             )
         item, *brief, fallbacks, last_offset, duplicates, conflicting = found
-        told = Brief(*brief, judge.kinds, judge.next_steps, tuple(fallbacks))
+        told = Brief._make((*brief, judge.kinds, judge.next_steps, tuple(fallbacks)))
         return Written(item, told, last_offset, duplicates, conflicting)
 
     def items(self, parts: Sequence[Part]) -> list[bytes]:
         """See `Core`."""
-        return [item for part in cast("Sequence[NativePart]", parts) for item, _ in part.items()]
+        return [item for part in cast("Sequence[NativePart]", parts) for item, _ in _sound(part.items())]
 
     def part_of(self, events: Sequence[Event]) -> Part:
         """See `Core`."""
@@ -116,10 +119,18 @@ class CompiledCore:
 
     def _part(self, arrivals: Iterable[Arrival]) -> Part:
         items = [(wire.encode_record(_EVENT, event._asdict()), place) for event, place in arrivals]
-        part = self._native.part_of(items)
-        if part is None:
-            raise ValueError("the compiled core does not take events as they are written here")
-        return part
+        return _sound(self._native.part_of(items))
+
+
+class KnownEvents:
+    """See `Known`."""
+
+    def __init__(self, native: Native) -> None:
+        self._known = native.Known()
+
+    def take(self, part: Part) -> Fresh:
+        """See `Known`."""
+        return Fresh(*_sound(self._known.take(cast("NativePart", part))))
 
 
 class _Judge:
@@ -142,6 +153,13 @@ class _Judge:
         )
 
 
+def _sound(given: T | None) -> T:
+    """What the core gives of events that it took before. Raises RuntimeError where it gives nothing: it is at fault."""
+    if given is None:
+        raise RuntimeError("the compiled core does not know its own events again")
+    return given
+
+
 def _array(field: str, items: Sequence[object]) -> bytes:
     """A field of a run's record, as it is written."""
     if not items:
@@ -162,6 +180,6 @@ def _is_newest(schema: catalogue.SchemaVersion) -> bool:
 
 
 def _arrivals(part: NativePart) -> Iterator[Arrival]:
-    for item, place in part.items():
+    for item, place in _sound(part.items()):
         [record] = wire.decode_items(wire.Block(_EVENT, 1, memoryview(item)))
         yield Arrival(event_of(record), None if place is None else Place(*place))

@@ -65,13 +65,21 @@ class Taken(NamedTuple):
 
 
 class Fresh(NamedTuple):
-    """Of a part the events that are new, None where none is; and of the others how many say something else."""
+    """Of a part the events that were not known, None where all were; and of the others how many say something else."""
 
     part: Part | None
     steps: int
     """Of the new ones, those of the type `step_finished`."""
     duplicates: int
     conflicting: int
+
+
+class Known(Protocol):
+    """The events of one run, by their ids: for a run of which some may have come again."""
+
+    def take(self, part: Part) -> Fresh:
+        """Which events of `part` were not known; they are then."""
+        ...
 
 
 class Stretch(NamedTuple):
@@ -116,8 +124,12 @@ class Core(Protocol):
         """What stands in messages of the events topic, in which reviews and evals are claims (`schemas.decisions`)."""
         ...
 
-    def fresh(self, held: Sequence[Part], part: Part) -> Fresh:
-        """Which events of `part`, that came after those of `held`, are not there yet; all of one run."""
+    def known(self) -> Known:
+        """Nothing is known of a run yet."""
+        ...
+
+    def together(self, parts: Sequence[Part]) -> Part:
+        """The same events as one part, in less memory."""
         ...
 
     def joined(

@@ -23,20 +23,36 @@ _RUN: Final = catalogue.latest(RUNS.subject)
 class Arrivals:
     """A part: events with their places."""
 
-    __slots__ = ("_by_id", "arrivals")
+    __slots__ = ("arrivals",)
 
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
         self.arrivals = arrivals
-        self._by_id: dict[str, Event] | None = None
 
     def __len__(self) -> int:
         return len(self.arrivals)
 
-    def first(self, event_id: str) -> Event | None:
-        """The event of this id that came first."""
-        if self._by_id is None:
-            self._by_id = {event.event_id: event for event, _ in reversed(self.arrivals)}
-        return self._by_id.get(event_id)
+
+class KnownEvents:
+    """See `Known`."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Event] = {}
+
+    def take(self, part: Part) -> Fresh:
+        """See `Known`."""
+        new: list[Arrival] = []
+        duplicates = conflicting = 0
+        for arrival in _all([part]):
+            event = arrival.event
+            first = self._by_id.get(event.event_id)
+            if first is None:
+                self._by_id[event.event_id] = event
+                new.append(arrival)
+            else:
+                duplicates += 1
+                conflicting += differ(first, event)
+        steps = sum(event.event_type == EventType.STEP_FINISHED for event, _ in new)
+        return Fresh(Arrivals(new) if new else None, steps, duplicates, conflicting)
 
 
 class ReadableCore:
@@ -64,21 +80,13 @@ class ReadableCore:
             unreadable += found.unreadable
         return Taken(events, shares, checks, unreadable)
 
-    def fresh(self, held: Sequence[Part], part: Part) -> Fresh:
+    def known(self) -> KnownEvents:
         """See `Core`."""
-        before = cast("Sequence[Arrivals]", held)
-        new: dict[str, Arrival] = {}
-        duplicates = conflicting = 0
-        for arrival in _all([part]):
-            event = arrival.event
-            known = [new[event.event_id].event] if event.event_id in new else _known(before, event.event_id)
-            if known:
-                duplicates += 1
-                conflicting += differ(known[0], event)
-            else:
-                new[event.event_id] = arrival
-        steps = sum(event.event_type == EventType.STEP_FINISHED for event, _ in new.values())
-        return Fresh(Arrivals(list(new.values())) if new else None, steps, duplicates, conflicting)
+        return KnownEvents()
+
+    def together(self, parts: Sequence[Part]) -> Part:
+        """See `Core`."""
+        return Arrivals(list(_all(parts)))
 
     def joined(
         self,
@@ -109,10 +117,6 @@ class ReadableCore:
 
 def _all(parts: Iterable[Part]) -> Iterator[Arrival]:
     return (arrival for part in cast("Iterable[Arrivals]", parts) for arrival in part.arrivals)
-
-
-def _known(held: Iterable[Arrivals], event_id: str) -> list[Event]:
-    return [event for part in held if (event := part.first(event_id)) is not None]
 
 
 def _as_claim(arrival: Arrival) -> Arrival:

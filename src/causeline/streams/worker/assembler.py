@@ -20,6 +20,9 @@ from causeline.streams.worker.coverage import Coverage
 from causeline.streams.worker.held import OpenRun, RunKey
 from causeline.streams.worker.settings import Limits
 
+_FEW = 8
+"""So many parts of fewer events become one: a part by itself takes as much memory as the events of some."""
+
 
 class Fragment(NamedTuple):
     """The events of a run whose start was never seen."""
@@ -90,6 +93,8 @@ class Assembler:
             self._note(run, share, now_us)
             if _cover(run, share.emitter_id, share.seqs):
                 self._hold(run, share.part, share.steps)
+                if run.known is not None:
+                    run.known.take(share.part)
             else:
                 self._take_new(run, share.part)
         for run in touched.values():
@@ -159,7 +164,11 @@ class Assembler:
 
     def _take_new(self, run: OpenRun, part: Part) -> None:
         """Of events some of whose sequence numbers are held already, take in those that are not."""
-        fresh = self._core.fresh(run.parts, part)
+        if run.known is None:
+            run.known = self._core.known()
+            for held in run.parts:
+                run.known.take(held)
+        fresh = run.known.take(part)
         self._duplicates += fresh.duplicates
         self._conflicting += fresh.conflicting
         if fresh.part is not None:
@@ -168,6 +177,9 @@ class Assembler:
     def _hold(self, run: OpenRun, part: Part, steps: int) -> None:
         run.hold(part, steps)
         self.open_events += len(part)
+        small = run.parts[-_FEW:]
+        if len(small) == _FEW and all(len(each) < _FEW for each in small):
+            run.parts[-_FEW:] = [self._core.together(small)]
 
     def _file(self, run: OpenRun) -> None:
         if run.events >= self._limits.max_run_events:

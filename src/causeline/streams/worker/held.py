@@ -1,6 +1,6 @@
 """What is known of runs that are open, and the events that they hold."""
 
-from causeline.streams.runs.core import Part
+from causeline.streams.runs.core import Known, Part
 from causeline.streams.worker.coverage import Coverage
 
 RunKey = tuple[int, str]
@@ -17,6 +17,7 @@ class OpenRun:
         "expected_steps",
         "idle_us",
         "key",
+        "known",
         "max_open_us",
         "open_ended",
         "opened_at_us",
@@ -42,6 +43,8 @@ class OpenRun:
         self.coverage: dict[str, Coverage] = {}
         self.parts: list[Part] = []
         """Its events, in order of arrival."""
+        self.known: Known | None = None
+        """They again by their ids, once some may have come again."""
 
     @property
     def is_whole(self) -> bool:

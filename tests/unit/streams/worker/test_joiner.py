@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from causeline.schemas import wire
 from causeline.schemas.events import Record
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
-from causeline.streams.runs.readable import ReadableCore
 from causeline.streams.worker import joiner as joiner_module
 from causeline.streams.worker.acknowledge import OffsetJump
 from causeline.streams.worker.assembler import Assembler
@@ -357,7 +356,7 @@ class Panic(BaseException):
 @pytest.mark.parametrize("fault", [RuntimeError, MemoryError, Panic])
 @pytest.mark.parametrize(
     ("owner", "place"),
-    [(ReadableCore, "read"), (joiner_module, "judged"), (Joiner, "_admit"), (Assembler, "take")],
+    [(type(CORE), "read"), (joiner_module, "judged"), (Joiner, "_admit"), (Assembler, "take")],
 )
 def test_after_a_fault_on_the_way_in_nothing_is_acknowledged(
     owner: object, place: str, fault: type[BaseException], monkeypatch: pytest.MonkeyPatch
