@@ -16,6 +16,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from causeline.streams.runs.assemble import assemble
+from causeline.streams.runs.decode import Message, decode
+
 from benchmarks.harness import Report, Spread, main, spread
 from benchmarks.joining.runs import EVENTS_A_RUN, batches, events_of
 from causeline.schemas import catalogue, wire
@@ -23,8 +26,6 @@ from causeline.schemas.registry import Schemas
 from causeline.streams.definition.events import by_run
 from causeline.streams.definition.reading import arrivals_in
 from causeline.streams.definition.run import run_of
-from causeline.streams.runs.assemble import assemble
-from causeline.streams.runs.decode import Message, decode
 from causeline.streams.runs.records import arrivals_of
 from causeline.streams.worker.assembler import Assembler
 from causeline.streams.worker.publications import run_batches
