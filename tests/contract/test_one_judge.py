@@ -7,8 +7,8 @@ import pytest
 
 from causeline.producers.runs import Decision
 from causeline.producers.tracer import Tracer
-from causeline.schemas.policy_file import parse_policy
 from causeline.schemas.judge import Judgement
+from causeline.schemas.policy_file import parse_policy
 from causeline.streams.definition.findings import judged
 from tests.unit.producers.recording import RecordingTransport, emitter_over
 from tests.unit.streams.both import arrived
