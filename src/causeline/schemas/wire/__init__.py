@@ -26,6 +26,7 @@ from causeline.schemas.wire.codec import (
     run_id_of,
     unframe,
 )
+from causeline.schemas.wire.encoder import record_encoder
 
 __all__ = [
     "DECODING_FAULTS",
@@ -50,6 +51,7 @@ __all__ = [
     "frame",
     "item_schema_text",
     "read_block",
+    "record_encoder",
     "run_id_of",
     "unframe",
 ]
