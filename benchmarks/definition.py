@@ -1,117 +1,79 @@
-"""What the readable definition of a run costs beside the worker's columns, on the same lots of the same runs.
+"""What the definition of a run costs a worker, by the core that is used, on the same lots of the same runs.
 
 The runs are those of `benchmarks.join`: ten events each, as wide as the demo's, in the batches that our emitter sends.
-CPU is this process's, a broker is not asked.
+CPU is this process's, a broker is not asked. Of each core, by its name:
 
-- `us_joining`: from decoded events to records, by the definition (`streams/definition`); `us_joining_columns`: by
-  the columns (`streams/runs`), from a frame to a frame.
-- `us_whole`: from Kafka values to Kafka values, one event after the other: decoded, held to the contract, joined,
-  written. `us_whole_columns`: the worker's own way of the same, without its offsets.
-- `vs_worker` is `us_whole` over `us_whole_columns`: what a worker without columns would cost.
+- `us_reading_…`: from Kafka values to events, held to the contract.
+- `us_joining_…`: from events to the items of runs.
+- `us_whole_…`: from Kafka values to Kafka values, as a worker does it, without its offsets.
 """
 
 import argparse
 import gc
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-from benchmarks.harness import Report, Spread, main, spread
+from benchmarks.harness import Report, main, spread
 from benchmarks.joining.runs import EVENTS_A_RUN, batches, events_of
-from causeline.schemas import catalogue, wire
+from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.registry import Schemas
-from causeline.streams.definition.events import by_run
-from causeline.streams.definition.reading import arrivals_in
-from causeline.streams.definition.run import run_of
-from causeline.streams.runs.assemble import assemble
-from causeline.streams.runs.decode import Message, decode
-from causeline.streams.runs.records import arrivals_of
+from causeline.streams.definition.reading import Message
+from causeline.streams.runs.core import Core, Part
+from causeline.streams.runs.readable import ReadableCore
 from causeline.streams.worker.assembler import Assembler
 from causeline.streams.worker.publications import run_batches
 from causeline.streams.worker.settings import Limits
 
-_SCHEMAS = Schemas()
-_RUN = catalogue.latest("run-batch")
-_BATCH_RUNS = 128
+T = TypeVar("T")
 Lot = Sequence[Message]
+
+_SCHEMAS = Schemas()
+CORES: Mapping[str, Core] = {"readable": ReadableCore(_SCHEMAS)}
 
 
 def measure(options: argparse.Namespace) -> Report:
-    """Rounds of one lot after the other, each way in turn."""
+    """Rounds of one lot after the other, by each core in turn."""
     rounds, size = options.rounds or (2 if options.quick else 7), 500 if options.quick else 1_000
-    ways: dict[str, Callable[[Lot], float]] = {
-        "joining": _joining,
-        "joining_columns": _joining_columns,
-        "whole": _whole,
-        "whole_columns": _whole_columns,
-    }
-    spent: dict[str, list[float]] = {name: [] for name in ways}
+    spent: dict[str, list[float]] = {}
     for round_ in range(rounds + 1):  # the first warms
         runs = [list(events_of(number)) for number in range(round_ * size + 1, (round_ + 1) * size + 1)]
         lot = [Message(partition, offset, value) for offset, (partition, value) in enumerate(batches(runs))]
-        for name, way in ways.items():
-            us = way(lot) * 1e6 / (size * EVENTS_A_RUN)
-            if round_:
-                spent[name].append(us)
-    report = Report("definition", rows={f"us_{name}": spread(each) for name, each in spent.items()})
-    report.rows["vs_columns"] = _over(spent["joining"], spent["joining_columns"])
-    report.rows["vs_worker"] = _over(spent["whole"], spent["whole_columns"])
-    return report
+        for name, core in CORES.items():
+            for way, seconds in _spent(core, lot, size).items():
+                if round_:
+                    spent.setdefault(f"us_{way}_{name}", []).append(seconds * 1e6 / (size * EVENTS_A_RUN))
+    return Report("definition", rows={name: spread(each) for name, each in spent.items()})
 
 
-def _over(mine: Sequence[float], theirs: Sequence[float]) -> Spread:
-    return spread([a / b for a, b in zip(mine, theirs, strict=True)])
+def _spent(core: Core, lot: Lot, runs: int) -> dict[str, float]:
+    """CPU seconds of each way of one lot."""
+    taken, reading = _timed(lambda: core.read(lot))
+    parts: dict[str, list[Part]] = {}
+    for share in taken.shares:
+        parts.setdefault(share.run_id, []).append(share.part)
+    written, joining = _timed(
+        lambda: [core.joined(some, closed_at=0, reason=None, policy=DEFAULT_POLICY) for some in parts.values()]
+    )
+    published, whole = _timed(lambda: _published(core, lot))
+    if not len(written) == published == runs:
+        raise RuntimeError(f"{len(written)} and {published} runs were joined, not {runs}")
+    return {"reading": reading, "joining": joining, "whole": whole}
 
 
-def _cpu_s(work: Callable[[], int], runs: int) -> float:
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
     gc.collect()
     began = time.process_time()
-    joined = work()
-    spent = time.process_time() - began
-    if joined != runs:
-        raise RuntimeError(f"{joined} runs were joined, not {runs}")
-    return spent
+    done = work()
+    return done, time.process_time() - began
 
 
-def _joining(lot: Lot) -> float:
-    runs = by_run(arrivals_of(decode(lot, _SCHEMAS).frame))
-    return _cpu_s(lambda: len([run_of(some, closed_at=0) for some in runs.values()]), len(runs))
-
-
-def _joining_columns(lot: Lot) -> float:
-    frame = decode(lot, _SCHEMAS).frame
-    return _cpu_s(lambda: assemble(frame, closed_at_us=0).runs.height, frame["run_id"].n_unique())
-
-
-def _whole(lot: Lot) -> float:
-    return _cpu_s(lambda: _one_by_one(lot), _runs_of(lot))
-
-
-def _whole_columns(lot: Lot) -> float:
-    return _cpu_s(lambda: _by_columns(lot), _runs_of(lot))
-
-
-def _runs_of(lot: Lot) -> int:
-    return decode(lot, _SCHEMAS).frame["run_id"].n_unique()
-
-
-def _one_by_one(lot: Lot) -> int:
-    arrivals = [
-        arrival
-        for message in lot
-        for arrival in arrivals_in(message.value, message.partition, message.offset, _SCHEMAS)
-    ]
-    items = [wire.encode_record(_RUN, dict(run_of(some, closed_at=0).run)) for some in by_run(arrivals).values()]
-    for at in range(0, len(items), _BATCH_RUNS):
-        wire.encode_batch(_RUN.schema_id, wire.encode_long(0), items[at : at + _BATCH_RUNS])
-    return len(items)
-
-
-def _by_columns(lot: Lot) -> int:
-    assembler = Assembler(Limits())
-    assembler.add(decode(lot, _SCHEMAS).frame, 0)
-    closed = assembler.close(0)
-    return sum(len(batch.run_ids) for batch in run_batches(closed.runs, 0, _SCHEMAS))
+def _published(core: Core, lot: Lot) -> int:
+    assembler = Assembler(Limits(), core=core)
+    assembler.take(core.read(lot).shares, 0)
+    written = [run for _, run in assembler.close(0).written]
+    return sum(len(batch.run_ids) for batch in run_batches(written, 0, _SCHEMAS))
 
 
 if __name__ == "__main__":

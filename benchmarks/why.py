@@ -12,9 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import polars as pl
-
 from benchmarks.harness import Report, main
+from benchmarks.joined import arrivals, joined
 from benchmarks.zoo import figures, through_stack
 from benchmarks.zoo.kept import Kept
 from benchmarks.zoo.lengths import cpu_ms
@@ -28,10 +27,8 @@ from causeline.producers.emitter.emitter import Emitter
 from causeline.producers.emitter.settings import EmitterSettings
 from causeline.producers.tracer import Tracer
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
-from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
-from causeline.streams.runs.assemble import assemble
-from causeline.streams.runs.decode import Message, decode
+from causeline.streams.definition.events import Arrival
 
 SEEDS = (911, 1213, 1717)
 """Seeds that no rule was written against."""
@@ -43,7 +40,7 @@ Truth = Mapping[str, Mapping[str, object]]
 """What was planted in each run, by its id."""
 
 
-def published_events(seed: int, count: int, *, faulty_share: float, pairs: bool) -> tuple[pl.DataFrame, Truth]:
+def published_events(seed: int, count: int, *, faulty_share: float, pairs: bool) -> tuple[list[Arrival], Truth]:
     """The events of a seed's demo runs as they come off the wire, and what the truth file says."""
     kept = Kept()
     with tempfile.TemporaryDirectory(prefix="causeline-why-") as folder:
@@ -62,17 +59,7 @@ def published_events(seed: int, count: int, *, faulty_share: float, pairs: bool)
         truth = {
             line["run_id"]: line for line in map(json.loads, (Path(folder) / "truth.jsonl").read_text().splitlines())
         }
-    messages = [Message(0, offset, value) for offset, value in enumerate(kept.values)]
-    decoded = decode(messages, Schemas())
-    if decoded.unreadable:
-        raise RuntimeError(f"{len(decoded.unreadable)} messages could not be read")
-    return decoded.frame, truth
-
-
-def joined(events: pl.DataFrame, policy: Policy) -> Iterator[Run]:
-    """The runs that the assembler makes of events."""
-    for record in assemble(events, closed_at_us=0, policy=policy).runs.iter_rows(named=True):
-        yield Run.from_record(record)
+    return arrivals(kept.values), truth
 
 
 def joined_runs(

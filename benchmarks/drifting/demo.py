@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from benchmarks.drifting.engine import engine
+from benchmarks.joined import arrivals
 from benchmarks.zoo.kept import Kept
 from causeline.demo.plan import plan
 from causeline.demo.publish import demo_policy, publish_planned
@@ -30,23 +30,24 @@ from causeline.producers.emitter.settings import EmitterSettings
 from causeline.producers.tracer import Tracer
 from causeline.runtime.clickhouse import clickhouse_client
 from causeline.runtime.connections import ClickHouseConnection
-from causeline.schemas import tables
+from causeline.schemas import catalogue, tables, wire
 from causeline.schemas.registry import Schemas
 from causeline.sinks.loader.encoding import Encoder
 from causeline.sinks.loader.inserting import ClickHouseSender
 from causeline.sinks.loader.units import Origin, Unit, read_unit
-from causeline.streams.runs.assemble import assemble
-from causeline.streams.runs.decode import Message, decode
-from causeline.streams.worker.publications import run_batches
+from causeline.streams.definition.records import RunRecord
+from causeline.streams.definition.run import runs_of
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 SEED = 606
 BEFORE = 8
 """Windows of the demo as it is, before the one that has drifted."""
 _HOUR_US = 3_600_000_000
+_RUN = catalogue.latest("run-batch")
+_BATCH_RUNS = 100
 
 
-def demo_runs(count: int, *, windows: int, drifted_from: int) -> pl.DataFrame:
+def demo_runs(count: int, *, windows: int, drifted_from: int) -> list[RunRecord]:
     """`count` runs of the demo without planted faults, evenly over so many hours; drifted from one of these on."""
     kept = Kept()
     with tempfile.TemporaryDirectory(prefix="causeline-drift-") as folder:
@@ -62,21 +63,24 @@ def demo_runs(count: int, *, windows: int, drifted_from: int) -> pl.DataFrame:
             )
             if left := tracer.flush(60):
                 raise RuntimeError(f"{left.events} events were not kept")
-    events = decode([Message(0, offset, value) for offset, value in enumerate(kept.values)], Schemas()).frame
-    runs = assemble(events, closed_at_us=0, policy=demo_policy()).runs
-    place = pl.DataFrame({"run_id": published.run_ids, "place": range(count)})
-    step_us = windows * _HOUR_US // count
-    started = int(START.timestamp()) * 1_000_000 + runs.join(place, on="run_id", how="left")["place"] * step_us
-    return runs.with_columns(
-        started_at=started, finished_at=started + runs["duration_us"], closed_at=started + runs["duration_us"] + 1
-    )
+    made = runs_of(arrivals(kept.values), closed_at=0, policy=demo_policy())
+    begin_us, step_us = int(START.timestamp()) * 1_000_000, windows * _HOUR_US // count
+    runs = []
+    for place, run_id in enumerate(published.run_ids):
+        run, started = made[run_id].run, begin_us + place * step_us
+        run["started_at"], run["finished_at"] = started, started + run["duration_us"]
+        run["closed_at"] = run["finished_at"] + 1
+        runs.append(run)
+    return runs
 
 
-def load(connection: ClickHouseConnection, runs: pl.DataFrame) -> None:
+def load(connection: ClickHouseConnection, runs: Sequence[RunRecord]) -> None:
     """Store runs by the loader's own encoding."""
     with clickhouse_client(connection) as client:
-        for offset, batch in enumerate(run_batches(runs, 0, Schemas())):
-            unit = read_unit(Origin("runs", 0, offset), batch.value, "run-batch", Schemas())
+        for offset, start in enumerate(range(0, len(runs), _BATCH_RUNS)):
+            items = [wire.encode_record(_RUN, dict(run)) for run in runs[start : start + _BATCH_RUNS]]
+            value = wire.encode_batch(_RUN.schema_id, wire.encode_long(0), items)
+            unit = read_unit(Origin("runs", 0, offset), value, "run-batch", Schemas())
             if not isinstance(unit, Unit):
                 raise TypeError(f"a batch cannot be loaded: {unit}")
             for insert in Encoder(tables.RUNS).inserts([unit]):

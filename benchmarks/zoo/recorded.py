@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
+from benchmarks.joined import arrivals, joined
 from benchmarks.zoo.kept import Kept
 from benchmarks.zoo.plan import Sizes, plan
 from benchmarks.zoo.protocol import Fault, Form, Surroundings, Workflow
@@ -23,10 +22,7 @@ from causeline.otlp.receiver.rules import Rules
 from causeline.producers.emitter.emitter import Emitter
 from causeline.producers.emitter.settings import EmitterSettings
 from causeline.schemas.policy import Policy
-from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
-from causeline.streams.runs.assemble import assemble
-from causeline.streams.runs.decode import Message, decode
 
 _RULES = Rules(project="zoo", user_key=b"zoo", marks=True)
 """As `causeline up` has them: one key for all runs."""
@@ -46,19 +42,9 @@ class Recorded:
     values: tuple[bytes, ...]
     """Messages of `causeline.events`."""
 
-    def events(self) -> pl.DataFrame:
-        """Decoded as the worker does."""
-        decoded = decode([Message(0, offset, value) for offset, value in enumerate(self.values)], Schemas())
-        if decoded.unreadable:
-            raise RuntimeError(f"{self.workflow.name}: {len(decoded.unreadable)} messages could not be read")
-        return decoded.frame
-
     def runs(self, policy: Policy) -> list[Run]:
         """Joined and judged, in their order."""
-        found = {
-            record["run_id"]: Run.from_record(record)
-            for record in assemble(self.events(), closed_at_us=0, policy=policy).runs.iter_rows(named=True)
-        }
+        found = {run.run_id: run for run in joined(arrivals(self.values), policy)}
         return [found[run_id] for run_id in self.order if run_id in found]
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.harness import Report
+from benchmarks.joined import arrivals, joined
 from benchmarks.zoo.halves import workflows
 from benchmarks.zoo.judging import FIGURES, is_blamed
 from benchmarks.zoo.protocol import Form
@@ -23,14 +24,11 @@ from benchmarks.zoo.traffic import Planted, messages, traffic
 from causeline.causes.neighbourhood import Neighbourhood
 from causeline.diagnosis import diagnose, row_of
 from causeline.kafka.publisher import ProducerRecord, Publisher
-from causeline.schemas.registry import Schemas
 from causeline.schemas.run import Run
 from causeline.schemas.topics import EVENTS
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.local import down, status, up
 from causeline.stack.settings import StackSettings
-from causeline.streams.runs.assemble import assemble
-from causeline.streams.runs.decode import Message, decode
 
 _SEED = 20261
 _WAIT_S = 1_800
@@ -92,10 +90,8 @@ def _is_right(run: Planted, said: tuple[str, str] | None) -> bool:
 
 def _here(runs: Sequence[Planted]) -> Said:
     """Assembled and diagnosed in this process."""
-    decoded = decode([Message(0, n, value) for n, (_, value) in enumerate(messages(runs, 1))], Schemas())
-    made = [Run.from_record(each) for each in assemble(decoded.frame, closed_at_us=0).runs.iter_rows(named=True)]
     by_workflow: dict[str, list[Run]] = {}
-    for run in made:
+    for run in joined(arrivals(value for _, value in messages(runs, 1))):
         by_workflow.setdefault(run.workflow, []).append(run)
     said: dict[str, tuple[str, str] | None] = {}
     for mine in by_workflow.values():

@@ -6,7 +6,6 @@ Atheris is no dependency of the project: `pip install atheris` (Linux, Python 3.
 import argparse
 import importlib
 import importlib.util
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -34,7 +33,6 @@ def fuzz(name: str) -> int:
     atheris = importlib.import_module("atheris")
     for module in [each for each in sys.modules if each.partition(".")[0] in {"causeline", "tests"}]:
         del sys.modules[module]  # imported before it could be instrumented
-    os.environ.setdefault("RUST_BACKTRACE", "0")  # polars' panics on bad bytes are expected, and caught
     with atheris.instrument_imports(include=["causeline"]), tempfile.TemporaryDirectory() as fresh:
         target: Target = importlib.import_module(f"tests.fuzz.{name}").try_bytes
         findings = f"{tempfile.gettempdir()}/fuzz-{name}-"

@@ -28,7 +28,6 @@ EXTRA_OF_MODULE: Mapping[str, str] = MappingProxyType(
         "jgo": "stack",
         "mcp": "mcp",
         "mode": "streams",
-        "polars": "streams",
         "psutil": "stack",
         "pyarrow": "read",
         "rich": "console",

@@ -16,7 +16,7 @@ MAX_REFERENCE: Final = 2048
 WHO: Final = "an id such as `reviewer:17`, never a name or an address"
 
 BLANKS: Final = "\\x09-\\x0d\\x1c-\\x20\\x85\\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-"""What Python's `\\s` means, as a class that reads the same in its own expressions, in polars' and in ClickHouse's."""
+"""What Python's `\\s` means, as a class that reads the same in its own expressions and in ClickHouse's."""
 FORM: Final = f"[A-Za-z][A-Za-z0-9+.\\-]*:[^{BLANKS}]+"
 """The form of a reference, as an expression for the whole of a text."""
 _REFERENCE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:\S+")

@@ -1,6 +1,7 @@
 """Demo runs that the tests of the diagnosis share: made once, most of them with a planted fault."""
 
-from benchmarks.why import joined, published_events
+from benchmarks.joined import joined
+from benchmarks.why import published_events
 from causeline.demo.publish import demo_policy
 
 POLICY = demo_policy()

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any, get_type_hints
 
-import polars as pl
 import pytest
 
-from benchmarks.why import joined
+from benchmarks.joined import joined
 from causeline.diagnosis import Diagnosis, diagnose
 from causeline.producers.boundaries import Boundaries
 from causeline.schemas import measures
 from causeline.schemas.run import Run, Step
 from causeline.schemas.vocabulary import StepKind
+from causeline.streams.definition.events import Arrival
 from tests.unit.diagnosis.demo_runs import EVENTS, POLICY, RUNS
 
 MEASURES = {value for name, value in vars(measures).items() if name.isupper() and isinstance(value, str)}
@@ -72,25 +72,24 @@ def test_the_renaming_leaves_no_word_of_a_workflow() -> None:
     assert {label for run in RUNS for step in run.steps for label in step.labels} & MEASURES
 
 
-def in_other_words(events: pl.DataFrame) -> pl.DataFrame:
-    """The same events in another workflow's words, with none of the labels but measures."""
-    words = [name for name in OWN_WORDS if name in events.columns]
-    kind_and_name = pl.element().str.splitn(":", 2)
-    measured = pl.element().struct.field("key").is_in(sorted(MEASURES)) | (
-        pl.element().struct.field("key").str.starts_with(measures.MASKED)
+def in_other_words(arrival: Arrival) -> Arrival:
+    """The same event in another workflow's words, with none of the labels but measures."""
+    event = arrival.event
+    words: dict[str, Any] = {
+        name: f"x{value[::-1]}" for name, value in event._asdict().items() if name in OWN_WORDS and value is not None
+    }
+    steps = [step.partition(":") for step in event.expected_steps]
+    other = event._replace(
+        **words,
+        expected_steps=[f"{kind}:x{name[::-1]}" for kind, _, name in steps],
+        labels=[label for label in event.labels if is_measure(label["key"])],
     )
-    return events.with_columns(
-        *(("x" + pl.col(name).str.reverse()).alias(name) for name in words),
-        pl.col("expected_steps").list.eval(
-            kind_and_name.struct.field("field_0") + ":x" + kind_and_name.struct.field("field_1").str.reverse()
-        ),
-        pl.col("labels").list.eval(pl.element().filter(measured)),
-    )
+    return arrival._replace(event=other)
 
 
 def test_the_stream_joins_and_judges_other_words_alike() -> None:
     told = {run.run_id: run for run in RUNS}
-    others = {run.run_id: run for run in joined(in_other_words(EVENTS), POLICY)}
+    others = {run.run_id: run for run in joined(map(in_other_words, EVENTS), POLICY)}
 
     assert others.keys() == told.keys()
     assert not {run.steps[0].step_name for run in others.values()} & {run.steps[0].step_name for run in told.values()}

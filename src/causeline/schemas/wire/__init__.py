@@ -7,7 +7,6 @@ from causeline.schemas.wire.codec import (
     MAX_EVENT_BYTES,
     Block,
     around_block,
-    batch_of_blocks,
     container_block,
     container_blocks,
     container_header,
@@ -27,6 +26,7 @@ from causeline.schemas.wire.codec import (
     run_id_of,
     unframe,
 )
+from causeline.schemas.wire.encoder import record_encoder
 
 __all__ = [
     "DECODING_FAULTS",
@@ -35,7 +35,6 @@ __all__ = [
     "MAX_EVENT_BYTES",
     "Block",
     "around_block",
-    "batch_of_blocks",
     "container_block",
     "container_blocks",
     "container_header",
@@ -52,6 +51,7 @@ __all__ = [
     "frame",
     "item_schema_text",
     "read_block",
+    "record_encoder",
     "run_id_of",
     "unframe",
 ]

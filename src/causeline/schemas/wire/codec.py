@@ -9,7 +9,7 @@ Sources: Confluent's wire format; Apache Avro 1.12 specification, "Binary encodi
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, cast
@@ -142,16 +142,6 @@ def encode_batch(schema_id: int, header: bytes, items: Sequence[bytes]) -> bytes
     if not items:
         raise ValueError("a batch has at least one item")
     return b"".join((frame(schema_id, header), encode_long(len(items)), *items, b"\x00"))
-
-
-def batch_of_blocks(schema_id: int, header: bytes, blocks: Iterable[tuple[int, memoryview]]) -> bytes:
-    """A framed batch whose items come as blocks of (count, bytes), as a container has them; without an item decoded.
-
-    They become one block of the array, since a block that does not tell its size can only be read as the last one.
-    """
-    filled = [(count, data) for count, data in blocks if count]
-    counted = [encode_long(sum(count for count, _ in filled))] if filled else []
-    return b"".join((frame(schema_id, header), *counted, *(data for _, data in filled), b"\x00"))
 
 
 def read_block(value: bytes | None, subject: str, schemas: Schemas) -> Block:

@@ -1,1 +1,1 @@
-"""Late events: a run is assembled again from the store, by the worker's own columns, and published anew."""
+"""Late events: a run is assembled again from the store, by the worker's own core, and published anew."""

@@ -1,8 +1,8 @@
 """A run, from its events: every field of its record, in the order of `run-batch`, with the rule that gives it.
 
 This is the specification: the words of the schema (`run-batch`), one rule a function. Whatever else joins runs is held
-against it; the worker's columns (`streams/runs`) give the same records. What a run says follows from its events alone,
-whatever the order in which they came; when it was closed, and why, is told.
+against it, and gives the same records (`streams/runs`). What a run says follows from its events alone, whatever the
+order in which they came; when it was closed, and why, is told.
 
     joined = run_of([Arrival(event_of(record)) for record in records], closed_at=now_us, policy=policy)
 

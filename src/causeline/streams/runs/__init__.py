@@ -1,1 +1,1 @@
-"""A run as `definition` has it, by columns and many at once: from Kafka values to runs' records, pure."""
+"""What lies between messages and runs: cores that read and write (`core.py`), and what is asked of a run written."""

@@ -16,8 +16,8 @@ from causeline.streams.definition.run import run_of
 from causeline.streams.runs.core import Check, Fresh, Part, Share, Stretch, Taken, Written
 from causeline.streams.runs.records import brief_of
 
-_EVENT: Final = catalogue.latest(EVENTS.subject)
-_RUN: Final = catalogue.latest(RUNS.subject)
+_event_item: Final = wire.record_encoder(catalogue.latest(EVENTS.subject))
+_run_item: Final = wire.record_encoder(catalogue.latest(RUNS.subject))
 
 
 class Arrivals:
@@ -103,12 +103,11 @@ class ReadableCore:
         run = found.run
         if stretch is not None:
             run["source_partition"], run["first_offset"], run["last_offset"] = stretch
-        item = wire.encode_record(_RUN, cast("dict[str, object]", run))
-        return Written(item, brief_of(run), run["last_offset"], found.duplicates, found.conflicting)
+        return Written(_run_item(run), brief_of(run), run["last_offset"], found.duplicates, found.conflicting)
 
     def items(self, parts: Sequence[Part]) -> list[bytes]:
         """See `Core`."""
-        return [wire.encode_record(_EVENT, event._asdict()) for event, _ in _all(parts)]
+        return [_event_item(event._asdict()) for event, _ in _all(parts)]
 
     def part_of(self, events: Sequence[Event]) -> Part:
         """See `Core`."""

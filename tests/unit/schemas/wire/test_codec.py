@@ -70,14 +70,6 @@ def test_blocks_that_carry_their_size_are_read_as_one() -> None:
     assert (block.count, bytes(block.data)) == (2, ITEM + ITEM)
 
 
-def test_blocks_of_a_container_become_one_block_of_the_batch() -> None:
-    blocks = [(1, memoryview(ITEM)), (0, memoryview(b"")), (2, memoryview(ITEM + ITEM))]
-    value = wire.batch_of_blocks(ID, HEADER, blocks)
-
-    assert len(wire.decode_items(wire.read_block(value, "trace-batch", Schemas()))) == 3
-    assert wire.batch_of_blocks(ID, HEADER, []) == _batch(b"\x00")
-
-
 def test_an_empty_batch_is_no_items() -> None:
     assert wire.read_block(_batch(b"\x00"), "trace-batch", Schemas()).count == 0
 
