@@ -18,7 +18,7 @@ from causeline.streams.definition.events import Arrival
 from causeline.streams.definition.reading import Message, read
 from causeline.streams.definition.records import Event
 from causeline.streams.definition.run import run_of
-from causeline.streams.runs.core import Brief, Core, Part, Share, Stretch, Written
+from causeline.streams.runs.core import Brief, Core, Fresh, Part, Share, Stretch, Written
 from causeline.streams.runs.records import brief_of, record_of
 from tests.examples import tried
 from tests.unit.streams.both import CORES, arrivals, as_claims
@@ -204,7 +204,31 @@ def _said(offset: int, some: Sequence[Any]) -> tuple[object, ...]:
     )  # fmt: skip
 
 
+@each_core
+@given(st.integers(0, 2**32), st.lists(st.tuples(st.integers(0, 2**32), st.integers(0, 255)), min_size=1, max_size=3))
+@tried(200)
+def test_of_bytes_that_nobody_wrote_all_is_read_that_the_definition_reads(
+    core: Core, seed: int, flips: Sequence[tuple[int, int]]
+) -> None:
+    value = bytearray(batch(wild_events(seed, runs=1)))
+    for at, byte in flips:
+        value[at % len(value)] = byte
+    message = Message(0, 0, bytes(value))
+    found, exact = core.read([message]), read(message, SCHEMAS)
+    assert [astuple(each) for each in found.unreadable] == [astuple(each) for each in exact.unreadable]
+    events = sorted(wire.encode_record(SCHEMA, each) for each in as_claims(e._asdict() for e, _ in exact.arrivals))
+    assert sorted(core.items([share.part for share in found.shares])) == events
+
+
 # --- holding
+
+
+def fresh(core: Core, held: Iterable[Part], part: Part) -> Fresh:
+    """What is new of a part to a core that knows what is held."""
+    known = core.known()
+    for each in held:
+        known.take(each)
+    return known.take(part)
 
 
 @each_core
@@ -212,7 +236,7 @@ def test_of_a_part_the_new_events_are_kept_and_the_others_counted(core: Core) ->
     start, step, end = whole_run(1, steps=1)
     held = [part_of(core, start), part_of(core, step)]
     other = step | {"step_name": "other"}
-    found = core.fresh(held, part_of(core, end, step, other, start, end, end | {"status": "error"}))
+    found = fresh(core, held, part_of(core, end, step, other, start, end, end | {"status": "error"}))
     assert found.part is not None
     assert (ids(core, [found.part]), len(found.part)) == (ids_of([end]), 1)
     assert (found.steps, found.duplicates, found.conflicting) == (0, 5, 2)
@@ -221,13 +245,13 @@ def test_of_a_part_the_new_events_are_kept_and_the_others_counted(core: Core) ->
 @each_core
 def test_of_a_part_that_is_held_nothing_is_new(core: Core) -> None:
     part = part_of(core, *whole_run(1))
-    assert core.fresh([part], part) == (None, 0, 5, 0)
+    assert fresh(core, [part], part) == (None, 0, 5, 0)
 
 
 @each_core
 def test_where_nothing_is_held_the_first_of_each_is_new(core: Core) -> None:
     step = event("step_finished", seq=1)
-    found = core.fresh([], part_of(core, step, step | {"step_name": "b"}, event("step_finished", seq=2)))
+    found = fresh(core, [], part_of(core, step, step | {"step_name": "b"}, event("step_finished", seq=2)))
     assert found.part is not None
     assert (len(found.part), found.steps, found.duplicates, found.conflicting) == (2, 2, 1, 1)
 
@@ -238,8 +262,17 @@ def test_what_is_not_a_number_is_like_itself(core: Core) -> None:
     once, again, other = (arrivals([event("evaluation_recorded", evaluation_name="e")])[0].event for _ in range(3))
     once, again = (each._replace(event_id="e" * 32, occurred_at=1, evaluation_score=nan) for each in (once, again))
     held = core.part_of([once])
-    assert core.fresh([held], core.part_of([again])).conflicting == 0
-    assert core.fresh([held], core.part_of([again._replace(evaluation_score=0.5), other])).conflicting == 1
+    assert fresh(core, [held], core.part_of([again])).conflicting == 0
+    assert fresh(core, [held], core.part_of([again._replace(evaluation_score=0.5), other])).conflicting == 1
+
+
+@each_core
+def test_parts_together_are_their_events_in_order_each_with_its_place(core: Core) -> None:
+    records = whole_run(1)
+    parts = [share.part for share in core.read(messages(*([each] for each in records), first_offset=7)).shares]
+    both = core.together(parts)
+    assert (len(both), core.items([both])) == (5, core.items(parts))
+    assert joined(core, [both]) == joined(core, parts)
 
 
 # --- writing
