@@ -29,7 +29,7 @@ $(STAMP): requirements/setup.txt requirements/dev.txt pyproject.toml
 	@touch $(STAMP)
 
 # Nothing needs the compiled core: where it cannot be built that is said, and Python does the same.
-$(CORE): $(STAMP) core/Cargo.toml core/pyproject.toml $(wildcard core/src/*.rs)
+$(CORE): $(STAMP) core/Cargo.toml core/pyproject.toml $(wildcard core/src/*.rs core/src/run/*.rs)
 	@if ! command -v cargo >/dev/null; then echo "Compiled core: not built, there is no cargo; Python does the same, slower."; \
 	elif CARGO_NET_RETRY=0 CARGO_HTTP_TIMEOUT=20 timeout 300 $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --reinstall ./core 2>$(VENV)/core.log; \
 	then echo "Compiled core: built."; \

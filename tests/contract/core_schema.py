@@ -130,21 +130,16 @@ def _rules() -> Iterator[tuple[str, str]]:
 
 def _rule(rule: Rule) -> str:
     high = rule.high
-    match rule.form:
-        case Form.HEX:
-            return f"Rule::Hex({int(high or 0)})"
-        case Form.CHARS:
-            return f"Rule::Chars({int(rule.low)}, {int(high or 0)})"
-        case Form.ITEMS:
-            return f"Rule::Items({int(high or 0)})"
-        case Form.MOMENT:
-            return f"Rule::Whole(0, {int(high or 0)})"
-        case Form.REFERENCE:
-            return f"Rule::Reference({int(high or 0)})"
-        case Form.REFERENCES:
-            return f"Rule::References({int(high or 0)})"
-        case Form.NUMBER:
-            return f"Rule::Number({float(rule.low)}, {'f64::MAX' if high is None else float(high)})"
+    made = {
+        Form.HEX: f"Hex({high:.0f})" if high else "",
+        Form.CHARS: f"Chars({rule.low:.0f}, {high or 0:.0f})",
+        Form.ITEMS: f"Items({high or 0:.0f})",
+        Form.MOMENT: f"Whole(0, {high or 0:.0f})",
+        Form.REFERENCE: f"Reference({high or 0:.0f})",
+        Form.REFERENCES: f"References({high or 0:.0f})",
+        Form.NUMBER: f"Number({float(rule.low)}, {'f64::MAX' if high is None else float(high)})",
+    }
+    return f"Rule::{made[rule.form]}"
 
 
 def _fields(names: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from causeline.streams.definition.records import Event
 from causeline.streams.definition.run import run_of
 from causeline.streams.runs.core import Brief, Core, Fresh, Part, Share, Stretch, Written
 from causeline.streams.runs.records import brief_of, record_of
+from tests.contract import core_schema
 from tests.examples import tried
 from tests.unit.streams.both import CORES, arrivals, as_claims
 from tests.unit.streams.build import SCHEMA, SCHEMAS, batch, event, in_partition, messages, mixed_events, whole_run
@@ -39,6 +40,11 @@ STRICT = parse_policy(
     """
 )
 SIDE = {"source_ref": "doc:1", "value_ref": None, "source_kind": None, "score": None}
+
+
+def test_what_the_compiled_core_knows_is_what_is_said_here() -> None:
+    assert core_schema.PATH.read_text("utf-8") == core_schema.text(), "python -m tests.contract.core_schema"
+
 
 each_core = pytest.mark.parametrize("core", CORES, ids=lambda core: type(core).__name__)
 

@@ -4,6 +4,8 @@ A core reads messages and writes runs; in between it keeps events as parts, in a
 readable one, which is the definition itself (`readable.py`), and the compiled one (`compiled.py`), which gives the same
 bytes and is several times as fast. Which events wait for which, when a run is closed and what may be acknowledged is
 decided outside, and once for both. Pure.
+
+Decided in ADR 71.
 """
 
 from collections.abc import Sequence
