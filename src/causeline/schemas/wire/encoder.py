@@ -19,7 +19,7 @@ _double: Final = struct.Struct("<d").pack
 
 
 def record_encoder(schema: SchemaVersion) -> Encode:
-    """What encodes one item of a batch of `schema`. Raises KeyError, TypeError, AttributeError for what is no record."""
+    """What encodes one item of a batch of `schema`. Raises KeyError, TypeError or AttributeError for others."""
     if schema.item is None:
         raise ValueError(f"{schema.subject} is not a batch")
     return _encoder(schema.item, {})
