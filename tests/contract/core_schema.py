@@ -129,15 +129,15 @@ def _rules() -> Iterator[tuple[str, str]]:
 
 
 def _rule(rule: Rule) -> str:
-    high = rule.high
+    low, high = int(rule.low), int(rule.high or 0)
     made = {
-        Form.HEX: f"Hex({high:.0f})" if high else "",
-        Form.CHARS: f"Chars({rule.low:.0f}, {high or 0:.0f})",
-        Form.ITEMS: f"Items({high or 0:.0f})",
-        Form.MOMENT: f"Whole(0, {high or 0:.0f})",
-        Form.REFERENCE: f"Reference({high or 0:.0f})",
-        Form.REFERENCES: f"References({high or 0:.0f})",
-        Form.NUMBER: f"Number({float(rule.low)}, {'f64::MAX' if high is None else float(high)})",
+        Form.HEX: f"Hex({high})",
+        Form.CHARS: f"Chars({low}, {high})",
+        Form.ITEMS: f"Items({high})",
+        Form.MOMENT: f"Whole({low}, {high})",
+        Form.REFERENCE: f"Reference({high})",
+        Form.REFERENCES: f"References({high})",
+        Form.NUMBER: f"Number({float(low)}, {'f64::MAX' if rule.high is None else float(high)})",
     }
     return f"Rule::{made[rule.form]}"
 
