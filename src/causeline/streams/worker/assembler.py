@@ -8,7 +8,7 @@ queues by age, one for each wait that a policy asks for, are ordered by construc
 Decided in ADRs 9 and 11.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ from causeline.streams.worker.coverage import Coverage
 from causeline.streams.worker.held import OpenRun, RunKey
 from causeline.streams.worker.settings import Limits
 
+_CLOSED_AT_ONCE = 10_000
+"""Runs of about so many events are closed in one call: the caller has other things to do in between."""
 _FEW = 8
 """So many parts of fewer events become one: a part by itself takes as much memory as the events of some."""
 
@@ -49,6 +51,8 @@ class Closed:
     """Of the runs, those closed because they have as many events as a run may have."""
     crowded_out: int = 0
     """Those closed because more events are open than may be."""
+    are_more_due: bool = False
+    """Whether another call gives more at once."""
 
 
 class Assembler:
@@ -102,12 +106,22 @@ class Assembler:
         self._bound()
 
     def close(self, now_us: int) -> Closed:
-        """The runs whose time has come."""
-        due = dict(self._due)
+        """The runs whose time has come, or of many the first."""
+        due: dict[RunKey, CloseReason] = {}
+        events = 0
+        for key, reason in self._all_due(now_us):
+            if key in due:
+                continue
+            if events >= _CLOSED_AT_ONCE:
+                return self._give(due, now_us, are_more_due=True)
+            due[key] = reason
+            events += self._open[key].events
+        return self._give(due, now_us, are_more_due=False)
+
+    def _all_due(self, now_us: int) -> Iterator[tuple[RunKey, CloseReason]]:
+        yield from self._due.items()
         for ages, reason in self._ages():
-            for key in ages.due(now_us):
-                due.setdefault(key, reason)
-        return self._give(due, now_us)
+            yield from ((key, reason) for key in ages.due(now_us))
 
     def next_deadline_us(self) -> int | None:
         """When `close` has something to give, if nothing more comes; None when no run is open."""
@@ -204,7 +218,7 @@ class Assembler:
 
     # --- giving
 
-    def _give(self, due: dict[RunKey, CloseReason], now_us: int) -> Closed:
+    def _give(self, due: dict[RunKey, CloseReason], now_us: int, *, are_more_due: bool) -> Closed:
         duplicates, conflicting = self._duplicates, self._conflicting
         self._duplicates = self._conflicting = 0
         runs = [self._open[key] for key in due]
@@ -221,6 +235,7 @@ class Assembler:
             conflicting + sum(run.conflicting for _, run in written),
             len(overflowed) - crowded_out,
             crowded_out,
+            are_more_due,
         )
 
     def _written(self, run: OpenRun, reason: CloseReason, now_us: int) -> Written:

@@ -219,8 +219,8 @@ class Joiner:
         state = self.partitions.get(partition)
         return None if state is None or self._ended else state.acks.first_unacknowledged
 
-    def close_due(self) -> None:
-        """Publish the runs whose time has come."""
+    def close_due(self) -> bool:
+        """Publish the runs whose time has come, or of many the first; True where more are due."""
         with self._wholly():
             closed = self.assembler.close(self._clock())
             self.counters.duplicates += closed.duplicates
@@ -230,6 +230,7 @@ class Joiner:
             if closed.keys:
                 self._publish_runs(closed)
                 self._publish_fragments(closed)
+        return closed.are_more_due
 
     def _join(self, incoming: Sequence[Incoming], now_us: int) -> None:
         by_place = {(each.partition, each.offset): each for each in incoming}

@@ -286,12 +286,14 @@ class Worker:
             if self._app.should_stop:
                 self.fail(f"Faust stopped: {self._app.crash_reason!r}.")
             self._follow_policy()
-            self._close_due()
+            are_more_due = self._close_due()
             if now >= next_report:
                 next_report = now + _REPORT_EVERY_S
                 log.info("%s", self._report())
             # As with messages: the longer a close takes, the more runs the next one gathers.
             pause_s = max(self._settings.close_interval_ms / 1000, min(2 * self._closing_s, _MOST_PAUSE_S))
+            if are_more_due:
+                pause_s = 0.001  # what else waits for the loop has its turn
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), pause_s)
 
@@ -312,14 +314,15 @@ class Worker:
         beyond = settings.grace_s + settings.delivery_timeout_s + settings.stall_timeout_s
         self._vitals.hold_s = self._longest_open_s + beyond
 
-    def _close_due(self) -> None:
-        began = time.monotonic()
+    def _close_due(self) -> bool:
+        began, are_more_due = time.monotonic(), False
         try:
-            self._joiner.close_due()
+            are_more_due = self._joiner.close_due()
         except BaseException as error:  # noqa: BLE001 - see the module's head
             self._fail_of(error)
         self._closing_s = time.monotonic() - began
         self._tell_bounds(began)
+        return are_more_due
 
     def _tell_bounds(self, now: float) -> None:
         """Runs that a bound has closed are told in the log, once a minute."""

@@ -13,6 +13,7 @@ from causeline.schemas.events import Record
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.streams.definition.records import RunRecord
 from causeline.streams.runs.records import record_of
+from causeline.streams.worker import assembler as assembler_module
 from causeline.streams.worker.assembler import Assembler, Closed
 from causeline.streams.worker.settings import Limits
 from tests.examples import tried
@@ -246,3 +247,25 @@ def test_a_busy_run_is_closed_when_its_workflow_lets_it_be_open_no_longer() -> N
         assert assembler.close(540 * turn * SECOND).keys == ()
     assert assembler.next_deadline_us() == 3600 * SECOND
     assert reasons(assembler.close(3600 * SECOND)) == {run_id(1): "max_open"}
+
+
+def test_of_many_runs_that_are_due_some_are_closed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever closes has other things to do in between: heartbeats, messages."""
+    monkeypatch.setattr(assembler_module, "_CLOSED_AT_ONCE", 10)
+    assembler = Assembler(LIMITS, core=CORE)
+    assembler.take(shares(*(whole_run(number) for number in range(1, 6))), now_us=0)
+    given = [assembler.close(0) for _ in range(3)]
+    assert [(len(closed.keys), closed.are_more_due) for closed in given] == [(2, True), (2, True), (1, False)]
+    assert {key for closed in given for key in closed.keys} == {(0, run_id(number)) for number in range(1, 6)}
+    assert assembler.open_events == 0
+
+
+def test_a_run_of_many_small_messages_holds_few_parts_and_loses_nothing() -> None:
+    assembler = Assembler(LIMITS, core=CORE)
+    events = whole_run(1, steps=200)
+    for offset, each in enumerate(events):
+        assembler.take(shares([each], first_offset=offset), now_us=0)
+        (run,) = assembler._open.values()
+        assert len(run.parts) <= offset // 8 + 8
+    closed = assembler.close(0)
+    assert [(run["events"], run["verdict"]) for run in runs(closed)] == [(202, "complete")]
