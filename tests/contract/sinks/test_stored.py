@@ -1,6 +1,7 @@
 """What the amender reads of the store: events as they came, value for value, and where each run's record stands."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -10,12 +11,14 @@ from causeline.runtime.connections import ClickHouseConnection
 from causeline.schemas import catalogue, tables, wire
 from causeline.schemas.errors import NotFound
 from causeline.schemas.events import Record
+from causeline.streams.amender import stored as stored_module
 from causeline.streams.amender.stored import Standing, Stored
 from causeline.streams.definition.records import Event
+from causeline.streams.runs.readable import Arrivals, ReadableCore
 from tests.contract.sinks.test_tables import as_message, decoded, example
 from tests.contract.sinks.test_upgrade import load
 from tests.unit.streams.both import arrivals, assemble
-from tests.unit.streams.build import START_US, batch, event, messages, run_id, whole_run
+from tests.unit.streams.build import SCHEMAS, START_US, batch, event, messages, run_id, whole_run
 
 pytestmark = pytest.mark.stack
 
@@ -25,6 +28,13 @@ RUN = catalogue.latest("run-batch")
 @pytest.fixture
 def stored(store: Client, engine: ClickHouseConnection) -> Stored:
     return Stored(ClickHouseRows(store, engine))
+
+
+def events(stored: Stored, run_ids: Sequence[str], *, at_most: int) -> dict[str, list[Event]]:
+    """What the store has of runs, as the readable core holds it."""
+    found = stored.parts(run_ids, at_most=at_most, core=ReadableCore(SCHEMAS))
+    parts = cast("dict[str, list[Arrivals]]", found)
+    return {run_id: [event for part in some for event, _ in part.arrivals] for run_id, some in parts.items()}
 
 
 def load_runs(client: Client, runs: Sequence[Record]) -> None:
@@ -37,7 +47,7 @@ def test_an_event_is_read_as_it_came(store: Client, stored: Stored, kind: str) -
     value = as_message(tables.EVENTS, example(tables.EVENTS, kind))
     load(store, tables.EVENTS, value)
 
-    [[found]] = stored.events([str(example(tables.EVENTS, kind)["run_id"])], at_most=10).values()
+    [[found]] = events(stored, [str(example(tables.EVENTS, kind)["run_id"])], at_most=10).values()
 
     assert found._asdict() == decoded(tables.EVENTS, value)
 
@@ -46,9 +56,16 @@ def test_each_run_has_its_ends_and_its_first_events(store: Client, stored: Store
     runs = {run_id(number): arrivals(whole_run(number, steps=6)) for number in (1, 2)}
     load(store, tables.EVENTS, *(batch([each.event._asdict() for each in some]) for some in runs.values()))
 
-    found = stored.events([*runs, run_id(3)], at_most=4)
+    found = events(stored, [*runs, run_id(3)], at_most=4)
 
     assert found == {name: [some[at].event for at in (0, 7, 1, 2)] for name, some in runs.items()}
+
+
+def test_a_long_run_is_handed_over_in_parts(store: Client, stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_module, "_EVENTS_A_PART", 3)
+    load(store, tables.EVENTS, batch(whole_run(1, steps=6)))
+    found = stored.parts([run_id(1)], at_most=7, core=ReadableCore(SCHEMAS))
+    assert {name: [len(part) for part in parts] for name, parts in found.items()} == {run_id(1): [3, 3, 1]}
 
 
 def test_of_what_was_stored_before_a_rule_was_there_what_misleads_is_left_out(store: Client, stored: Stored) -> None:
@@ -57,7 +74,7 @@ def test_of_what_was_stored_before_a_rule_was_there_what_misleads_is_left_out(st
     for record in (quoting, endless):
         store.insert("event_rows", [[*record.values(), "run_started"]], column_names=[*record, "event_type"])
 
-    [[found]] = stored.events([run_id(1)], at_most=10).values()
+    [[found]] = events(stored, [run_id(1)], at_most=10).values()
 
     assert (found.event_id, found.input_ref) == ("1" * 32, "a text")
 

@@ -34,7 +34,7 @@ from causeline.streams.amender.waiting import Look, Patience, Waiting, Wanted, l
 from causeline.streams.definition.ends import is_foreign
 from causeline.streams.definition.reading import Message, Unreadable, read
 from causeline.streams.definition.records import Event
-from causeline.streams.runs.core import Core
+from causeline.streams.runs.core import Core, Part
 from causeline.streams.worker.acknowledge import Acknowledger, Entry
 from causeline.streams.worker.publications import dead_letter
 
@@ -215,11 +215,11 @@ class Amender:
     def _publish(
         self, batch: Sequence[str], wanted: Mapping[str, Wanted], standings: Mapping[str, Standing], now_us: int
     ) -> None:
-        events = self._stored.events(batch, at_most=self._settings.max_run_events)
+        parts = self._stored.parts(batch, at_most=self._settings.max_run_events, core=self._core)
         policy = self._policy()
         found = [
             self._revised(some, standings[run_id], wanted[run_id].key[0], now_us, policy)
-            for run_id, some in events.items()
+            for run_id, some in parts.items()
         ]
         revisions = [each for each in found if each is not None]
         publish_runs(revisions, self._publisher, self._schemas, policy)
@@ -230,12 +230,12 @@ class Amender:
             self.waiting.settle(wanted[run_id], now_us, watch=standings[run_id].revision == 0)
 
     def _revised(
-        self, events: Sequence[Event], standing: Standing, partition: int, now_us: int, policy: Policy
+        self, parts: Sequence[Part], standing: Standing, partition: int, now_us: int, policy: Policy
     ) -> Revision | None:
         """The next revision; a run that cannot be assembled has none, and stops no other."""
         at_most = self._settings.max_run_events
         try:
-            return revised(events, standing, partition, core=self._core, now_us=now_us, at_most=at_most, policy=policy)
+            return revised(parts, standing, partition, core=self._core, now_us=now_us, at_most=at_most, policy=policy)
         except Exception:
             log.exception("run %s cannot be assembled again and stays as it is", standing.run_id)
             self.counters.failed += 1

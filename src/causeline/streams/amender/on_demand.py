@@ -11,8 +11,7 @@ from causeline.streams.amender.publish import Publisher, publish_runs
 from causeline.streams.amender.revise import Revision, in_batches, revised
 from causeline.streams.amender.settings import AmenderSettings
 from causeline.streams.amender.stored import Standing, Stored
-from causeline.streams.definition.records import Event
-from causeline.streams.runs.core import Core
+from causeline.streams.runs.core import Core, Part
 
 
 class Outcome(StrEnum):
@@ -83,16 +82,16 @@ class OnDemand:
         return answers
 
     def _publish(self, batch: Sequence[str], standings: Mapping[str, Standing], now_us: int) -> list[Amended]:
-        events = self.stored.events(batch, at_most=self.settings.max_run_events)
-        found = {run_id: self._revised(standings[run_id], some, now_us) for run_id, some in events.items()}
+        parts = self.stored.parts(batch, at_most=self.settings.max_run_events, core=self.core)
+        found = {run_id: self._revised(standings[run_id], some, now_us) for run_id, some in parts.items()}
         revisions = {run_id: each for run_id, each in found.items() if each is not None}
         publish_runs(list(revisions.values()), self.publisher, self.schemas, self.policy)
         self.publisher.deliver()
         return [_amended(standings[run_id], revisions.get(run_id)) for run_id in batch]
 
-    def _revised(self, standing: Standing, events: Sequence[Event], now_us: int) -> Revision | None:
+    def _revised(self, standing: Standing, parts: Sequence[Part], now_us: int) -> Revision | None:
         return revised(
-            events,
+            parts,
             standing,
             partition_of(standing.run_id, self.partitions),
             core=self.core,

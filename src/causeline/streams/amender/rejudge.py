@@ -15,8 +15,7 @@ from causeline.schemas.registry import Schemas
 from causeline.streams.amender.publish import Publisher, publish_runs
 from causeline.streams.amender.revise import Revision, in_batches, reassembled
 from causeline.streams.amender.stored import Standing, Stored
-from causeline.streams.definition.records import Event
-from causeline.streams.runs.core import Core, Written
+from causeline.streams.runs.core import Core, Part, Written
 from causeline.streams.runs.records import record_of
 
 Gap = tuple[str, str, str]
@@ -86,12 +85,12 @@ class Rejudge:
         outcome: Outcome,
         now_us: int,
     ) -> None:
-        events = self.stored.events(batch, at_most=self.max_run_events)
+        parts = self.stored.parts(batch, at_most=self.max_run_events, core=self.core)
         changed: list[Revision] = []
         for run_id in batch:
             standing = standings[run_id]
             place = standing.source_partition
-            run = self._judged(events.pop(run_id, []), standing, now_us)
+            run = self._judged(parts.pop(run_id, []), standing, now_us)
             if run is None or place is None:
                 outcome.skipped += 1
                 continue
@@ -109,12 +108,12 @@ class Rejudge:
             self.publisher.deliver()
             outcome.applied += len(changed)
 
-    def _judged(self, events: Sequence[Event], standing: Standing, now_us: int) -> Written | None:
+    def _judged(self, parts: Sequence[Part], standing: Standing, now_us: int) -> Written | None:
         """The run, judged by the policy; None where its events are no longer all there."""
-        if not events:
+        if not parts:
             return None
         run = reassembled(
-            events,
+            parts,
             standing,
             core=self.core,
             place=standing.source_partition,

@@ -6,8 +6,7 @@ from typing import NamedTuple
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.vocabulary import CloseReason
 from causeline.streams.amender.stored import Standing
-from causeline.streams.definition.records import Event
-from causeline.streams.runs.core import Core, Stretch, Written
+from causeline.streams.runs.core import Core, Part, Stretch, Written
 
 
 class Revision(NamedTuple):
@@ -18,7 +17,7 @@ class Revision(NamedTuple):
 
 
 def revised(
-    events: Sequence[Event],
+    parts: Sequence[Part],
     standing: Standing,
     partition: int,
     *,
@@ -33,12 +32,12 @@ def revised(
     whose record does not say it.
     """
     place = partition if standing.source_partition is None else standing.source_partition
-    run = reassembled(events, standing, core=core, place=place, now_us=now_us, at_most=at_most, policy=policy)
+    run = reassembled(parts, standing, core=core, place=place, now_us=now_us, at_most=at_most, policy=policy)
     return Revision(place, run) if run.brief.revision > standing.revision else None
 
 
 def reassembled(
-    events: Sequence[Event],
+    parts: Sequence[Part],
     standing: Standing,
     *,
     core: Core,
@@ -53,9 +52,9 @@ def reassembled(
     `reason` is why it was closed; without it, it is closed as what it is.
     """
     return core.joined(
-        [core.part_of(events)],
+        parts,
         closed_at=now_us,
-        reason=CloseReason.OVERFLOW.value if len(events) >= at_most else reason,
+        reason=CloseReason.OVERFLOW.value if sum(map(len, parts)) >= at_most else reason,
         policy=policy,
         amended=True,
         stretch=Stretch(place, standing.first_offset, standing.last_offset),

@@ -1,11 +1,14 @@
 """What the store holds of runs: their events, to be assembled again, and where their record stands."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 from causeline.schemas.contract import RULES, Form, broken_by
 from causeline.schemas.decisions import DECISIONS as DECISION_TYPES
 from causeline.streams.definition.records import Event
+from causeline.streams.runs.core import Core, Part
 
 
 class Rows(Protocol):
@@ -93,6 +96,10 @@ LIMIT {{at_most:UInt32}} BY run_id
 """  # noqa: S608 - constants
 
 
+_EVENTS_A_PART = 1_000
+"""So many events of a run are held as they were read; a core keeps them in less."""
+
+
 class Stored:
     """Reads runs and events of the public views, a bounded number at a time."""
 
@@ -106,17 +113,18 @@ class Stored:
         parameters = {"run_ids": list(run_ids), "marks": list(marks), "decisions": sorted(DECISION_TYPES)}
         return {each.run_id: each for each in map(Standing._make, self._rows(_STANDINGS, parameters))}
 
-    def events(self, run_ids: Sequence[str], *, at_most: int) -> dict[str, list[Event]]:
+    def parts(self, run_ids: Sequence[str], *, at_most: int, core: Core) -> dict[str, list[Part]]:
         """The events of `run_ids` by run; of each its ends and the first, `at_most`. A run without any is left out.
 
         The contract is asked here too: a table may hold what was stored before a rule was there. Where such a rule
         is about what may come in, and nothing of a run is misled by it, what is there stays.
         """
-        found: dict[str, list[Event]] = {}
-        for row in self._rows(_EVENTS, {"run_ids": list(run_ids), "at_most": at_most}):
-            event = Event._make(row)
-            if broken_by(event._asdict(), stored=True) is None:
-                found.setdefault(event.run_id, []).append(event)
+        found: dict[str, list[Part]] = {}
+        rows = self._rows(_EVENTS, {"run_ids": list(run_ids), "at_most": at_most})
+        sound = (event for event in map(Event._make, rows) if broken_by(event._asdict(), stored=True) is None)
+        for run_id, events in groupby(sound, key=attrgetter("run_id")):
+            while some := list(islice(events, _EVENTS_A_PART)):  # a run may have more than anybody wants to hold
+                found.setdefault(run_id, []).append(core.part_of(some))
         return found
 
     def unsettled(self, partitions: Sequence[int], *, window_s: int, limit: int) -> list[str]:
