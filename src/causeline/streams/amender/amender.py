@@ -215,7 +215,7 @@ class Amender:
     def _publish(
         self, batch: Sequence[str], wanted: Mapping[str, Wanted], standings: Mapping[str, Standing], now_us: int
     ) -> None:
-        parts = self._stored.parts(batch, at_most=self._settings.max_run_events, core=self._core)
+        parts = self._parts(batch)
         policy = self._policy()
         found = [
             self._revised(some, standings[run_id], wanted[run_id].key[0], now_us, policy)
@@ -229,6 +229,19 @@ class Amender:
             # Of a run that no worker has published, one still may publish a part: so it is looked at again.
             self.waiting.settle(wanted[run_id], now_us, watch=standings[run_id].revision == 0)
 
+    def _parts(self, batch: Sequence[str]) -> dict[str, list[Part]]:
+        """Their events; a run whose events no core can hold has none, and stops no other."""
+        try:
+            return self._stored.parts(batch, at_most=self._settings.max_run_events, core=self._core)
+        except CauselineError:  # the store's word
+            raise
+        except Exception:
+            middle = len(batch) // 2
+            if middle:
+                return self._parts(batch[:middle]) | self._parts(batch[middle:])
+            self._failed(batch[0])
+            return {}
+
     def _revised(
         self, parts: Sequence[Part], standing: Standing, partition: int, now_us: int, policy: Policy
     ) -> Revision | None:
@@ -237,9 +250,12 @@ class Amender:
         try:
             return revised(parts, standing, partition, core=self._core, now_us=now_us, at_most=at_most, policy=policy)
         except Exception:
-            log.exception("run %s cannot be assembled again and stays as it is", standing.run_id)
-            self.counters.failed += 1
+            self._failed(standing.run_id)
             return None
+
+    def _failed(self, run_id: str) -> None:
+        log.exception("run %s cannot be assembled again and stays as it is", run_id)
+        self.counters.failed += 1
 
     def _lost(self, wanted: Wanted, now_us: int) -> None:
         log.error(

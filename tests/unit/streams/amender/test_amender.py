@@ -63,14 +63,15 @@ class ListStored(Stored):
             )
         return found
 
-    def events(self, run_ids: Sequence[str], *, at_most: int) -> dict[str, list[Event]]:
+    def parts(self, run_ids: Sequence[str], *, at_most: int, core: Core) -> dict[str, list[Part]]:
         mine = [event for event in self.stored if event["run_id"] in run_ids]
         self.read_together.append(len(mine))
         once = {arrival.event.event_id: arrival.event for arrival in arrivals(mine)}
         found: dict[str, list[Event]] = {}
         for each in once.values():
             found.setdefault(each.run_id, []).append(each)
-        return {run_id: some[:at_most] for run_id, some in found.items()}
+        halves = {run_id: (some[:at_most][:2], some[:at_most][2:]) for run_id, some in found.items()}
+        return {run_id: [core.part_of(half) for half in both if half] for run_id, both in halves.items()}
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from causeline.schemas.partition import partition_of
 from causeline.streams.amender.on_demand import Amended, OnDemand, Outcome
-from causeline.streams.definition.records import Event
+from causeline.streams.runs.core import Part
 from tests.unit.streams.amender.test_amender import SETTINGS, ListPublisher, ListStored, review
 from tests.unit.streams.build import CORE, SCHEMAS, START_US, run_id, whole_run
 
@@ -49,7 +49,7 @@ def test_a_run_that_nobody_joined_goes_where_its_id_says() -> None:
 
 def test_a_run_none_of_whose_events_keeps_the_contract_has_nothing_new() -> None:
     class Emptied(ListStored):
-        def events(self, *_: object, **__: object) -> dict[str, list[Event]]:
+        def parts(self, *_: object, **__: object) -> dict[str, list[Part]]:
             return {}
 
     stored = Emptied()
