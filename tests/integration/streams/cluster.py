@@ -92,9 +92,15 @@ class Cluster:
         return f"{self.prefix}.{topic}"
 
     def publish(self, partition: int, *values: bytes | None, topic: str = "events") -> None:
+        failed: list[str] = []
+
+        def told(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                failed.append(error.str())
+
         for value in values:
-            self._producer.produce(self.name(topic), value, partition=partition)
-        assert self._producer.flush(30) == 0
+            self._producer.produce(self.name(topic), value, partition=partition, on_delivery=told)
+        assert (self._producer.flush(30), failed) == (0, [])
 
     def make_again(self, topic: str) -> None:
         """The topic is deleted and made again, as large as it was."""
