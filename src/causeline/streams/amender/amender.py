@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from causeline.runtime.clock import Clock
 from causeline.schemas.decisions import DECISIONS as DECISION_TYPES
+from causeline.schemas.errors import CauselineError
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import DEAD, DECISIONS, LATE, Topic
@@ -235,11 +236,11 @@ class Amender:
             return self._stored.parts(batch, at_most=self._settings.max_run_events, core=self._core)
         except CauselineError:  # the store's word
             raise
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - told where one run is left
             middle = len(batch) // 2
             if middle:
                 return self._parts(batch[:middle]) | self._parts(batch[middle:])
-            self._failed(batch[0])
+            self._failed(batch[0], error)
             return {}
 
     def _revised(
@@ -249,12 +250,12 @@ class Amender:
         at_most = self._settings.max_run_events
         try:
             return revised(parts, standing, partition, core=self._core, now_us=now_us, at_most=at_most, policy=policy)
-        except Exception:
-            self._failed(standing.run_id)
+        except Exception as error:  # noqa: BLE001 - told there
+            self._failed(standing.run_id, error)
             return None
 
-    def _failed(self, run_id: str) -> None:
-        log.exception("run %s cannot be assembled again and stays as it is", run_id)
+    def _failed(self, run_id: str, error: Exception) -> None:
+        log.error("run %s cannot be assembled again and stays as it is", run_id, exc_info=error)
         self.counters.failed += 1
 
     def _lost(self, wanted: Wanted, now_us: int) -> None:
