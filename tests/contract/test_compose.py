@@ -71,4 +71,7 @@ def test_the_image_is_built_from_the_pins_and_runs_as_nobody_in_particular() -> 
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
 
     assert "--require-hashes --requirement requirements/all.txt" in dockerfile
+    assert "--require-hashes --requirement requirements/setup.txt" in dockerfile
+    assert "maturin build --release --manifest-path core/Cargo.toml --out wheels" in dockerfile
+    assert "pip install --no-cache-dir --no-deps . wheels/*.whl" in dockerfile
     assert "\nUSER causeline\n" in dockerfile
