@@ -148,6 +148,6 @@ def test_of_a_run_beyond_its_bound_no_step_is_said_to_be_missing() -> None:
     end = event("run_finished", seq=9, expected_steps=["tool:seen", "tool:not looked at"])
     some = [arrival.event for arrival in arrivals([event("run_started"), step(1, "tool", "seen"), end])]
     standing = Standing(run_id(1), events=3, seen=True)
-    run = record_of(reassembled(some, standing, core=CORE, place=0, now_us=0, at_most=3).item)
+    run = record_of(reassembled([CORE.part_of(some)], standing, core=CORE, place=0, now_us=0, at_most=3).item)
     assert (run["close_reason"], run["missing"]) == (CloseReason.OVERFLOW, ["overflow"])
     assert (run["final_state"], run["verdict"]) == ("answered", "partial")
