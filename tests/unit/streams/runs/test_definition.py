@@ -6,15 +6,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import reference_joiner
 from causeline.schemas import catalogue
 from causeline.schemas.events import UNNUMBERED_EMITTER, Record
-from causeline.schemas.vocabulary import CloseReason
+from causeline.schemas.vocabulary import CloseReason, EventType
 from causeline.streams.definition import records
 from causeline.streams.definition.run import run_of
 from tests.contract import record_types
 from tests.examples import tried
 from tests.unit.streams.both import arrivals, assemble, defined
-from tests.unit.streams.build import event, messages, whole_run
+from tests.unit.streams.build import event, messages, mixed_events, whole_run
 from tests.unit.streams.runs.test_assemble import STRICT
 from tests.unit.streams.wild import wild_events
 
@@ -153,3 +154,15 @@ def test_costs_are_added_in_the_order_of_their_steps() -> None:
 def test_of_orphans_that_begin_at_once_the_first_in_order_begins_the_run() -> None:
     twice = [span("step_finished", step_id="a" * 16, started_at=1, run_started_at=n, occurred_at=n) for n in range(9)]
     assert one(*reversed(twice))["started_at"] == 0
+
+
+@given(mixed_events())
+@tried(60)
+def test_a_joiner_that_knows_the_words_of_the_schema_alone_gives_the_same(events: list[Record]) -> None:
+    """It says what follows from numbered events of one workflow, and knows of no evaluation."""
+    mine = (record for record in events if record["event_type"] != EventType.EVALUATION_RECORDED)
+    said = [record | {"project": "p", "workflow": "w"} for record in mine]
+    read = [arrival.event._asdict() for arrival in arrivals(said)] if said else []
+    runs = defined(said) if said else {}
+    for run_id, expected in reference_joiner.join(read).items():
+        assert {name: runs[run_id][name] for name in expected} == expected
