@@ -113,7 +113,7 @@ def _fitting(item: bytes) -> bytes:
     """
     if len(item) <= _LARGEST_ITEM:
         return item
-    for cut in _cuts(record_of(item)):
+    for cut in _cuts(record_of(item), _LARGEST_ITEM / len(item)):
         cut["missing"] = [*cut["missing"], _TRUNCATED]
         cut["verdict"] = Verdict.PARTIAL.value
         item = wire.encode_record(_RUN, cast("Record", cut))
@@ -122,16 +122,17 @@ def _fitting(item: bytes) -> bytes:
     return item
 
 
-def _cuts(run: RunRecord) -> Iterator[RunRecord]:
-    """The run smaller and smaller: its lists by halves, then what is missing of it, then its texts."""
+def _cuts(run: RunRecord, share: float) -> Iterator[RunRecord]:
+    """The run smaller and smaller: its lists to about `share`, then by halves, then what it lacks, its texts."""
     said = cast("Mapping[str, Any]", run)
     lists = {name: said[name] for name in _LONG_LISTS}
-    longest = max(map(len, lists.values()))
+    longest = int(max(map(len, lists.values())) * share)
     cut = dict(said)
     while longest > 0:
-        longest //= 2
         cut |= {name: some[:longest] for name, some in lists.items()}
         yield _record(cut)
+        longest //= 2
+    cut |= {name: [] for name in lists}
     cut["missing"] = run["missing"][:_CUT_MISSING]
     yield _record(cut)
     cut |= {name: text[:_CUT_CHARS] for name, text in cut.items() if isinstance(text, str)}
