@@ -90,19 +90,20 @@ class PartitionState:
 
     acks: Acknowledger[Token]
     done: DoneMap
-    held_by: dict[str, dict[int, Entry[Token]]] = field(default_factory=dict)
-    """By open run, the messages that it holds."""
+    held_by: dict[str, list[Entry[Token]]] = field(default_factory=dict)
+    """By open run, the messages that it holds, in their order."""
 
     def hold(self, run_id: str, offset: int) -> None:
-        """A run has an event in the message at `offset`."""
-        mine = self.held_by.setdefault(run_id, {})
-        if offset not in mine:
-            mine[offset] = entry = self.acks.entry(offset)
+        """A run has an event in the message at `offset`, which is none before the last that it holds."""
+        mine = self.held_by.setdefault(run_id, [])
+        if not mine or mine[-1].offset != offset:
+            entry = self.acks.entry(offset)
             entry.holds += 1
+            mine.append(entry)
 
     def take_held(self, run_ids: Iterable[str]) -> list[Entry[Token]]:
         """The messages that closed runs hold; whoever takes them lets go of them later."""
-        return [entry for run_id in run_ids for entry in self.held_by.pop(run_id, {}).values()]
+        return [entry for run_id in run_ids for entry in self.held_by.pop(run_id, [])]
 
 
 @dataclass(slots=True)
