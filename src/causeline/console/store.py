@@ -26,19 +26,25 @@ class Store(Protocol):
 
 
 class ClickHouseStore:
-    """The store behind a ClickHouse client."""
+    """The store behind a ClickHouse client; the server gives up what takes longer than `most_s`, where it may be told.
 
-    def __init__(self, client: Client, connection: ClickHouseConnection) -> None:
+    A client that stops waiting does not stop what it asked for.
+    """
+
+    def __init__(self, client: Client, connection: ClickHouseConnection, *, most_s: int | None = None) -> None:
         self._client = client
         self._connection = connection
         known = client.server_settings.get("max_threads")
-        self._has_fixed_settings = known is None or bool(known.readonly)
+        has_fixed_settings = known is None or bool(known.readonly)
+        bounds = {} if has_fixed_settings or most_s is None else {"max_execution_time": most_s}
+        self._settings = bounds
+        self._settings_if_small = bounds if has_fixed_settings else {**bounds, "max_threads": 1}
 
     def ask(
         self, sql: str, parameters: Mapping[str, object] | None = None, *, is_small: bool = False
     ) -> Sequence[Record]:
         """The rows of a SELECT, by column name."""
-        settings = {"max_threads": 1} if is_small and not self._has_fixed_settings else None
+        settings = self._settings_if_small if is_small else self._settings
         with translated(self._connection, reading=True):
             answer = self._client.query(sql, parameters=dict(parameters or {}), settings=settings)
             return [cast("Record", row) for row in answer.named_results()]
