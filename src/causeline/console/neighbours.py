@@ -6,7 +6,7 @@
    are read in their place: slower, and never more than `MOST`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
@@ -94,7 +94,7 @@ class Place:
         return min(apart, key=apart.__getitem__)
 
     @property
-    def moments(self) -> dict[str, int]:
+    def moments(self) -> Mapping[str, object]:
         """Parameters of `ARE_STORED`, in microseconds."""
         return _moments(_at_us(self.started_at)) if self.started_at else {}
 

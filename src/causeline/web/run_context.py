@@ -49,8 +49,8 @@ def context_of(store: Store, run: Run, *, policy: bool, drift: bool, around: Pla
     if not wanted:
         return RunContext()
     given = {"run_id": run.run_id, "hash": run.policy_hash or "", "workflow": run.workflow}
-    given |= around.moments if around else {}
-    rows = store.ask(f"SELECT {', '.join(wanted)}", given)
+    moments = around.moments if around else {}
+    rows = store.ask(f"SELECT {', '.join(wanted)}", {**given, **moments})
     row = rows[0] if rows else {}
     return RunContext(
         live=tuple(LiveGap(*each) for each in cast("Sequence[Sequence[Any]]", row.get("live") or ())),

@@ -42,7 +42,8 @@ class Turns:
 
         Nobody waits longer than `within_s` for a turn, or for another's answer.
         """
-        ends_s = time.monotonic() + min(self._wait_s, within_s)
+        began_s = time.monotonic()
+        ends_s = began_s + min(self._wait_s, within_s)
         while True:
             with self._lock:
                 shared = self._waiting.get(question)
@@ -52,7 +53,7 @@ class Turns:
             if shared is None:
                 return self._own(question, mine, put, ends_s)
             try:
-                answer: _Answer = shared.result(None if within_s == math.inf else within_s)
+                answer: _Answer = shared.result(_left(began_s + within_s))
             except NoTurn:  # to whoever came first; there may be time left for those who came later
                 if time.monotonic() >= ends_s:
                     raise
@@ -72,7 +73,7 @@ class Turns:
         return answer
 
     def _wait(self, question: Hashable, ends_s: float) -> None:
-        has_turn = self._turns.acquire(timeout=max(0.0, ends_s - time.monotonic()))
+        has_turn = self._turns.acquire(timeout=_left(ends_s))
         with self._lock:
             del self._waiting[question]
         if not has_turn:
@@ -83,3 +84,7 @@ class Turns:
             return put()
         finally:
             self._turns.release()
+
+
+def _left(until_s: float) -> float | None:
+    return None if until_s == math.inf else max(0.0, until_s - time.monotonic())
