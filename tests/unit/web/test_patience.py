@@ -76,7 +76,7 @@ def test_who_waits_for_a_thread_waits_no_longer() -> None:
 
     async def scene() -> list[tuple[int, bytes]]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = 1
-        found = await asyncio.gather(request(app), request(app), request(app))
+        found = list(await asyncio.gather(request(app), request(app), request(app)))
         free.set()
         return found
 
