@@ -20,11 +20,9 @@ from typing import Any
 import httpx
 import pytest
 
-from causeline.runtime.connections import ClickHouseConnection
+from causeline.stack.ports import free_ports
 from causeline.stack.waiting import wait_until
 from causeline.web.patience import PATIENCE_S
-from causeline.web.stores import Stores
-from tests.browser.served import console_of
 from tests.faults.proxy import Proxy
 from tests.faults.site import PROJECT, Site
 
@@ -49,7 +47,10 @@ class Told:
 
 
 class Crowd:
-    """Readers in a thread of their own: they read until they are stopped."""
+    """Readers in a thread of their own: they read until they are stopped.
+
+    The console is another process: in one with so many readers it is these that make them wait.
+    """
 
     def __init__(self, base: str, project: str) -> None:
         self.base, self.project = base, project
@@ -151,18 +152,24 @@ async def _events(client: httpx.AsyncClient, path: str) -> AsyncIterator[AsyncIt
         yield names()
 
 
+def _serves(base: str) -> bool:
+    try:
+        return httpx.get(f"{base}/healthz", timeout=PATIENCE_S).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def test_readers_are_told_the_truth_while_the_engine_goes_and_comes_back(
-    site: Site, clickhouse_proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None]
+    site: Site, clickhouse_proxy: Proxy, tell: Callable[[str], None]
 ) -> None:
-    way = site.clickhouse_by(clickhouse_proxy.port)
-    for name, value in {**site.endpoints.environment(), **way}.items():
-        monkeypatch.setenv(name, value)
-    stores = Stores(ClickHouseConnection.from_environment(), site.endpoints.topic_prefix)
+    [port] = free_ports(1)
+    base = f"http://127.0.0.1:{port}"
     with (
         site.running("worker"),
         site.running("load"),  # which has its own way to the engine, and goes on
-        console_of(stores, site.endpoints.artifacts) as base,
+        site.running(f"serve --port {port}", **site.clickhouse_by(clickhouse_proxy.port)),
     ):
+        wait_until(lambda: _serves(base), timeout_s=WAIT_S, what="the console is not there")
         site.publish(runs=RUNS)
         wait_until(lambda: site.visible() >= RUNS, timeout_s=WAIT_S, what="the runs are not there")
         with loading(site) as load, Crowd(base, PROJECT) as crowd:
@@ -179,6 +186,7 @@ def test_readers_are_told_the_truth_while_the_engine_goes_and_comes_back(
             )
             wait_until(lambda: told.news["news"] >= 2 * TAILS, timeout_s=WAIT_S, what="the tails hear no more")
         assert told.lies == []
+        assert told.slowest_s < 2 * PATIENCE_S
         wait_until(
             lambda: site.visible() >= RUNS + load.runs, timeout_s=300, what="what was loaded meanwhile is not there"
         )
