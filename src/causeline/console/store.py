@@ -26,19 +26,20 @@ class Store(Protocol):
 
 
 class ClickHouseStore:
-    """The store behind a ClickHouse client; the server gives up what takes longer than `most_s`, where it may be told.
+    """The store behind a ClickHouse client.
 
-    A client that stops waiting does not stop what it asked for.
+    With `most_s` the server gives up what takes longer, since a client that stops to wait does not stop what it asked
+    for; and it does not say that it is at it, for each such word would have the client wait as long again.
     """
 
     def __init__(self, client: Client, connection: ClickHouseConnection, *, most_s: int | None = None) -> None:
         self._client = client
         self._connection = connection
         known = client.server_settings.get("max_threads")
-        has_fixed_settings = known is None or bool(known.readonly)
-        bounds = {} if has_fixed_settings or most_s is None else {"max_execution_time": most_s}
+        may_set = known is not None and not known.readonly
+        bounds = {"max_execution_time": most_s, "send_progress_in_http_headers": 0} if may_set and most_s else {}
         self._settings = bounds
-        self._settings_if_small = bounds if has_fixed_settings else {**bounds, "max_threads": 1}
+        self._settings_if_small = {**bounds, "max_threads": 1} if may_set else {}
 
     def ask(
         self, sql: str, parameters: Mapping[str, object] | None = None, *, is_small: bool = False

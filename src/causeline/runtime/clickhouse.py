@@ -27,17 +27,11 @@ def clickhouse_client(
         client.close()
 
 
-def open_client(
-    connection: ClickHouseConnection,
-    *,
-    use_database: bool = True,
-    timeout_s: float = 60,
-    waits_for_work: bool = True,
-) -> Client:
+def open_client(connection: ClickHouseConnection, *, use_database: bool = True, timeout_s: float = 60) -> Client:
     """A client that has spoken with its server; it keeps no session, so threads may share it.
 
-    `use_database=False` is for who creates the database; `timeout_s` bounds the wait for each answer, and with
-    `waits_for_work` for each sign that the server is at it. Raises Unreachable, or what the server's refusal means.
+    `use_database=False` is for who creates the database; `timeout_s` bounds the wait for each answer. Raises
+    Unreachable, or what the server's refusal means.
     """
     with translated(connection):
         return clickhouse_connect.get_client(
@@ -53,7 +47,6 @@ def open_client(
             autogenerate_session_id=False,
             query_limit=0,
             compress=False,
-            settings=None if waits_for_work else {"send_progress_in_http_headers": 0},
         )
 
 

@@ -119,5 +119,5 @@ class Stores:
             with self._lock:
                 if self._client is None:
                     with self._absence.told():
-                        self._client = open_client(self._connection, timeout_s=_ANSWER_S, waits_for_work=False)
+                        self._client = open_client(self._connection, timeout_s=_ANSWER_S)
         return self._client

@@ -1,7 +1,8 @@
-"""The store that pages share: its absence is said once in the log, in our words, and so is its return."""
+"""The store that pages share: what it asks of the server, and that the log says once, in our words, when it is away."""
 
 import logging
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 from clickhouse_connect.driver.exceptions import OperationalError
@@ -16,10 +17,14 @@ from causeline.web.turns import Turns
 class Client:
     """A client of ClickHouse, which may be away."""
 
-    server_settings: Mapping[str, object] = {}
     is_away = False
 
-    def query(self, sql: str, **_: object) -> "Client":
+    def __init__(self, server_settings: Mapping[str, object]) -> None:
+        self.server_settings = server_settings
+        self.settings: list[object] = []
+
+    def query(self, sql: str, *, settings: object, **_: object) -> "Client":
+        self.settings.append(settings)
         if self.is_away:
             raise OperationalError("Error HTTPConnectionPool executing HTTP request attempt 1")
         return self
@@ -28,10 +33,26 @@ class Client:
         return [{"one": 1}]
 
 
+def shared(client: Client) -> SharedStore:
+    connection = ClickHouseConnection(url="http://u@there:1/d", password=SecretStr(""))
+    return SharedStore(client, connection, Turns(), Absence())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("readonly", [0, 1])
+def test_the_server_gives_up_with_the_page_and_says_nothing_before_it_has_the_answer(readonly: int) -> None:
+    client = Client({"max_threads": SimpleNamespace(readonly=readonly)})
+    store = shared(client)
+    store.ask("SELECT 1")
+    store.ask("SELECT 1", is_small=True)
+
+    bounds = {"max_execution_time": 22, "send_progress_in_http_headers": 0}
+    assert client.settings == ([{}, {}] if readonly else [bounds, {**bounds, "max_threads": 1}])
+
+
 def test_an_absence_and_a_return_are_one_line_each(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    client, connection = Client(), ClickHouseConnection(url="http://u@there:1/d", password=SecretStr(""))
-    store = SharedStore(client, connection, Turns(), Absence())  # type: ignore[arg-type]
+    client = Client({})
+    store = shared(client)
 
     for _ in range(2):
         for client.is_away in (True, True, False, False):
