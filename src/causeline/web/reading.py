@@ -98,10 +98,10 @@ class Reading:
         basis = self._basis(store, run)
         with self._lock:
             found = self._read.get(run.run_id)
-            if found is not None and found[0] == basis:
-                self._read.move_to_end(run.run_id)
-                return found[1]
-        made = Read(run, basis.live, diagnose(run, basis.judging, basis.alerts, basis.cohort))
+        if found is not None and found[0] == basis:
+            made = found[1]
+        else:
+            made = Read(run, basis.live, diagnose(run, basis.judging, basis.alerts, basis.cohort))
         with self._lock:
             self._read[run.run_id] = (basis, made)
             self._read.move_to_end(run.run_id)
