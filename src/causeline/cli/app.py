@@ -30,6 +30,6 @@ app = typer.Typer(
 @app.callback()
 def causeline() -> None:
     """Turn a bad answer of an AI workflow into an inspectable chain of causes."""
-    # What clients complain about is raised, and told once; services log it besides.
+    # What clients complain about is raised, and told once.
     for client in ("clickhouse_connect", "urllib3"):
         logging.getLogger(client).addHandler(logging.NullHandler())

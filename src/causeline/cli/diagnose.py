@@ -1,7 +1,5 @@
 """`diagnose`: the service that says of each run what went wrong, as runs close."""
 
-import logging
-
 import typer
 
 from causeline.cli import connections
@@ -34,7 +32,6 @@ def diagnose(
     connections.set_topic_prefix(prefix)
     settings = DiagnoserSettings.from_environment()
     start_logging(log_level)
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     with open_store(connection) as store:
         raise typer.Exit(run_diagnoser(settings, store, alerts_for_diagnosis))
 

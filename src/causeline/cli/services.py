@@ -29,6 +29,10 @@ class _Stderr(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
+_CLIENTS = ("clickhouse_connect", "urllib3")
+"""They log each request that fails in their own words, some with where in their code; we say it in ours."""
+
+
 def start_logging(level: LogLevel) -> None:
     """Log to stderr, a line an event, in UTC, so that the logs of several machines can be read side by side."""
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
@@ -36,6 +40,8 @@ def start_logging(level: LogLevel) -> None:
     handler = _Stderr()
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.value.upper(), handlers=[handler], force=True)
+    for client in _CLIENTS:
+        logging.getLogger(client).setLevel(logging.CRITICAL)
 
 
 def worker(

@@ -6,8 +6,10 @@
    are read in their place: slower, and never more than `MOST`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
 
 from causeline.console import lookups, run_lists
 from causeline.console.answers import Record
@@ -32,6 +34,8 @@ WITHIN = timedelta(hours=1)
 BACK = tuple(timedelta(minutes=5 * 4**power) for power in range(6))
 """The times farther back, of which some runs are taken each: every one is a question of its own, a few ms of CPU."""
 _BATCH = 200
+SHARED = timedelta(minutes=30)
+"""How far apart runs of a workflow may start that are held against the same neighbours, where those are kept."""
 
 _COLUMNS = "run_id, toUnixTimestamp64Micro(run_started_at) AS at_us, version, blemished, traits"
 _MICROS = "fromUnixTimestamp64Micro({{{}:Int64}}, 'UTC')"
@@ -59,27 +63,76 @@ _BACK = " UNION ALL ".join(f"({_last_until(f'back_{place}', OLDER)})" for place 
 _AROUND = f"({_last_until('at', BEFORE)}) UNION ALL ({_AFTER}) UNION ALL {_BACK}"
 
 
+ARE_STORED = (
+    f"(SELECT uniqExact(run_id) >= {MIN_RUNS} FROM (SELECT run_id FROM neighbours WHERE workflow = {{workflow:String}}"  # noqa: S608 - constants
+    f" AND run_started_at > {_MICROS.format('since')} AND run_started_at <= {_MICROS.format('until')}"
+    f" LIMIT {_TWICE * MIN_RUNS}))"
+)
+"""SQL for whether `rows_around` has enough runs to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run stands among those of its workflow: all that its neighbours depend on."""
+
+    workflow: str
+    policy_hash: str | None
+    started_at: datetime | None
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """The place of a run."""
+        return cls(run.workflow, run.policy_hash, run.started_at)
+
+    def nearest(self, others: Iterable["Place"]) -> "Place":
+        """That of `others` whose neighbours are as good as its own and which is nearest; itself where there is none."""
+        apart = {self: SHARED}
+        if self.started_at is not None:
+            for other in others:
+                if (other.workflow, other.policy_hash) == (self.workflow, self.policy_hash) and other.started_at:
+                    apart[other] = abs(other.started_at - self.started_at)
+        return min(apart, key=apart.__getitem__)
+
+    @property
+    def moments(self) -> Mapping[str, object]:
+        """Parameters of `ARE_STORED`, in microseconds."""
+        return _moments(_at_us(self.started_at)) if self.started_at else {}
+
+
 def cohort_of(store: Store, run: Run, policy: Policy) -> Cohort:
     """The runs of the same workflow that `run` is held against, as `policy` has them."""
-    if run.started_at is None:
+    return cohort_at(store, Place.of(run), policy)
+
+
+def cohort_at(store: Store, place: Place, policy: Policy, *, are_stored: bool = True) -> Cohort:
+    """The same for a place; without `are_stored` it is known that the view has too few."""
+    if place.started_at is None:
         return Cohort(())
-    if policy is DEFAULT_POLICY or run.policy_hash in (None, policy.content_hash):
-        rows = rows_around(store, run.workflow, round(run.started_at.timestamp() * 1e6))
+    if are_stored and (policy is DEFAULT_POLICY or place.policy_hash in (None, policy.content_hash)):
+        rows = rows_around(store, place.workflow, _at_us(place.started_at))
         if len(rows) >= MIN_RUNS:
             return Cohort(rows)
     wanted = RunFilter(
-        workflows=(run.workflow,),
-        since_us=round((run.started_at - REACH).timestamp() * 1e6),
-        until_us=round((run.started_at + WITHIN).timestamp() * 1e6),
+        workflows=(place.workflow,),
+        since_us=_at_us(place.started_at - REACH),
+        until_us=_at_us(place.started_at + WITHIN),
     )
     return Cohort(_rows(store, wanted, policy))
 
 
 def rows_around(store: Store, workflow: str, at_us: int) -> list[Row]:
     """The runs of a workflow around a moment, and some of farther back, as they were stored with their causes."""
-    moments = {"since": at_us - _us(REACH), "at": at_us, "until": at_us + _us(WITHIN)}
+    moments = _moments(at_us)
     back = {f"back_{place}": at_us - _us(step) for place, step in enumerate(BACK)}
     return _newest(store.ask(_AROUND, {"workflow": workflow, **moments, **back}))
+
+
+def _moments(at_us: int) -> dict[str, int]:
+    return {"since": at_us - _us(REACH), "at": at_us, "until": at_us + _us(WITHIN)}
+
+
+def _at_us(moment: datetime) -> int:
+    return round(moment.timestamp() * 1e6)
 
 
 def _us(span: timedelta) -> int:

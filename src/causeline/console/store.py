@@ -26,19 +26,26 @@ class Store(Protocol):
 
 
 class ClickHouseStore:
-    """The store behind a ClickHouse client."""
+    """The store behind a ClickHouse client.
 
-    def __init__(self, client: Client, connection: ClickHouseConnection) -> None:
+    With `most_s` the server gives up what takes longer, since a client that stops to wait does not stop what it asked
+    for; and it does not say that it is at it, for each such word would have the client wait as long again.
+    """
+
+    def __init__(self, client: Client, connection: ClickHouseConnection, *, most_s: int | None = None) -> None:
         self._client = client
         self._connection = connection
         known = client.server_settings.get("max_threads")
-        self._has_fixed_settings = known is None or bool(known.readonly)
+        may_set = known is not None and not known.readonly
+        bounds = {"max_execution_time": most_s, "send_progress_in_http_headers": 0} if may_set and most_s else {}
+        self._settings = bounds
+        self._settings_if_small = {**bounds, "max_threads": 1} if may_set else {}
 
     def ask(
         self, sql: str, parameters: Mapping[str, object] | None = None, *, is_small: bool = False
     ) -> Sequence[Record]:
         """The rows of a SELECT, by column name."""
-        settings = {"max_threads": 1} if is_small and not self._has_fixed_settings else None
+        settings = self._settings_if_small if is_small else self._settings
         with translated(self._connection, reading=True):
             answer = self._client.query(sql, parameters=dict(parameters or {}), settings=settings)
             return [cast("Record", row) for row in answer.named_results()]

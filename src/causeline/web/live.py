@@ -50,11 +50,18 @@ class Live:
         self._watched: dict[Hashable, _Watched] = {}
         self._followers = 0
         self._limiter: CapacityLimiter | None = None
+        self._has_ended = False
 
     @property
     def followers(self) -> int:
         """How many pages follow something."""
         return self._followers
+
+    def end(self) -> None:
+        """Let all go who follow, since the service stops."""
+        self._has_ended = True
+        for watched in self._watched.values():
+            watched.changed.set()
 
     def stream(self, key: Hashable, look: Callable[[], object], tell: Callable[[Any], str]) -> StreamingResponse:
         """Events about what `look` gives (in a thread), as `tell` says it; raises Unreachable when too many follow."""
@@ -74,7 +81,7 @@ class Live:
             if watched.task is None:
                 watched.task = asyncio.create_task(self._look(watched, look))
             said = None
-            while True:
+            while not self._has_ended:
                 changed = watched.changed
                 if watched.value is not None:
                     name, text = _said(watched.value, tell)

@@ -13,7 +13,7 @@ from threading import Lock
 
 from causeline.console import lookups
 from causeline.console.answers import LiveGap
-from causeline.console.neighbours import cohort_of
+from causeline.console.neighbours import Place, cohort_at
 from causeline.console.run_cache import RunCache
 from causeline.console.store import Store
 from causeline.console.views.run_page import RunPage, StepDetails, StepPanel, run_page, step_columns
@@ -67,6 +67,17 @@ class Read:
         return self.panel.details(step_id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """All that a diagnosis is made from."""
+
+    run: Run
+    live: tuple[LiveGap, ...]
+    judging: Policy
+    alerts: Alerts
+    cohort: Cohort
+
+
 class Reading:
     """Reads runs for the pages, for any number of threads; `now_s` is a clock that does not go back."""
 
@@ -74,53 +85,55 @@ class Reading:
         beside = beside or ThreadPoolExecutor(1, BESIDE)
         self._runs = RunCache()
         self._lock = Lock()
-        self._read: OrderedDict[str, tuple[tuple[object, ...], Read]] = OrderedDict()
+        self._read: OrderedDict[str, tuple[_Basis, Read]] = OrderedDict()
         self._policies: OrderedDict[str, Policy] = OrderedDict()
-        self._cohorts: Remembered[tuple[object, ...], Cohort] = Remembered(
-            now_s, beside, young_s=_COHORT_S, most=_COHORTS
+        self._cohorts: Remembered[Place, Cohort] = Remembered(
+            now_s, beside, young_s=_COHORT_S, most=_COHORTS, are_same=lambda one, other: one.rows == other.rows
         )
         self._alerts: Remembered[str, Alerts] = Remembered(now_s, beside, young_s=_ALERTS_S, most=_ALERTED)
 
     def read(self, store: Store, text: str) -> Read:
         """The run whose id is, or ends or begins with, `text`; raises NotFound or MalformedId."""
         run = lookups.run_by_id(store, text, self._runs)
-        live, policy, alerts = self._beside(store, run)
+        basis = self._basis(store, run)
         with self._lock:
             found = self._read.get(run.run_id)
-            if found is not None and found[0][0] is run and found[0][1:] == (live, policy, alerts):
-                self._read.move_to_end(run.run_id)
-                return found[1]
-        judging = policy or DEFAULT_POLICY
-        made = Read(run, live, diagnose(run, judging, alerts, self._cohort(store, run, judging)))
+        if found is not None and found[0] == basis:
+            made = found[1]
+        else:
+            made = Read(run, basis.live, diagnose(run, basis.judging, basis.alerts, basis.cohort))
         with self._lock:
-            self._read[run.run_id] = ((run, live, policy, alerts), made)
+            self._read[run.run_id] = (basis, made)
             self._read.move_to_end(run.run_id)
             while len(self._read) > _DIAGNOSES:
                 self._read.popitem(last=False)
         return made
 
-    def _beside(self, store: Store, run: Run) -> tuple[tuple[LiveGap, ...], Policy | None, Alerts]:
-        """Live gaps, the policy (a hash names one text for ever) and the alerts of the workflow, in one question."""
+    def _basis(self, store: Store, run: Run) -> _Basis:
+        """What is known is taken, and the rest asked for: first what one question tells, then what that leaves."""
         policy = self._policies.get(run.policy_hash or "")
-        known = self._alerts.get(run.workflow, lambda: alerts_for_diagnosis(store, run.workflow))
-        told = context_of(store, run, policy=policy is None, drift=known is None)
-        alerts = known.value if known else self._alerts.put(run.workflow, self._alerts_of(store, run.workflow, told))
-        if policy is None and told.policy is not None and run.policy_hash is not None:
+        alerts = self._alerts.get(run.workflow, lambda: alerts_for_diagnosis(store, run.workflow))
+        place = Place.of(run).nearest(self._cohorts.keys())
+        cohort = self._cohorts.get(place, lambda: cohort_at(store, place, self._judging(run)))
+        around = place if cohort is None else None
+        told = context_of(store, run, policy=policy is None, drift=alerts is None, around=around)
+        if told.policy is not None and run.policy_hash is not None:
             with self._lock:
-                policy = self._policies[run.policy_hash] = told.policy
+                self._policies[run.policy_hash] = told.policy
                 while len(self._policies) > _POLICIES:
                     self._policies.popitem(last=False)
-        return told.live, policy, alerts
+        judging = policy or told.policy or DEFAULT_POLICY
+        if alerts is None:
+            alerts = self._alerts.put(run.workflow, self._alerts_of(store, run.workflow, told))
+        if cohort is None:
+            cohort = self._cohorts.put(place, cohort_at(store, place, judging, are_stored=told.are_stored))
+        return _Basis(run, told.live, judging, alerts.value, cohort.value)
+
+    def _judging(self, run: Run) -> Policy:
+        return self._policies.get(run.policy_hash or "", DEFAULT_POLICY)
 
     @staticmethod
     def _alerts_of(store: Store, workflow: str, told: RunContext) -> Alerts:
         if not told.is_watched:
             return None
         return alerts_for_diagnosis(store, workflow) if told.has_alerts else ()
-
-    def _cohort(self, store: Store, run: Run, policy: Policy) -> Cohort:
-        """The neighbours of a run, shared by those of its workflow that started in the same hour."""
-        hour = run.started_at.replace(minute=0, second=0, microsecond=0) if run.started_at else None
-        key = (run.workflow, run.policy_hash, hour)
-        known = self._cohorts.get(key, lambda: cohort_of(store, run, policy))
-        return known.value if known else self._cohorts.put(key, cohort_of(store, run, policy))

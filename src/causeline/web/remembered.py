@@ -5,6 +5,7 @@ thread; only what was never asked, or is too old to be given, is waited for.
 """
 
 import logging
+import operator
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
@@ -29,16 +30,33 @@ class Known(Generic[_Value]):
 
 
 class Remembered(Generic[_Key, _Value]):
-    """Answers by key, for any number of threads; `beside` does what no page waits for."""
+    """Answers by key, for any number of threads; `beside` does what no page waits for.
 
-    def __init__(self, now_s: Callable[[], float], beside: Executor, *, young_s: float, most: int) -> None:
+    A new answer that is the same (`are_same`) leaves the object that is kept, so that what was made of it stands.
+    """
+
+    def __init__(
+        self,
+        now_s: Callable[[], float],
+        beside: Executor,
+        *,
+        young_s: float,
+        most: int,
+        are_same: Callable[[_Value, _Value], bool] = operator.eq,
+    ) -> None:
         self._now_s = now_s
         self._beside = beside
         self._young_s = young_s
         self._most = most
+        self._are_same = are_same
         self._lock = Lock()
         self._kept: OrderedDict[_Key, tuple[float, Known[_Value]]] = OrderedDict()
         self._asking: set[_Key] = set()
+
+    def keys(self) -> list[_Key]:
+        """What answers are kept of, young or not."""
+        with self._lock:
+            return list(self._kept)
 
     def get(self, key: _Key, ask: Callable[[], _Value]) -> Known[_Value] | None:
         """What is known; None where the caller has to ask, and to `put` the answer. `ask` is for later."""
@@ -54,14 +72,17 @@ class Remembered(Generic[_Key, _Value]):
         self._beside.submit(self._again, key, ask)
         return found[1]
 
-    def put(self, key: _Key, value: _Value) -> _Value:
+    def put(self, key: _Key, value: _Value) -> Known[_Value]:
         """Keep an answer, as of now."""
         with self._lock:
-            self._kept[key] = (self._now_s(), Known(value))
+            found = self._kept.get(key)
+        known = found[1] if found and self._are_same(found[1].value, value) else Known(value)
+        with self._lock:
+            self._kept[key] = (self._now_s(), known)
             self._kept.move_to_end(key)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
-        return value
+        return known
 
     def _again(self, key: _Key, ask: Callable[[], _Value]) -> None:
         try:

@@ -1,4 +1,5 @@
-"""What a page needs to know of a run beside its record, in one question: live gaps, the policy, who watches it."""
+"""What a page needs to know of a run beside its record, in one question: live gaps, the policy, who watches it, and
+whether its neighbours are stored as rows of their own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from causeline.console.answers import LiveGap
+from causeline.console.neighbours import ARE_STORED, Place
 from causeline.console.store import Store
 from causeline.schemas.policy import Policy
 from causeline.schemas.run import Run
@@ -30,27 +32,32 @@ class RunContext:
     """Whether drift is watched for in its workflow."""
     has_alerts: bool = False
     """Whether its workflow ever had an alert, which may last."""
+    are_stored: bool = False
+    """Whether the view `neighbours` has enough of the runs around it."""
 
 
-def context_of(store: Store, run: Run, *, policy: bool, drift: bool) -> RunContext:
+def context_of(store: Store, run: Run, *, policy: bool, drift: bool, around: Place | None) -> RunContext:
     """The live gaps of a run that has gaps, and what else is asked for; no question where that is nothing."""
     parts = {
         "live": _GAPS if run.gap_kinds else "",
         "policy": _POLICY if policy and run.policy_hash else "",
         "watched": _WATCHED if drift else "",
         "alerts": _ALERTS if drift else "",
+        "neighbours": ARE_STORED if around and around.started_at else "",
     }
     wanted = [f"{sql} AS {name}" for name, sql in parts.items() if sql]
     if not wanted:
         return RunContext()
     given = {"run_id": run.run_id, "hash": run.policy_hash or "", "workflow": run.workflow}
-    rows = store.ask(f"SELECT {', '.join(wanted)}", given)
+    moments = around.moments if around else {}
+    rows = store.ask(f"SELECT {', '.join(wanted)}", {**given, **moments})
     row = rows[0] if rows else {}
     return RunContext(
         live=tuple(LiveGap(*each) for each in cast("Sequence[Sequence[Any]]", row.get("live") or ())),
         policy=_read(str(row.get("policy") or "")),
         is_watched=bool(row.get("watched")),
         has_alerts=bool(row.get("alerts")),
+        are_stored=bool(row.get("neighbours")),
     )
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 
 import uvicorn
@@ -16,12 +17,27 @@ from causeline.schemas.errors import EnvironmentFault
 from causeline.schemas.topics import DEFAULT_PREFIX
 from causeline.web.app import create_app
 from causeline.web.health import Health, probes_from_environment
+from causeline.web.live import Live
 from causeline.web.settings import ServeSettings
 from causeline.web.stores import Stores
 
 log = logging.getLogger(__name__)
 _STOP_GRACE_S = 5
 _BEAT_EVERY_S = 1
+
+
+class _Server(uvicorn.Server):
+    """Lets pages go that follow what happens, which would be waited for in vain, before it waits for the others."""
+
+    def __init__(self, config: uvicorn.Config, live: Live | None) -> None:
+        super().__init__(config)
+        self._live = live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop in order."""
+        if self._live is not None:
+            self._live.end()
+        await super().shutdown(sockets)
 
 
 def run_server(settings: ServeSettings) -> int:
@@ -41,7 +57,7 @@ def run_server(settings: ServeSettings) -> int:
         server_header=False,
         timeout_graceful_shutdown=_STOP_GRACE_S,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, app.state.site.live if stores else None)
     # uvicorn raises the signal again once it has stopped in order; a stop in order is not a death by signal.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)

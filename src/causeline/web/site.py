@@ -1,6 +1,6 @@
 """What routes share: the store, the artifacts, the pages and the clock, taken from the app by each request."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -45,15 +45,19 @@ class Site:
     clock: Clock
 
 
-def site_of(request: Request) -> Site:
-    """The parts behind a request."""
+def _site(request: Request) -> Site:
     site: Site = request.app.state.site
     return site
 
 
+async def site_of(request: Request) -> Site:  # async, as is what checks a right: none of them is worth a thread's turn
+    """The parts behind a request."""
+    return _site(request)
+
+
 def store_of(request: Request) -> Store:
     """The store behind a request; raises Unreachable."""
-    return site_of(request).store()
+    return _site(request).store()
 
 
 def person_of(request: Request) -> Person:
@@ -62,10 +66,10 @@ def person_of(request: Request) -> Person:
     return person
 
 
-def needs(role: Role) -> Callable[[Request], Person]:
+def needs(role: Role) -> Callable[[Request], Awaitable[Person]]:
     """A dependency that lets only those pass who have `role`."""
 
-    def check(request: Request) -> Person:
+    async def check(request: Request) -> Person:
         person = person_of(request)
         if not person.may(role):
             raise HTTPException(403, f"This needs the right of a {role.value}, which you do not have.")

@@ -10,10 +10,15 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import httpx
 import pytest
+from pydantic import SecretStr
 
-from causeline.runtime.connections import KafkaConnection
+from causeline.runtime.connections import ClickHouseConnection, KafkaConnection
+from causeline.sinks.migrate import migrate
+from tests.integration.clickhouse_fixture import ClickHouseProcess
 
 
 @contextmanager
@@ -64,3 +69,34 @@ def test_a_port_in_use_is_a_sentence_and_4() -> None:
     assert result.returncode == 4
     assert f"error: The console cannot listen on 127.0.0.1 port {port}: Address already in use." in result.stderr
     assert "hint: Choose another --port, or 0 for a free one." in result.stderr
+
+
+def test_an_absence_of_clickhouse_is_one_line_of_the_log_and_a_stop_lets_pages_go_that_follow(tmp_path: Path) -> None:
+    with ClickHouseProcess(tmp_path / "clickhouse") as clickhouse:
+        endpoint = clickhouse.endpoint
+        migrate(ClickHouseConnection(url=endpoint.connection_url, password=SecretStr(endpoint.password)))
+        environment = {
+            "CAUSELINE_CLICKHOUSE_URL": endpoint.connection_url,
+            "CAUSELINE_CLICKHOUSE_PASSWORD": endpoint.password,
+        }
+        with serving("--port", "0", **environment) as (process, url):
+            for path in ("/runs", "/api/v1/runs", "/runs"):
+                assert httpx.get(f"{url}{path}", timeout=60).status_code == 200
+            with httpx.stream("GET", f"{url}/live/runs?since=all", timeout=60) as followed:
+                lines = followed.iter_lines()
+                assert "event: news" in lines
+                clickhouse.kill()
+                assert "event: away" in lines
+                for path in ("/runs", "/api/v1/runs", "/pipeline"):
+                    assert httpx.get(f"{url}{path}", timeout=60).status_code == 503
+                process.send_signal(signal.SIGTERM)
+                assert not [line for line in lines if line.startswith("event: news")]
+            assert process.wait(15) == 0
+            assert process.stderr is not None
+            said = process.stderr.read()
+    assert "Traceback" not in said
+    complaints = [line for line in said.splitlines() if " INFO " not in line]
+    where = f"{endpoint.host}:{endpoint.port}"
+    assert [line.partition(": ")[2] for line in complaints] == [
+        f"ClickHouse at {where} does not answer. Pages say so until it does."
+    ]

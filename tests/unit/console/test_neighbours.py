@@ -1,8 +1,9 @@
 """What is made of the rows that ClickHouse gives for the neighbours of a run: each run once, and no more than count."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
-from causeline.console.neighbours import AFTER, BEFORE, OLDER, rows_around
+from causeline.console.neighbours import AFTER, BEFORE, OLDER, SHARED, Place, rows_around
 from causeline.diagnosis.traits import Row
 
 AT_US = 1_000_000_000
@@ -55,3 +56,14 @@ def test_of_each_piece_the_runs_nearest_to_its_moment_count() -> None:
 
 def test_a_run_of_two_pieces_counts_once() -> None:
     assert len(around(row(1, "at", AT_US - 9), row(1, "back_0", AT_US - 9))) == 1
+
+
+def test_a_place_near_by_in_the_same_workflow_under_the_same_policy_does_as_well() -> None:
+    noon = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    own = Place("chat", "a", noon)
+    near, nearer = (Place("chat", "a", noon - timedelta(minutes=minutes)) for minutes in (20, 5))
+    others = [Place("mail", "a", noon), Place("chat", "b", noon), Place("chat", "a", None)]
+
+    assert own.nearest([near, *others, nearer]) == nearer
+    assert own.nearest([*others, Place("chat", "a", noon + SHARED)]) == own
+    assert Place("chat", "a", None).nearest([near]) == Place("chat", "a", None)

@@ -80,3 +80,15 @@ def test_more_pages_than_may_are_refused_with_a_sentence() -> None:
         follow(live, Looked())
 
     asyncio.run(scene())
+
+
+def test_who_follows_is_let_go_when_the_service_stops() -> None:
+    async def scene() -> None:
+        live = Live(every_s=0.001)
+        events = follow(live, Looked())
+        assert await event_of(events) == "event: news\ndata: 1"
+        live.end()
+        assert [each async for each in events] == []
+        assert live.followers == 0
+
+    asyncio.run(scene())

@@ -1,7 +1,7 @@
 """Pages in one process: below a proxy's path, and by how many questions a run is told."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,13 +12,14 @@ from causeline.console.answers import Record
 from causeline.schemas.run import Run, Step
 from causeline.web.app import create_app
 from causeline.web.health import Health
-from causeline.web.reading import Reading
+from causeline.web.reading import Read, Reading
 from causeline.web.settings import ServeSettings
 from causeline.web.stores import Stores
 from tests.unit.web.test_remembered import Later
 
 PREFIX = "/tools/causeline"
 BEGAN = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 STEPS = 3_000
 
 
@@ -96,3 +97,62 @@ def test_a_run_that_was_just_shown_is_told_by_few_questions() -> None:
     assert not [sql for sql in stores.asked if "drift" in sql], "no page waits for it to be read again"
     later.work()
     assert [sql for sql in stores.asked if "drift" in sql], "and asked anew after that"
+
+
+class Many(OneRun):
+    """Runs of one workflow an hour apart, whose neighbours are not stored as rows of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        one = replace(self.run, steps=self.run.steps[:2], gap_kinds=("low_provenance",))
+        self.runs = {f"{at:032x}": replace(one, run_id=f"{at:032x}", started_at=BEGAN + at * HOUR) for at in range(30)}
+
+    def ask(self, sql: str, parameters: Mapping[str, object] | None = None, *, is_small: bool = False) -> list[Record]:
+        self.asked.append(sql)
+        given = parameters or {}
+        if "FROM run_texts" in sql:
+            return [{"digest": given["run_id"], "text": "" if given["known"] == given["run_id"] else given["run_id"]}]
+        if "AS neighbours" in sql:
+            return [{"live": [], "neighbours": False, "watched": False, "alerts": 0}]
+        return [asdict(run) for run in self.runs.values()] if sql.startswith("SELECT * FROM runs WHERE (") else []
+
+
+def test_a_page_waits_for_three_questions_at_most_and_runs_near_each_other_share_their_neighbours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stores, now = Many(), [0.0]
+    monkeypatch.setattr("causeline.console.run_text.record_of", lambda run_id: asdict(stores.runs[run_id]))
+    reading = Reading(lambda: now[0], Later())
+
+    def questions(run_id: str) -> int:
+        stores.asked.clear()
+        reading.read(stores, run_id)
+        return len(stores.asked)
+
+    first, later, *_ = stores.runs
+    assert questions(first) == 3, "its text, what one question tells, and its neighbours"
+    assert questions(later) == 3, "an hour later its neighbours are others"
+    near = replace(stores.runs[first], run_id="f" * 32, started_at=BEGAN + timedelta(minutes=29))
+    stores.runs[near.run_id] = near
+    assert questions(near.run_id) == 2
+    assert questions(near.run_id) == 2
+
+
+def test_a_page_is_told_anew_when_its_neighbours_are_others_and_stands_where_they_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stores, now, beside = Many(), [0.0], Later()
+    monkeypatch.setattr("causeline.console.run_text.record_of", lambda run_id: asdict(stores.runs[run_id]))
+    reading = Reading(lambda: now[0], beside)
+    run_id = next(iter(stores.runs))
+
+    def after_a_minute() -> Read:
+        now[0] += 61
+        reading.read(stores, run_id)
+        beside.work()
+        return reading.read(stores, run_id)
+
+    first = reading.read(stores, run_id)
+    assert after_a_minute() is first
+    stores.runs.popitem()
+    assert after_a_minute() is not first

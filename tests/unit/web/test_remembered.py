@@ -35,7 +35,7 @@ class Scene:
     def page(self, key: str = "a") -> str:
         """What a page shows."""
         known = self.kept.get(key, lambda: self.ask(key))
-        return known.value if known else self.kept.put(key, self.ask(key))
+        return (known or self.kept.put(key, self.ask(key))).value
 
     def ask(self, key: str) -> str:
         self.asked.append(key)
@@ -93,8 +93,23 @@ def test_those_not_asked_for_longest_make_room_and_nothing_is_an_answer_too() ->
     for key in ("a", "b", "a", "c"):
         scene.page(key)
 
+    assert scene.kept.keys() == ["a", "c"]
     assert scene.kept.get("b", lambda: "") is None
     assert scene.kept.get("a", lambda: "") == Known("a at 0")
     nothing: Remembered[str, None] = Remembered(lambda: 0.0, scene.later, young_s=5, most=2)
     nothing.put("a", None)
     assert nothing.get("a", lambda: None) == Known(None)
+
+
+def test_an_answer_that_is_the_same_leaves_the_object_that_is_kept_and_makes_it_young() -> None:
+    now_s, later = [0.0], Later()
+    kept: Remembered[str, list[int]] = Remembered(lambda: now_s[0], later, young_s=5, most=2)
+    first = kept.put("a", [1])
+
+    now_s[0] = 6
+    assert kept.get("a", lambda: [1]) is first
+    later.work()
+    now_s[0] = 10
+    assert kept.get("a", lambda: [2]) is first
+    assert not later.waiting, "it is young again"
+    assert kept.put("a", [2]).value == [2]

@@ -1,6 +1,7 @@
 """Questions that take turns: few at once, equal ones that wait are put once, and none waits for ever."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
@@ -47,11 +48,11 @@ class Scene:
         assert self.go.wait(PATIENCE_S)
         return "held"
 
-    def ask(self, text: str, put: Callable[[], str] | None = None) -> "Future[str]":
+    def ask(self, text: Hashable, put: Callable[[], str] | None = None, within_s: float = math.inf) -> "Future[str]":
         """Asked in a thread; back once the question is there, if an equal one waits."""
-        return self.threads.submit(self.turns.take, text, put or (lambda: self._note(text)))
+        return self.threads.submit(self.turns.take, text, put or (lambda: self.note(str(text))), within_s=within_s)
 
-    def _note(self, text: str) -> str:
+    def note(self, text: str) -> str:
         self.put.append(text)
         return f"answer {len(self.put)}"
 
@@ -59,7 +60,7 @@ class Scene:
 def test_equal_questions_that_wait_are_put_once_and_others_by_themselves() -> None:
     scene = Scene()
     one, two = Question("list"), Question("list")
-    asked = [scene.threads.submit(scene.turns.take, each, lambda: scene._note("list")) for each in (one, two)]
+    asked = [scene.threads.submit(scene.turns.take, each, lambda: scene.note("list")) for each in (one, two)]
     assert two.met.wait(PATIENCE_S)
     other = scene.ask("other")
 
@@ -103,3 +104,32 @@ def test_a_question_that_gets_no_turn_is_refused_with_a_sentence() -> None:
     scene.go.set()
     wait_until(scene.first.done, timeout_s=PATIENCE_S, what="the first is not answered")
     assert scene.ask("second").result(PATIENCE_S) == "answer 1"
+
+
+def test_nobody_waits_longer_than_they_said_for_a_turn_or_for_anothers_answer() -> None:
+    scene = Scene()
+    with pytest.raises(Unreachable, match="more questions"):
+        scene.ask("second", within_s=0.01).result(PATIENCE_S)
+
+    one, two = Question("list"), Question("list")
+    patient = scene.ask(one)
+    wait_until(lambda: one in scene.turns._waiting, timeout_s=PATIENCE_S, what="it does not wait for its turn")
+    with pytest.raises(Unreachable, match="more questions"):
+        scene.ask(two, within_s=0.01).result(PATIENCE_S)
+    scene.go.set()
+    assert patient.result(PATIENCE_S) == "answer 1"
+
+
+def test_who_shares_with_somebody_who_gives_up_waits_on() -> None:
+    scene = Scene()
+    one, two = Question("list"), Question("list")
+    hasty = scene.ask(one, within_s=0.5)
+    wait_until(lambda: one in scene.turns._waiting, timeout_s=PATIENCE_S, what="it does not wait for its turn")
+    one.met.clear()
+    patient = scene.ask(two)
+    assert two.met.wait(PATIENCE_S)
+
+    with pytest.raises(Unreachable, match="more questions"):
+        hasty.result(PATIENCE_S)
+    scene.go.set()
+    assert patient.result(PATIENCE_S)

@@ -52,7 +52,6 @@ def loading(
 
     `sender` may put something before the one that sends, `dead_letters` stand in for Kafka's. Raises as `run_loader`.
     """
-    _quiet_client()
     found = routes(settings.topic_prefix)
     metrics = LoaderMetrics(found, Pulse("loader", settings.health.stall_after_s))
     known = _schemas(settings, found)
@@ -109,8 +108,3 @@ def _require_tables(settings: LoaderSettings, client: Client, found: Mapping[str
         raise NotFound(
             f"Database {settings.clickhouse.database!r} lacks {', '.join(missing)}.", hint="Run `causeline migrate`."
         )
-
-
-def _quiet_client() -> None:
-    # It logs each failed request in its own words; we say it in ours.
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
