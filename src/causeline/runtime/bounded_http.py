@@ -33,6 +33,8 @@ def bounded_http(listener: BoundedListener) -> type[asyncio.Protocol]:
         ) -> None:
             super().__init__(config, server_state, app_state, _loop)
             self.listener = listener
+            # Else uvicorn closes what is idle after 5 s of its own, while a proxy's next request is on its way.
+            self.timeout_keep_alive = listener.bounds.idle_timeout_s  # type: ignore[assignment] # asyncio takes both
 
     # uvicorn says every unreadable request as a warning of its own; who asks decides how many there are.
     log.addFilter(_without_bad_requests)

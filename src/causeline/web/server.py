@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import uvicorn
 
 from causeline.runtime.bounded_http import bounded_http
-from causeline.runtime.bounded_listener import BoundedListener, listen
+from causeline.runtime.bounded_listener import BoundedListener, Bounds, listen
 from causeline.runtime.connections import ClickHouseConnection
 from causeline.runtime.garbage import seldom_collect
 from causeline.runtime.health import Pulse, part_health
@@ -22,6 +22,8 @@ from causeline.web.settings import ServeSettings
 from causeline.web.stores import Stores
 
 log = logging.getLogger(__name__)
+_BOUNDS = Bounds(idle_timeout_s=75)
+"""A proxy keeps its connections for a minute or so, and must not be the last to know that one is closed."""
 _STOP_GRACE_S = 5
 _BEAT_EVERY_S = 1
 
@@ -71,7 +73,7 @@ def run_server(settings: ServeSettings) -> int:
 
 def _listen(host: str, port: int) -> BoundedListener:
     try:
-        return listen(host, port)
+        return listen(host, port, _BOUNDS)
     except OSError as error:
         raise EnvironmentFault(
             f"The console cannot listen on {host} port {port}: {error.strerror}.",

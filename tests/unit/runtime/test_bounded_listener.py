@@ -8,13 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 import uvicorn
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from causeline.runtime.bounded_http import bounded_http
 from causeline.runtime.bounded_listener import BoundedListener, Bounds, Phase, listen
@@ -109,6 +110,15 @@ def test_what_is_silent_or_trickles_ends_in_its_time(opening: bytes, trickle: by
         client.sendall(opening)
 
         assert seconds_until_closed(client, trickle) < 6
+
+
+def test_a_connection_is_idle_for_as_long_as_its_bounds_say_and_not_as_long_as_uvicorn_does() -> None:
+    loop = asyncio.new_event_loop()
+    with closing(loop), listen("127.0.0.1", 0, Bounds(idle_timeout_s=75)) as listener:
+        config = uvicorn.Config(answering, http=bounded_http(listener), lifespan="off", log_config=None)
+        config.load()
+        protocol = bounded_http(listener)(config, ServerState(), {}, loop)  # type: ignore[call-arg]
+        assert protocol.timeout_keep_alive == 75  # type: ignore[attr-defined]
 
 
 def test_who_takes_nothing_of_an_answer_ends_in_its_time() -> None:
