@@ -40,13 +40,12 @@ _MENDED = "printf 'from causeline.demo.evals import answer\\n' > app/evals.py"
 WALKS: Mapping[str, Sequence[Said]] = {
     "README.md": (
         Said("workflow steps ─►", left="a picture"),
-        Said("make demo", instead="causeline demo --runs 120", because=_MAKE),
+        Said("make demo", instead="causeline demo --runs 120 --seed 38", because=_MAKE),
         Said("from causeline import ArtifactStore, Tracer", left=_READER),
         Said("import os\n\nfrom confluent_kafka", left=_READER),
         Said("The parser lost pages", left="answers; tests/unit/diagnosis/test_why_page.py holds such"),
         Said("causeline lint-traces", ends=(1,)),  # the demo plants such habits
-        Said("causeline eval gate cases --target app.evals:answer --record  # red", ends=(1,), before=_BROKEN),
-        Said("#  mend the rule", instead=_MENDED, because="the reader's own code"),
+        Said("causeline eval gate cases --target causeline.demo.evals:masks_too_much", ends=(1,)),
         Said("causeline demo --drift", instead="causeline demo --drift --runs 120", because=_FEWER),
         Said("causeline drift show ALERT", left=_ALERT),
         Said("causeline drift ack ALERT", left=_ALERT),

@@ -97,6 +97,12 @@ def topic_prefix() -> str:
     return os.environ.get(TOPIC_PREFIX) or DEFAULT_PREFIX
 
 
+def local_policy(state_dir: Path | None = None) -> Path | None:
+    """The policy file of the stack that is up here; None where none is."""
+    endpoints = local_endpoints(state_folder(state_dir))
+    return None if endpoints is None else endpoints.policy
+
+
 def local_endpoints(folder: Path) -> "Endpoints | None":
     """Where the stack that is up in `folder` answers; None where none is."""
     if not (folder / "endpoints.json").exists():
