@@ -46,9 +46,7 @@ WALKS: Mapping[str, Sequence[Said]] = {
         Said("The parser lost pages", left="answers; tests/unit/diagnosis/test_why_page.py holds such"),
         Said("causeline lint-traces", ends=(1,)),  # the demo plants such habits
         Said("causeline eval gate cases --target causeline.demo.evals:masks_too_much", ends=(1,)),
-        Said("causeline demo --drift", instead="causeline demo --drift --runs 120", because=_FEWER),
-        Said("causeline drift show ALERT", left=_ALERT),
-        Said("causeline drift ack ALERT", left=_ALERT),
+        Said("causeline demo --drift", instead="causeline demo --drift --runs 800", because=_FEWER),
         Said(
             "CAUSELINE_EXPORT_HEADERS_FILE",
             left="sends to a vendor; tests/integration/otlp/test_export.py exports to a backend of ours",
@@ -105,11 +103,7 @@ WALKS: Mapping[str, Sequence[Said]] = {
     ),
     "docs/deploying-emitters.md": (Said("", left=_RECIPE),),
     "docs/dev/emitter.md": (Said("", left="a picture"),),
-    "docs/drift.md": (
-        Said("causeline demo --drift", left="README.md has it"),
-        Said("causeline drift show ALERT", left=_ALERT),
-        Said("causeline drift ack ALERT", left=_ALERT),
-    ),
+    "docs/drift.md": (Said("causeline demo --drift", instead="causeline demo --drift --runs 800", because=_FEWER),),
     "docs/eval.md": (
         Said("causeline eval gate tests/cases --target app.evals:answer    # red", ends=(1,), before=_BROKEN),
         Said("#  … mend", instead=_MENDED, because="the reader's own code"),

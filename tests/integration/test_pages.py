@@ -43,6 +43,7 @@ FOLLOWED: Final = (
     "README.md",
     "docs/eval.md",
     "docs/reviews.md",
+    "docs/drift.md",
 )
 """Pages of which every step that can run here does; those of README.md, docs/cli.md, docs/drift.md, docs/eval.md,
 docs/operations.md and docs/reviews.md have their rows, and are still to be followed on a machine that has the time."""
@@ -60,6 +61,7 @@ NAMED: Final = {
     " ORDER BY run_id = {run:String} DESC, priority DESC NULLS LAST LIMIT 1",
     "MESSAGE": "SELECT message_id AS named FROM dead_messages LIMIT 1",
     "HASH": "SELECT policy_hash AS named FROM policies LIMIT 1",
+    "ALERT": "SELECT alert_id AS named FROM alerts ORDER BY state = 'open' DESC, alert_id LIMIT 1",
     "SESSION": "SELECT session_id AS named FROM runs WHERE session_id IS NOT NULL LIMIT 1",
 }
 _FIELD: Final = "SELECT field_path FROM reviews WHERE state = 'open' AND run_id = {run:String} LIMIT 1"
