@@ -44,6 +44,8 @@ FOLLOWED: Final = (
     "docs/eval.md",
     "docs/reviews.md",
     "docs/drift.md",
+    "docs/operations.md",
+    "docs/cli.md",
 )
 """Pages of which every step that can run here does; those of README.md, docs/cli.md, docs/drift.md, docs/eval.md,
 docs/operations.md and docs/reviews.md have their rows, and are still to be followed on a machine that has the time."""

@@ -82,5 +82,5 @@ def restore(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
-    app.command(epilog=examples("causeline backup", "causeline backup tuesday --base monday"))(backup)
-    app.command(epilog=examples("causeline restore monday", "causeline restore monday --as looked_at"))(restore)
+    app.command(epilog=examples("causeline backup monday", "causeline backup tuesday --base monday"))(backup)
+    app.command(epilog=examples("causeline restore monday --as looked_at", "causeline restore monday"))(restore)

@@ -262,8 +262,8 @@ def gate(
 
     No broker is needed. Each case is answered in a process of its own, under a tracer that names the case; then its
     route, schema, evidence, fallback, final state and first cause are checked, and a failure is named by the boundary
-    where it stands. Ends with 0 when all passed, 1 when one failed, 2 when one could not be answered or is stale. Without
-    --policy the local stack's policy judges, if one is up here, else the default.
+    where it stands. Ends with 0 when all passed, 1 when one failed, 2 when one could not be answered or is stale.
+    Without --policy the local stack's policy judges, if one is up here, else the default.
     """
     from causeline.eval import report
     from causeline.eval.assembling import assembled
