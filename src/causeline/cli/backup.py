@@ -75,6 +75,10 @@ def restore(
         return
     again = f" and {done.erased:,d} of them, of erased runs, went again" if done.erased else ""
     output.say(f"Restored {done.rows:,d} rows into {done.database}{again}.")
+    if done.database != connection.database:
+        at = connection.in_database(done.database).url
+        output.say(f"To look at it, as who restored it: causeline runs --clickhouse-url {at}")
+        return
     output.say("Then bring its tables to this version: causeline migrate")
     if done.again:
         output.say(f"Then have the topics fill what came since: causeline load --again {done.again}")

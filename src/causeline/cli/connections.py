@@ -45,7 +45,8 @@ def settle(
         # For other programs: our own commands log in as they need to, see `reader`.
         for variable in (READER_OF, CLICKHOUSE, CLICKHOUSE_PASSWORD_FILE):
             os.environ.pop(variable, None)
-    ours = os.environ.get(CLICKHOUSE) in {None, "", local.get(CLICKHOUSE)}
+    said = os.environ.get(CLICKHOUSE)
+    ours = not said or _server(said) == _server(local.get(CLICKHOUSE, ""))
     for variable, value in local.items():
         if variable == CLICKHOUSE_PASSWORD_FILE and (not ours or os.environ.get(CLICKHOUSE_PASSWORD)):
             continue
@@ -115,6 +116,11 @@ def local_endpoints(folder: Path) -> "Endpoints | None":
 def _local_environment(folder: Path) -> dict[str, str]:
     endpoints = local_endpoints(folder)
     return {} if endpoints is None else endpoints.environment()
+
+
+def _server(url: str) -> str:
+    """A URL without its database."""
+    return url.rpartition("/")[0]
 
 
 def _as_reader(url: str) -> str:
