@@ -45,8 +45,8 @@ def settle(
         # For other programs: our own commands log in as they need to, see `reader`.
         for variable in (READER_OF, CLICKHOUSE, CLICKHOUSE_PASSWORD_FILE):
             os.environ.pop(variable, None)
-    said = os.environ.get(CLICKHOUSE)
-    ours = not said or _server(said) == _server(local.get(CLICKHOUSE, ""))
+    url = os.environ.get(CLICKHOUSE)
+    ours = not url or _server(url) == _server(local.get(CLICKHOUSE, ""))
     for variable, value in local.items():
         if variable == CLICKHOUSE_PASSWORD_FILE and (not ours or os.environ.get(CLICKHOUSE_PASSWORD)):
             continue
