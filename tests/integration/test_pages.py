@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -251,7 +252,12 @@ def _planted(runs: Sequence[PlannedRun], stack: Endpoints, store: Store, folder:
 
 
 def _masking() -> list[PlannedRun]:
-    """Nobody in the demo reviews them."""
+    """A few, for what is usual explains nothing. Nobody in the demo reviews them."""
+    masking = (
+        each
+        for each in plan(7, 3000)
+        if [fault.name for fault in each.faults] == ["mask_money"] and each.case.workflow == "policy"
+    )
     return [
         replace(
             each,
@@ -263,8 +269,7 @@ def _masking() -> list[PlannedRun]:
                 stumbles=False,
             ),
         )
-        for each in plan(7, 3000)
-        if [fault.name for fault in each.faults] == ["mask_money"] and each.case.workflow == "policy"
+        for each in islice(masking, 3)
     ]
 
 
