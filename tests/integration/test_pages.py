@@ -36,6 +36,7 @@ from tests.pages import PAGES, ROOT, Step, steps
 
 ORDER: Final = ("README.md", *(page for page in PAGES if page != "README.md" and any(steps(page))))
 RUNNING: Final = ("sh", "python", "sql")
+LONG: Final = ("README.md", "docs/cli.md", "docs/drift.md", "docs/eval.md")
 LAST: Final = "docs/cli.md"
 """It erases the run that the others ask about."""
 OWN_PROCESS: Final = ("demo", "doctor", "eval", "open", "up")
@@ -274,8 +275,9 @@ def _masking() -> list[PlannedRun]:
 
 
 @pytest.mark.stack
-@pytest.mark.slow
-@pytest.mark.parametrize("page", FOLLOWED)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.slow) if page in LONG else page for page in FOLLOWED]
+)
 def test_a_page_can_be_followed(site: Site, page: str) -> None:
     """One after the other, each in a shell of its own: what a page leaves on the stack, the next one finds."""
     os.chdir(site.folder)  # the fixture `own_process` goes back
