@@ -75,6 +75,10 @@ def restore(
         return
     again = f" and {done.erased:,d} of them, of erased runs, went again" if done.erased else ""
     output.say(f"Restored {done.rows:,d} rows into {done.database}{again}.")
+    if done.database != connection.database:
+        at = connection.in_database(done.database).url
+        output.say(f"To look at it, as who restored it: causeline runs --clickhouse-url {at}")
+        return
     output.say("Then bring its tables to this version: causeline migrate")
     if done.again:
         output.say(f"Then have the topics fill what came since: causeline load --again {done.again}")
@@ -82,5 +86,5 @@ def restore(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
-    app.command(epilog=examples("causeline backup", "causeline backup tuesday --base monday"))(backup)
-    app.command(epilog=examples("causeline restore monday", "causeline restore monday --as looked_at"))(restore)
+    app.command(epilog=examples("causeline backup monday", "causeline backup tuesday --base monday"))(backup)
+    app.command(epilog=examples("causeline restore monday --as looked_at", "causeline restore monday"))(restore)

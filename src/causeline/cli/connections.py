@@ -45,7 +45,8 @@ def settle(
         # For other programs: our own commands log in as they need to, see `reader`.
         for variable in (READER_OF, CLICKHOUSE, CLICKHOUSE_PASSWORD_FILE):
             os.environ.pop(variable, None)
-    ours = os.environ.get(CLICKHOUSE) in {None, "", local.get(CLICKHOUSE)}
+    url = os.environ.get(CLICKHOUSE)
+    ours = not url or _server(url) == _server(local.get(CLICKHOUSE, ""))
     for variable, value in local.items():
         if variable == CLICKHOUSE_PASSWORD_FILE and (not ours or os.environ.get(CLICKHOUSE_PASSWORD)):
             continue
@@ -97,6 +98,12 @@ def topic_prefix() -> str:
     return os.environ.get(TOPIC_PREFIX) or DEFAULT_PREFIX
 
 
+def local_policy(state_dir: Path | None = None) -> Path | None:
+    """The policy file of the stack that is up here; None where none is."""
+    endpoints = local_endpoints(state_folder(state_dir))
+    return None if endpoints is None else endpoints.policy
+
+
 def local_endpoints(folder: Path) -> "Endpoints | None":
     """Where the stack that is up in `folder` answers; None where none is."""
     if not (folder / "endpoints.json").exists():
@@ -109,6 +116,11 @@ def local_endpoints(folder: Path) -> "Endpoints | None":
 def _local_environment(folder: Path) -> dict[str, str]:
     endpoints = local_endpoints(folder)
     return {} if endpoints is None else endpoints.environment()
+
+
+def _server(url: str) -> str:
+    """A URL without its database."""
+    return url.rpartition("/")[0]
 
 
 def _as_reader(url: str) -> str:

@@ -9,6 +9,7 @@ import typer
 from causeline.cli import connections, output
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, StateDir, TopicPrefix, examples
 from causeline.cli.why import PolicyFile
+from causeline.runtime.text import counted
 from causeline.schemas.topics import DEFAULT_PREFIX
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _print(lines: "Sequence[Line]") -> None:
     bad = [line for line in lines if line.level.value != "ok"]
     output.say()
     failed = sum(line.level.value == "failed" for line in bad)
-    output.say("All is well." if not bad else f"{failed} failed, {len(bad) - failed} warnings.")
+    output.say("All is well." if not bad else f"{failed} failed, {counted(len(bad) - failed, 'warning')}.")
 
 
 def register(app: typer.Typer) -> None:

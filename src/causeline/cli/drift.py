@@ -71,7 +71,7 @@ def drift(
                     each.workflow,
                     each.dimension,
                     f"{each.since:%Y-%m-%d %H:%M}",
-                    f"{each.grown.value} {each.grown.before_share:.1%} → {each.grown.after_share:.1%}",
+                    f"{each.moved.value} {each.moved.before_share:.1%} → {each.moved.after_share:.1%}",
                     f"{each.cause.anchor} {each.cause.value}" if each.cause else "no anchor",
                     sparkline(shares),
                     each.length,

@@ -11,6 +11,7 @@ from causeline.cli import connections, output
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, StateDir, TopicPrefix, examples
 from causeline.cli.why import PolicyFile, named_policy
 from causeline.runtime.clock import system_clock
+from causeline.runtime.text import counted
 from causeline.schemas.errors import UsageError
 from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.run import Run
@@ -78,7 +79,8 @@ def export(
         return
     for case_id, answer in sorted(answers.items()):
         output.say(f"{to / case_id}.yaml: {answer}")
-    output.note(f"{len(answers)} cases of {len(found)} runs." if found else "No run gives a case.")
+    of_runs = f"{counted(len(answers), 'case')} of {counted(len(found), 'run')}"
+    output.note(f"{of_runs}." if found else "No run gives a case: of none is it known what went wrong first.")
 
 
 def _chosen(
@@ -261,6 +263,7 @@ def gate(
     No broker is needed. Each case is answered in a process of its own, under a tracer that names the case; then its
     route, schema, evidence, fallback, final state and first cause are checked, and a failure is named by the boundary
     where it stands. Ends with 0 when all passed, 1 when one failed, 2 when one could not be answered or is stale.
+    Without --policy the local stack's policy judges, if one is up here, else the default.
     """
     from causeline.eval import report
     from causeline.eval.assembling import assembled
@@ -273,11 +276,11 @@ def gate(
     if not files:
         raise UsageError(f"There is no case in {folder}.", hint="causeline eval export makes some.")
     before = read_baseline(baseline) if baseline else {}
-    judging = named_policy(policy) or DEFAULT_POLICY
+    judging = named_policy(policy) or named_policy(connections.local_policy(state_dir)) or DEFAULT_POLICY
     if others := judged_otherwise(files, judging):
         output.note(
             f"{others} of {len(files)} cases come from runs that another policy judged than "
-            f"{policy or 'the default'} ({judging.content_hash}); name theirs with --policy FILE, or export them anew."
+            f"judges here ({judging.content_hash}); name theirs with --policy FILE, or export them anew."
         )
     with output.progress(quiet=json_output) as tell:
         results = Gate(

@@ -13,6 +13,7 @@ import typer
 
 from causeline.cli import connections, output
 from causeline.cli.options import ClickHouseUrl, Json, KafkaServers, Log, LogLevel, StateDir, TopicPrefix, examples
+from causeline.runtime.text import counted
 from causeline.schemas.errors import CheckFailed
 from causeline.schemas.topics import DEFAULT_PREFIX
 
@@ -115,9 +116,9 @@ def _load_again(settings: "LoaderSettings", since: str, *, json_output: bool) ->
         return
     for topic in done.topics:
         short = f" {topic.expired} partitions begin later: Kafka keeps nothing older." if topic.expired else ""
-        output.say(f"{topic.topic}: {topic.messages:,d} messages.{short}")
-    unreadable = f" {done.unreadable:,d} records are dead letters, as before." if done.unreadable else ""
-    output.say(f"Loaded {done.messages:,d} messages with {done.rows:,d} rows again.{unreadable}")
+        output.say(f"{topic.topic}: {counted(topic.messages, 'message')}.{short}")
+    unreadable = f" {counted(done.unreadable, 'record')} could not be read, as before." if done.unreadable else ""
+    output.say(f"Loaded {counted(done.messages, 'message')} with {counted(done.rows, 'row')} again.{unreadable}")
 
 
 def migrate(

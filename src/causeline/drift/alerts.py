@@ -8,6 +8,7 @@ from typing import cast
 from causeline.console.run_filter import NOT_OF_A_GATE
 from causeline.console.store import Store
 from causeline.diagnosis.model import DriftAlert
+from causeline.drift.counts import RARE
 from causeline.drift.dimensions import band_parameters, value_sql
 from causeline.schemas.errors import NotFound, UsageError
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
@@ -51,7 +52,7 @@ ORDER BY window_start DESC LIMIT {most:UInt32}
 _EXAMPLES = """
 SELECT run_id FROM runs
 WHERE workflow = {{workflow:String}} AND started_at >= {{since:DateTime64(6, 'UTC')}}
-    AND started_at < {{until:DateTime64(6, 'UTC')}} AND {value} = {{value:String}}
+    AND started_at < {{until:DateTime64(6, 'UTC')}} AND {holds}
     AND {people}
     AND ({{release:String}} = '' OR labels['release'] = {{release:String}})
 ORDER BY run_id LIMIT {{most:UInt32}}
@@ -142,9 +143,15 @@ class Alert:
         return min(self.shares, key=lambda share: share.after_share - share.before_share)
 
     @property
+    def moved(self) -> Share:
+        """The value whose share moved most, of those that have a name."""
+        named = [share for share in self.shares if share.value != RARE]
+        return max(named or self.shares, key=lambda share: abs(share.after_share - share.before_share))
+
+    @property
     def headline(self) -> str:
         """What moved, in one sentence."""
-        moved = max(self.grown, self.shrunk, key=lambda share: abs(share.after_share - share.before_share))
+        moved = self.moved
         cause = f", with {self.cause.anchor} {self.cause.value}" if self.cause else ", with no version anchor"
         return (
             f"{self.dimension} of {self.workflow} moved: {moved.value} from {moved.before_share:.1%}"
@@ -219,12 +226,14 @@ def _runs(
         "since": since,
         "until": until,
         "value": value,
+        "named": [share.value for share in alert.shares if share.value != RARE],
         "release": release,
         "most": most,
         **band_parameters(policy.rules(alert.workflow)),
         **parameters,
     }
-    return tuple(str(row["run_id"]) for row in store.ask(_EXAMPLES.format(value=sql, people=NOT_OF_A_GATE), asked))
+    holds = f"{sql} NOT IN {{named:Array(String)}}" if value == RARE else f"{sql} = {{value:String}}"
+    return tuple(str(row["run_id"]) for row in store.ask(_EXAMPLES.format(holds=holds, people=NOT_OF_A_GATE), asked))
 
 
 def alerts_for_diagnosis(store: Store, workflow: str) -> tuple[DriftAlert, ...] | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from causeline.eval.gate import Result, Status, exit_code, flake_rate
-from causeline.runtime.text import inert_markdown
+from causeline.runtime.text import counted, inert_markdown
 
 _BAD_IN_XML = {number: None for number in range(32) if number not in (9, 10, 13)}
 
@@ -22,7 +22,7 @@ def summary(results: Sequence[Result]) -> str:
     ]
     flaky = sum(result.flaky for result in results)
     more = f"; {flaky} flaky ({flake_rate(results):.0%})" if flaky else ""
-    return f"{len(results)} cases: {', '.join(said) or 'none'}{more}"
+    return f"{counted(len(results), 'case')}: {', '.join(said) or 'none'}{more}"
 
 
 def rows(results: Sequence[Result]) -> Iterator[tuple[str, str, str, str, str]]:

@@ -63,3 +63,8 @@ def _escape(character: str) -> str:
 def short_id(text: str) -> str:
     """The end of an id, by which people name it, and which commands and pages accept."""
     return text[-SHORT_ID_DIGITS:]
+
+
+def counted(number: int, word: str) -> str:
+    """A number and what it counts: `1 case`, `1,200 cases`."""
+    return f"{number:,d} {word}{'' if number == 1 else 's'}"

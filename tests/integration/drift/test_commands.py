@@ -77,6 +77,25 @@ def alerts_told_of(database: ClickHouseConnection, run_id: str) -> set[str]:
     return {each["alert_id"] for each in document["alerts"]}
 
 
+def test_values_that_are_too_rare_to_be_named_have_runs_to_look_at(
+    store: DriftStore, database: ClickHouseConnection
+) -> None:
+    put_runs(database, 2000 * HOURS, over_s=HOURS * 3600, route="'standard'")
+    put_runs(
+        database,
+        2000,
+        first=2000 * HOURS,
+        start=f"2026-11-02 {HOURS:02d}:00:00",
+        route="if(number % 2, 'standard', concat('new ', toString(number % 400)))",
+    )
+    put_runs(database, 1, start=f"2026-11-02 {HOURS + 1:02d}:30:00", first=90_000)
+    watch_once(store, PLAN)
+    [alert] = json.loads(run(database, "drift", "--json"))["alerts"]
+    assert alert["headline"].startswith("route of invoice moved: standard from 100.0% to 50.0% of the runs")
+    shown = json.loads(run(database, "drift", "show", alert["alert_id"], "--json"))
+    assert {int(each, 16) % 2 for each in shown["runs_after"]} == {0}
+
+
 def test_a_pinned_release_is_a_second_baseline(store: DriftStore, database: ClickHouseConnection) -> None:
     # Behaviour creeps: no window differs enough from those before it, and the last differs from the release.
     put_runs(database, 8000, over_s=4 * 3600, label="'en', 'release', '1.0'")

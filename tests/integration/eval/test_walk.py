@@ -125,7 +125,7 @@ def test_the_loop_is_closed(
         red = run(*gate, "causeline.demo.evals:masks_too_much", code=1, release="r1")
         assert "mask is back: Masking removed the source" in red.stdout
         green = run(*gate, "causeline.demo.evals:answer", release="r2")
-        assert "1 cases: 1 passed" in green.stdout
+        assert "1 case: 1 passed" in green.stdout
 
         # the chain, as one query
         def chain() -> list[dict[str, object]]:

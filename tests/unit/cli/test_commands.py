@@ -301,6 +301,12 @@ def test_what_is_said_wins_over_the_stack_and_its_password_stays_at_home(
     assert connections.kafka(kafka_servers="k:1").bootstrap_servers == "k:1"
 
 
+def test_another_database_of_the_stack_takes_its_password_too(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bare.setenv("CAUSELINE_STATE_DIR", str(stack_in(tmp_path)))
+    found = connections.reader(clickhouse_url="http://causeline@127.0.0.1:2222/looked_at")
+    assert (found.database, found.password.get_secret_value()) == ("looked_at", "owner-password")
+
+
 # --- the process
 
 

@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 from causeline.cli.app import app
 from causeline.eval.case import as_yaml
 from causeline.producers.artifacts import ArtifactStore
+from causeline.schemas.policy_file import parse_policy
+from tests.unit.cli.test_commands import stack_in
 from tests.unit.eval.test_case import case
 
 
@@ -45,6 +47,18 @@ def test_cases_of_another_policy_are_told_beside_the_answer(folder: Path) -> Non
     told = eval_command("gate", folder, *target("good"))
     assert "1 of 2 cases come from runs that another policy judged" in told.stderr
     assert told.exit_code == ours.exit_code
+
+
+def test_the_policy_of_the_stack_that_is_up_judges(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    state = stack_in(tmp_path / "state")
+    policy = parse_policy("version = 1\n[defaults]\nparse_quality_floor = 0.9\n", "policy.toml")
+    (state / "policy.toml").write_text("version = 1\n[defaults]\nparse_quality_floor = 0.9\n", "utf-8")
+    (folder / "routed.yaml").write_text(
+        as_yaml(case(id="routed", expect={"route": "motor"}, policy_hash=policy.content_hash)), "utf-8"
+    )
+    assert "another policy" not in eval_command("gate", folder, *target("good")).stderr
+    assert "another policy" in eval_command("gate", folder, *target("good"), "--state-dir", tmp_path).stderr
 
 
 def test_a_regression_ends_with_1_and_is_written_for_people_ci_and_the_next_gate(folder: Path, tmp_path: Path) -> None:
