@@ -144,9 +144,10 @@ class Alert:
 
     @property
     def moved(self) -> Share:
-        """The value whose share moved most, of those that have a name."""
-        named = [share for share in self.shares if share.value != RARE]
-        return max(named or self.shares, key=lambda share: abs(share.after_share - share.before_share))
+        """The value whose share moved most, of those that have a name; where one gained what another lost, the first."""
+        named = [share for share in self.shares if share.value != RARE] or self.shares
+        gains = [(share.after_share - share.before_share, share) for share in named]
+        return max(gains, key=lambda each: (round(abs(each[0]), 9), each[0]))[1]
 
     @property
     def headline(self) -> str:
