@@ -106,12 +106,15 @@ def _chosen(
 
 
 def _case(store: "Store", run: Run, policy: Path | None) -> "EvalCase | None":
+    from causeline.console.neighbours import cohort_of
     from causeline.console.policies import judging_policy
     from causeline.diagnosis import diagnose
+    from causeline.drift.alerts import alerts_for_diagnosis
     from causeline.eval.export import case_of
 
     judging = named_policy(policy) or judging_policy(store, run.policy_hash) or DEFAULT_POLICY
-    return case_of(run, diagnose(run, judging))
+    drift, cohort = alerts_for_diagnosis(store, run.workflow), cohort_of(store, run, judging)
+    return case_of(run, diagnose(run, judging, drift, cohort))
 
 
 def _tell_runs(untold: Sequence[tuple[Run, "EvalCase"]]) -> None:

@@ -144,7 +144,7 @@ class Alert:
 
     @property
     def moved(self) -> Share:
-        """The value whose share moved most, of those that have a name; where one gained what another lost, the first."""
+        """The value whose share moved most, of those that have a name; of equals the one that gained."""
         named = [share for share in self.shares if share.value != RARE] or self.shares
         gains = [(share.after_share - share.before_share, share) for share in named]
         return max(gains, key=lambda each: (round(abs(each[0]), 9), each[0]))[1]
