@@ -22,7 +22,7 @@ from causeline.streams.runs.core import Brief, Core, Fresh, Part, Share, Stretch
 from causeline.streams.runs.records import brief_of, record_of
 from tests.contract import core_schema
 from tests.examples import tried
-from tests.unit.streams.both import CORES, arrivals, as_claims
+from tests.unit.streams.both import CORES, arrivals, as_claims, refusing_core
 from tests.unit.streams.build import SCHEMA, SCHEMAS, batch, event, in_partition, messages, mixed_events, whole_run
 from tests.unit.streams.runs.test_reading import HOSTILE, INVALID
 from tests.unit.streams.wild import wild_events
@@ -343,6 +343,13 @@ def test_the_policy_that_is_given_judges(core: Core) -> None:
     found = [joined(core, parts, policy=policy) for policy in (DEFAULT_POLICY, STRICT)]
     assert [list(run.brief.gap_kinds) for run in found] == [[], ["weak_provenance"]]
     assert [record_of(run.item)["policy_hash"] for run in found] == [DEFAULT_POLICY.content_hash, STRICT.content_hash]
+
+
+def test_that_the_compiled_core_gives_runs_back_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    core = refusing_core()
+    for number in (1, 2):
+        joined(core, [part_of(core, *whole_run(number))])
+    assert caplog.text.count("the compiled core is at fault") == 1
 
 
 # --- passing on

@@ -9,6 +9,7 @@ from causeline.schemas.events import Record
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.topics import EVENTS, RUNS
 from causeline.schemas.wire.native import CORE
+from causeline.schemas.wire.native import Core as Native
 from causeline.streams.definition.events import Arrival, by_run
 from causeline.streams.definition.reading import Message, Read, read
 from causeline.streams.definition.run import Joined, run_of, runs_of
@@ -17,9 +18,17 @@ from causeline.streams.runs.core import Core, Part, Stretch, Written
 from causeline.streams.runs.readable import ReadableCore
 from causeline.streams.runs.records import brief_of, record_of
 from tests.unit.streams.build import SCHEMAS, messages
+from tests.unit.streams.refusing import Refusing
+
+
+def refusing_core() -> CompiledCore:
+    """What is left of the compiled core where it takes nothing."""
+    return CompiledCore(cast("Native", Refusing()), SCHEMAS)
+
 
 CORES: Final[Sequence[Core]] = (
     ReadableCore(SCHEMAS),
+    refusing_core(),
     *(() if CORE is None else (CompiledCore(CORE, SCHEMAS),)),
 )
 """All that are installed: every case of the tests that asks here is put to each of them."""

@@ -5,6 +5,7 @@ readable core, which says what is wrong with what; a run that it gives back is j
 a policy makes of evidence is asked of Python in both.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import Any, Final, TypeVar, cast
@@ -24,6 +25,7 @@ from causeline.streams.definition.records import Event
 from causeline.streams.runs.core import Brief, Check, Fresh, Part, Share, Stretch, Taken, Written
 from causeline.streams.runs.readable import Arrivals, ReadableCore
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _EMPTY: Final = b"\x02\x00"
@@ -44,6 +46,7 @@ class CompiledCore:
         self._native = native
         self._readable = ReadableCore(schemas)
         self._leads = frozenset(_leads(schemas))
+        self._has_told = False
 
     def read(self, messages: Sequence[Message]) -> Taken:
         """See `Core`."""
@@ -82,6 +85,11 @@ class CompiledCore:
         mine = cast("list[NativePart]", list(parts))
         found = self._native.join(mine, (closed_at, reason, amended, policy.content_hash, stretch), judge)
         if found is None:
+            if not self._has_told:
+                self._has_told = True
+                log.warning(
+                    "the compiled core is at fault: it gave a run back, which the definition joins in its place"
+                )
             arrivals = [Arrivals(list(_arrivals(part))) for part in mine]
             return self._readable.joined(
                 arrivals, closed_at=closed_at, reason=reason, policy=policy, amended=amended, stretch=stretch
