@@ -36,7 +36,7 @@ T = TypeVar("T")
 Place = tuple[str, int]
 """Topic and partition."""
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 60
 _SCHEMAS = Schemas()
 _COORDINATOR_COMING = frozenset(
     {
