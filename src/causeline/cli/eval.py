@@ -1,7 +1,8 @@
 """`eval`: cases made of runs that went wrong, and a gate that holds the next release against them."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from causeline.schemas.topics import DEFAULT_PREFIX
 
 if TYPE_CHECKING:
     from causeline.console.store import Store
+    from causeline.diagnosis import Diagnosis
     from causeline.eval.case import EvalCase
     from causeline.eval.gate import Result
 
@@ -56,6 +58,7 @@ def export(
     written into a file stays.
     """
     from causeline.console.store import open_store
+    from causeline.eval.export import case_of
     from causeline.eval.folder import keep
 
     if not run and not overridden:
@@ -63,8 +66,8 @@ def export(
     with open_store(connections.clickhouse(state_dir, clickhouse_url)) as store:
         found = [
             (each, case)
-            for each in _chosen(store, run, overridden, since, workflow)
-            if (case := _case(store, each, policy))
+            for each, diagnosis in _diagnosed(store, _chosen(store, run, overridden, since, workflow), policy)
+            if (case := case_of(each, diagnosis))
         ]
     answers = keep(to, [case for _, case in found])
     untold = [(each, case) for each, case in found if case.id not in {known.case_id for known in each.evals}]
@@ -105,16 +108,19 @@ def _chosen(
         yield from (by_id[run_id] for run_id in wanted[start : start + _BATCH] if run_id in by_id)
 
 
-def _case(store: "Store", run: Run, policy: Path | None) -> "EvalCase | None":
-    from causeline.console.neighbours import cohort_of
+def _diagnosed(store: "Store", runs: Iterable[Run], policy: Path | None) -> Iterator[tuple[Run, "Diagnosis"]]:
+    """Each with what `why` says of it."""
+    from causeline.console.neighbours import Neighbours
     from causeline.console.policies import judging_policy
     from causeline.diagnosis import diagnose
     from causeline.drift.alerts import alerts_for_diagnosis
-    from causeline.eval.export import case_of
 
-    judging = named_policy(policy) or judging_policy(store, run.policy_hash) or DEFAULT_POLICY
-    drift, cohort = alerts_for_diagnosis(store, run.workflow), cohort_of(store, run, judging)
-    return case_of(run, diagnose(run, judging, drift, cohort))
+    neighbours, named = Neighbours(store), named_policy(policy)
+    policy_of = cache(lambda policy_hash: named or judging_policy(store, policy_hash) or DEFAULT_POLICY)
+    alerts_of = cache(partial(alerts_for_diagnosis, store))
+    for run in runs:
+        judging = policy_of(run.policy_hash)
+        yield run, diagnose(run, judging, alerts_of(run.workflow), neighbours.of(run, judging))
 
 
 def _tell_runs(untold: Sequence[tuple[Run, "EvalCase"]]) -> None:

@@ -120,6 +120,23 @@ def cohort_at(store: Store, place: Place, policy: Policy, *, are_stored: bool = 
     return Cohort(_rows(store, wanted, policy))
 
 
+class Neighbours:
+    """The neighbours of many runs, one after the other: asked for once for those that start near each other."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[tuple[Place, str], Cohort] = {}
+
+    def of(self, run: Run, policy: Policy) -> Cohort:
+        """As `cohort_of` has them."""
+        judged_alike = [place for place, judged_by in self._known if judged_by == policy.content_hash]
+        key = (Place.of(run).nearest(judged_alike), policy.content_hash)
+        cohort = self._known.get(key)
+        if cohort is None:
+            cohort = self._known[key] = cohort_at(self._store, key[0], policy)
+        return cohort
+
+
 def rows_around(store: Store, workflow: str, at_us: int) -> list[Row]:
     """The runs of a workflow around a moment, and some of farther back, as they were stored with their causes."""
     moments = _moments(at_us)

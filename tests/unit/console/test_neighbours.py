@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from causeline.console.neighbours import AFTER, BEFORE, OLDER, SHARED, Place, rows_around
+from causeline.console.neighbours import AFTER, BEFORE, OLDER, SHARED, Neighbours, Place, rows_around
 from causeline.diagnosis.traits import Row
+from causeline.schemas.policy import DEFAULT_POLICY
+from tests.unit.console.samples import clean_run
 
 AT_US = 1_000_000_000
 
@@ -26,10 +28,12 @@ class Answering:
 
     def __init__(self, rows: Sequence[Mapping[str, object]]) -> None:
         self.rows = rows
+        self.asked = 0
 
     def ask(
         self, sql: str, parameters: Mapping[str, object] | None = None, *, is_small: bool = False
     ) -> Sequence[Mapping[str, object]]:
+        self.asked += 1
         return self.rows
 
 
@@ -67,3 +71,16 @@ def test_a_place_near_by_in_the_same_workflow_under_the_same_policy_does_as_well
     assert own.nearest([near, *others, nearer]) == nearer
     assert own.nearest([*others, Place("chat", "a", noon + SHARED)]) == own
     assert Place("chat", "a", None).nearest([near]) == Place("chat", "a", None)
+
+
+def test_runs_that_start_near_each_other_are_asked_about_once() -> None:
+    noon = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    store = Answering([row(n, "at", AT_US - n) for n in range(1, 2 * BEFORE)])
+    neighbours = Neighbours(store)
+
+    def asked_after(since: timedelta) -> int:
+        neighbours.of(clean_run(policy_hash=None, started_at=noon + since), DEFAULT_POLICY)
+        return store.asked
+
+    assert [asked_after(timedelta(minutes=minutes)) for minutes in (0, 5, 10, 0)] == [1, 1, 1, 1]
+    assert asked_after(SHARED) == 2
