@@ -219,6 +219,8 @@ class Worker:
             )
         produced_at_us = None if message.timestamp is None else round(message.timestamp * 1e6)
         value, key = message.value, message.key
+        # The event is kept until its offset may be committed: for as long as the runs that the message opened are open.
+        event.value = message.value = None
         since = self._consumer.reading.since(message.partition, message.offset)
         self._inbox.append(Incoming(message.partition, message.offset, value, event, key, produced_at_us, since))
         self._inbox_bytes += len(value or b"")
