@@ -5,7 +5,8 @@ CPU is this process's, a broker is not asked. Of each core, by its name:
 
 - `us_reading_…`: from Kafka values to events, held to the contract.
 - `us_joining_…`: from events to the items of runs.
-- `us_whole_…`: from Kafka values to Kafka values, as a worker does it, without its offsets.
+- `us_whole_…`: from Kafka values to Kafka values, as a worker does it, without its offsets; `vs_compiled` is the
+  readable core's over the compiled one's.
 """
 
 import argparse
@@ -19,7 +20,9 @@ from benchmarks.harness import Report, main, spread
 from benchmarks.joining.runs import EVENTS_A_RUN, batches, events_of
 from causeline.schemas.policy import DEFAULT_POLICY
 from causeline.schemas.registry import Schemas
+from causeline.schemas.wire.native import CORE
 from causeline.streams.definition.reading import Message
+from causeline.streams.runs.compiled import CompiledCore
 from causeline.streams.runs.core import Core, Part
 from causeline.streams.runs.readable import ReadableCore
 from causeline.streams.worker.assembler import Assembler
@@ -30,7 +33,11 @@ T = TypeVar("T")
 Lot = Sequence[Message]
 
 _SCHEMAS = Schemas()
-CORES: Mapping[str, Core] = {"readable": ReadableCore(_SCHEMAS)}
+CORES: Mapping[str, Core] = {
+    "readable": ReadableCore(_SCHEMAS),
+    **({} if CORE is None else {"compiled": CompiledCore(CORE, _SCHEMAS)}),
+}
+"""The compiled one where it is installed."""
 
 
 def measure(options: argparse.Namespace) -> Report:
@@ -44,7 +51,13 @@ def measure(options: argparse.Namespace) -> Report:
             for way, seconds in _spent(core, lot, size).items():
                 if round_:
                     spent.setdefault(f"us_{way}_{name}", []).append(seconds * 1e6 / (size * EVENTS_A_RUN))
-    return Report("definition", rows={name: spread(each) for name, each in spent.items()})
+    report = Report("definition", rows={name: spread(each) for name, each in spent.items()})
+    readable, compiled = spent["us_whole_readable"], spent.get("us_whole_compiled")
+    if compiled is None:
+        report.notes.append("The compiled core is not installed here and not measured.")
+    else:
+        report.rows["vs_compiled"] = spread([one / other for one, other in zip(readable, compiled, strict=True)])
+    return report
 
 
 def _spent(core: Core, lot: Lot, runs: int) -> dict[str, float]:
@@ -72,8 +85,12 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 def _published(core: Core, lot: Lot) -> int:
     assembler = Assembler(Limits(), core=core)
     assembler.take(core.read(lot).shares, 0)
-    written = [run for _, run in assembler.close(0).written]
-    return sum(len(batch.run_ids) for batch in run_batches(written, 0, _SCHEMAS))
+    published, are_more_due = 0, True
+    while are_more_due:
+        closed = assembler.close(0)
+        published += sum(len(batch.run_ids) for batch in run_batches([run for _, run in closed.written], 0, _SCHEMAS))
+        are_more_due = closed.are_more_due
+    return published
 
 
 if __name__ == "__main__":
