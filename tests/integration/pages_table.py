@@ -166,6 +166,7 @@ WALKS: Mapping[str, Sequence[Said]] = {
         "docs/console.md",
         "docs/dashboards.md",
         "docs/dev/house.md",
+        "docs/dev/pages.md",
         "docs/dev/release.md",
         "docs/glossary.md",
         "docs/reliability.md",
