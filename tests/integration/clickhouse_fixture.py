@@ -93,11 +93,16 @@ class ClickHouseProcess:
         """SIGKILL; returns the exit code."""
         return self._end(signal.SIGKILL, 60)
 
-    def _end(self, number: signal.Signals, timeout_s: float) -> int:
+    def ended(self) -> int:
+        """The exit code, once it has ended as it was told: another signal would meet an interpreter that shuts down."""
+        return self._end(None, 60)
+
+    def _end(self, number: signal.Signals | None, timeout_s: float) -> int:
         if self._process is None:
             raise RuntimeError("the server has not been started")
         process, self._process = self._process, None
-        process.send_signal(number)
+        if number is not None:
+            process.send_signal(number)
         try:
             return process.wait(timeout_s)
         except subprocess.TimeoutExpired:
