@@ -37,6 +37,7 @@ from causeline.sinks.loader.inserting import ClickHouseSender
 from causeline.sinks.loader.units import Origin, Unit, read_unit
 from causeline.streams.definition.records import RunRecord
 from causeline.streams.definition.run import runs_of
+from causeline.streams.runs.records import item_of
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 SEED = 606
@@ -78,7 +79,7 @@ def load(connection: ClickHouseConnection, runs: Sequence[RunRecord]) -> None:
     """Store runs by the loader's own encoding."""
     with clickhouse_client(connection) as client:
         for offset, start in enumerate(range(0, len(runs), _BATCH_RUNS)):
-            items = [wire.encode_record(_RUN, dict(run)) for run in runs[start : start + _BATCH_RUNS]]
+            items = [item_of(run) for run in runs[start : start + _BATCH_RUNS]]
             value = wire.encode_batch(_RUN.schema_id, wire.encode_long(0), items)
             unit = read_unit(Origin("runs", 0, offset), value, "run-batch", Schemas())
             if not isinstance(unit, Unit):

@@ -1,13 +1,12 @@
 """A compiled core that takes no message and writes no run: what is then left to Python is the same."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
-from causeline.schemas import catalogue, wire
-from causeline.streams.definition.events import differ, event_of
+from causeline.streams.definition.events import differ
 from causeline.streams.definition.records import Event
+from causeline.streams.runs.records import event_in
 
-_EVENT: Final = catalogue.latest("trace-batch")
 Items = Sequence[tuple[bytes, tuple[int, int, int] | None]]
 
 
@@ -35,8 +34,7 @@ class RefusingKnown:
         """The new ones, steps among them, those that came again, those that say something else."""
         new, steps, again, conflicting = [], 0, 0, 0
         for item, place in part.items():
-            [record] = wire.decode_items(wire.Block(_EVENT, 1, memoryview(item)))
-            event = event_of(record)
+            event = event_in(item)
             first = self._known.setdefault(event.event_id, event)
             if first is event:
                 new.append((item, place))

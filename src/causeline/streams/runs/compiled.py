@@ -19,11 +19,12 @@ from causeline.schemas.topics import EVENTS, MAX_MESSAGE_BYTES, RUNS
 from causeline.schemas.wire.native import Core as Native
 from causeline.schemas.wire.native import NativePart
 from causeline.streams.definition import findings
-from causeline.streams.definition.events import Arrival, Place, event_of
+from causeline.streams.definition.events import Arrival, Place
 from causeline.streams.definition.reading import Message, Unreadable
 from causeline.streams.definition.records import Event
 from causeline.streams.runs.core import Brief, Check, Fresh, Part, Share, Stretch, Taken, Written
 from causeline.streams.runs.readable import Arrivals, ReadableCore
+from causeline.streams.runs.records import event_in, event_item
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -126,7 +127,7 @@ class CompiledCore:
         return Taken(events, mine, checks, unreadable)
 
     def _part(self, arrivals: Iterable[Arrival]) -> Part:
-        items = [(wire.encode_record(_EVENT, event._asdict()), place) for event, place in arrivals]
+        items = [(event_item(event), place) for event, place in arrivals]
         return _sound(self._native.part_of(items))
 
 
@@ -189,5 +190,4 @@ def _is_newest(schema: catalogue.SchemaVersion) -> bool:
 
 def _arrivals(part: NativePart) -> Iterator[Arrival]:
     for item, place in _sound(part.items()):
-        [record] = wire.decode_items(wire.Block(_EVENT, 1, memoryview(item)))
-        yield Arrival(event_of(record), None if place is None else Place(*place))
+        yield Arrival(event_in(item), None if place is None else Place(*place))

@@ -1,23 +1,18 @@
 """The readable core: the definition itself, one event after the other. Any other core gives what this one gives."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, cast
+from typing import cast
 
-from causeline.schemas import catalogue, wire
 from causeline.schemas.decisions import AFTERTHOUGHTS, CLAIMS
 from causeline.schemas.policy import Policy
 from causeline.schemas.registry import Schemas
-from causeline.schemas.topics import EVENTS, RUNS
 from causeline.schemas.vocabulary import EventType
 from causeline.streams.definition.events import Arrival, differ
 from causeline.streams.definition.reading import Message, Unreadable, read
 from causeline.streams.definition.records import Event
 from causeline.streams.definition.run import run_of
 from causeline.streams.runs.core import Check, Fresh, Part, Share, Stretch, Taken, Written
-from causeline.streams.runs.records import brief_of
-
-_event_item: Final = wire.record_encoder(catalogue.latest(EVENTS.subject))
-_run_item: Final = wire.record_encoder(catalogue.latest(RUNS.subject))
+from causeline.streams.runs.records import brief_of, event_item, item_of
 
 
 class Arrivals:
@@ -103,11 +98,11 @@ class ReadableCore:
         run = found.run
         if stretch is not None:
             run["source_partition"], run["first_offset"], run["last_offset"] = stretch
-        return Written(_run_item(run), brief_of(run), run["last_offset"], found.duplicates, found.conflicting)
+        return Written(item_of(run), brief_of(run), run["last_offset"], found.duplicates, found.conflicting)
 
     def items(self, parts: Sequence[Part]) -> list[bytes]:
         """See `Core`."""
-        return [_event_item(event._asdict()) for event, _ in _all(parts)]
+        return [event_item(event) for event, _ in _all(parts)]
 
     def part_of(self, events: Sequence[Event]) -> Part:
         """See `Core`."""

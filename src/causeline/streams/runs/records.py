@@ -1,19 +1,44 @@
-"""A run's record: read from its item again, and what is asked of it most in short."""
+"""Events and runs between records and items of batches, all of the newest schemas; and a run's record in short."""
 
-from typing import Final, cast
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 from causeline.schemas import catalogue, wire
-from causeline.schemas.topics import RUNS
-from causeline.streams.definition.records import RunRecord
+from causeline.schemas.catalogue import SchemaVersion
+from causeline.schemas.topics import EVENTS, RUNS
+from causeline.streams.definition.events import event_of
+from causeline.streams.definition.records import Event, RunRecord
 from causeline.streams.runs.core import Brief
 
-_SCHEMA: Final = catalogue.latest(RUNS.subject)
+_EVENT: Final = catalogue.latest(EVENTS.subject)
+_RUN: Final = catalogue.latest(RUNS.subject)
+_encode_event: Final = wire.record_encoder(_EVENT)
+_encode_run: Final = wire.record_encoder(_RUN)
+
+
+def event_in(item: bytes) -> Event:
+    """The event that an item is."""
+    return event_of(_decoded(_EVENT, item))
+
+
+def event_item(event: Event) -> bytes:
+    """An event as an item, however large."""
+    return _encode_event(event._asdict())
 
 
 def record_of(item: bytes) -> RunRecord:
-    """The record of a run that a core has written; its item is of the newest schema."""
-    [record] = wire.decode_items(wire.Block(_SCHEMA, 1, memoryview(item)))
-    return cast("RunRecord", record)
+    """The record of a run that a core has written."""
+    return cast("RunRecord", _decoded(_RUN, item))
+
+
+def item_of(record: RunRecord) -> bytes:
+    """A run's record as an item, however large."""
+    return _encode_run(record)
+
+
+def _decoded(schema: SchemaVersion, item: bytes) -> Mapping[str, Any]:
+    [record] = wire.decode_items(wire.Block(schema, 1, memoryview(item)))
+    return record
 
 
 def brief_of(record: RunRecord) -> Brief:

@@ -5,7 +5,7 @@ The joiner decides what is published and when; the outbox hands it to the broker
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from causeline.schemas import catalogue, wire
 from causeline.schemas.dead_letter import DeadLetter, dead_letter_value
@@ -19,7 +19,7 @@ from causeline.schemas.vocabulary import Verdict
 from causeline.streams.definition.reading import Unreadable
 from causeline.streams.definition.records import Event, RunRecord
 from causeline.streams.runs.core import Written
-from causeline.streams.runs.records import record_of
+from causeline.streams.runs.records import item_of, record_of
 
 T = TypeVar("T")
 
@@ -33,7 +33,6 @@ _BATCH_BYTES = 768 * 1024
 """Batches are made about so large; one record may be larger."""
 _LARGEST_ITEM = MAX_MESSAGE_BYTES - 64 * 1024
 """What a broker takes, less the framing of a batch and its own."""
-_RUN: Final = catalogue.latest(RUNS.subject)
 _TRUNCATED = "truncated"
 _LONG_LISTS = (
     "steps",
@@ -116,7 +115,7 @@ def _fitting(item: bytes) -> bytes:
     for cut in _cuts(record_of(item), _LARGEST_ITEM / len(item)):
         cut["missing"] = [*cut["missing"], _TRUNCATED]
         cut["verdict"] = Verdict.PARTIAL.value
-        item = wire.encode_record(_RUN, cast("Record", cut))
+        item = item_of(cut)
         if len(item) <= _LARGEST_ITEM:
             break
     return item
