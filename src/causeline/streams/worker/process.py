@@ -1,8 +1,7 @@
 """The worker: Faust reads, the joiner joins, the outbox publishes; here they meet, and here faults end the process.
 
 Faust would go on with the next message after an exception, and the partition would freeze; a worker of ours ends, and
-its supervisor starts another, which reads on from what is committed. The amender of late events will be a second
-consumer beside this one, with the same core.
+its supervisor starts another, which reads on from what is committed.
 """
 
 import asyncio
