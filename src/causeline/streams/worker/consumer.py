@@ -74,8 +74,8 @@ def build_app(settings: WorkerSettings, *, data_folder: str, topic_id: str = "")
         consumer_metadata_max_age_ms=round(METADATA_MAX_AGE_S * 1000),
         consumer_group_instance_id=settings.instance,
         table_standby_replicas=0,  # else Faust's own assignor comes in, which spreads partitions unevenly
-        stream_buffer_maxsize=64,  # Faust fetches on however much is unacknowledged
-        broker_max_poll_records=200,
+        stream_buffer_maxsize=16,  # Faust fetches on however much is unacknowledged; a message may have a megabyte
+        broker_max_poll_records=16,
     )
     app.conf.web_enabled = False
     app.transport = _LogTransport(app.conf.broker_consumer, app)
