@@ -66,12 +66,13 @@ browser: $(CORE) ## Look at every page in a real Chromium (CAUSELINE_SCREENSHOTS
 bench: $(CORE) ## Run the benchmarks and print one table
 	$(BIN)/python -m benchmarks $(ARGS)
 
-interop: $(CORE) ## Run real clients (needs npm), a real Collector (needs Go), a real Phoenix, and the alerts (needs promtool)
+interop: $(CORE) ## Run real clients (needs npm), a real Collector (needs Go), a real Phoenix, a real Prometheus
 	timeout 500 $(BIN)/python -m interop.run_clients
 	timeout 700 $(BIN)/python -m interop.collector $(ARGS)
 	timeout 500 $(BIN)/python -m interop.phoenix
 	cd examples/producers/node && npm install --no-audit --no-fund --no-package-lock --silent && node conformance.mjs
 	promtool test rules deploy/prometheus/causeline.rules.test.yml
+	timeout 500 $(BIN)/python -m interop.prometheus
 
 rust: ## Check and test the compiled core (needs cargo)
 	cargo fmt --check --manifest-path core/Cargo.toml

@@ -37,7 +37,6 @@ from causeline.producers.artifacts import ArtifactStore
 from causeline.runtime.clickhouse import clickhouse_client
 from causeline.runtime.connections import ClickHouseConnection
 from causeline.runtime.garbage import seldom_collect
-from causeline.schemas.errors import EnvironmentFault
 from causeline.schemas.run import Run
 from causeline.schemas.topics import DEFAULT_PREFIX
 from causeline.sinks.migrate import migrate
@@ -121,14 +120,8 @@ def _in_a_browser(report: Report, app: object, short: Run, long: Run, rounds: in
                     for figure, value in browsing.seen(browser, f"{base}/runs/{run.run_id}", condition).items():
                         found.setdefault(f"{name}_{figure}", []).append(value)
             report.rows |= {name: spread(values) for name, values in found.items()}
-        try:
-            theirs = phoenix.beside(browser, [short, long], rounds)
-        except EnvironmentFault as error:  # what was measured of us stands
-            report.notes.append(f"Phoenix is not measured. {error.message}")
-            return
-        if theirs is None:
-            report.notes.append("Phoenix is not installed here and not measured.")
-            return
+        theirs, notes = phoenix.beside(browser, [short, long], rounds)
+        report.notes += notes
         for steps, figures in theirs.items():
             report.rows |= {f"phoenix_{steps}_{name}": spread(values) for name, values in figures.items()}
 

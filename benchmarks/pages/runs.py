@@ -16,7 +16,7 @@ EVERY_TENTH = 10
 
 def made_run(number: int, steps: int, began: datetime, *, workflow: str) -> Run:
     """A run of `steps` steps in turns of ten below one parent; every tenth step checks a field, the last turn fails."""
-    made = [_step(at, steps, began) for at in range(steps)]
+    made = [_step(number, at, steps, began) for at in range(steps)]
     checks = [at for at in range(steps) if at % EVERY_TENTH == EVERY_TENTH - 1]
     evidence = tuple(
         Evidence(
@@ -39,13 +39,18 @@ def made_run(number: int, steps: int, began: datetime, *, workflow: str) -> Run:
     )  # fmt: skip
 
 
-def _step(at: int, steps: int, began: datetime) -> Step:
+def _step_id(number: int, at: int) -> str:
+    """No two runs share one: there are stores that keep each span id once."""
+    return f"{number:08x}{at + 1:08x}"
+
+
+def _step(number: int, at: int, steps: int, began: datetime) -> Step:
     kind = _KINDS[at % len(_KINDS)]
     is_wrong = at == steps - 2
     start = began + timedelta(milliseconds=at)
     return Step(
-        step_id=f"{at + 1:016x}",
-        parent_step_id=f"{at - at % EVERY_TENTH + 1:016x}" if at % EVERY_TENTH else None,
+        step_id=_step_id(number, at),
+        parent_step_id=_step_id(number, at - at % EVERY_TENTH) if at % EVERY_TENTH else None,
         step_kind=kind,
         step_name=f"turn {at}",
         status="error" if is_wrong else "ok",
