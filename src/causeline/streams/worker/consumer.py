@@ -166,6 +166,9 @@ class _LogThread(driver.AIOKafkaConsumerThread):
     async def _seek(self) -> Mapping[TP, int]:
         client = self._ensure_consumer()
         offsets = dict(await client.seek_to_committed())
+        for place in [each for each, offset in offsets.items() if not offset]:
+            # It is left where it is, and what a question of before the rebalance was given meanwhile has gone nowhere.
+            await client.seek_to_beginning(place)
         told = await client._coordinator.fetch_committed_offsets(list(offsets))  # noqa: SLF001 - the rest is private too
         for place, committed in told.items():
             if is_of_another(committed.metadata, self._topic_id):
