@@ -218,7 +218,7 @@ def runs_that_hold_all_commits(site: Site, bug: str) -> list[int]:
 def test_where_nothing_is_committed_each_rebalance_begins_at_the_start(
     infra: Endpoints, tmp_path: Path, seed: int, tell: Callable[[str], None]
 ) -> None:
-    """Else it reads on past what a question of before the rebalance was given after it, and runs lack their beginning."""
+    """Else it reads on past what a question of before the rebalance was given after it: runs lack their beginning."""
     seen = side_by_side(infra, tmp_path, seed, ["swallow", "swallow_and_stay"], runs_that_hold_all_commits)
     tell(f"events of runs of two: {seen}")
     assert seen["swallow"] == [2] * 8

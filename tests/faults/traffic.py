@@ -79,7 +79,7 @@ class Traffic:
             write(f"e {run_id} {event_id}\n")
             return bool(kind.emit(self, run_id, event_id, item))
 
-        made = {"emit": emit}
+        made: dict[str, Any] = {"emit": emit}
         if hasattr(kind, "decisions"):
 
             def decisions(self: Any) -> Any:
