@@ -91,11 +91,12 @@ class Site:
         infra: Endpoints,
         folder: Path,
         seed: int,
+        release: Release | None = None,
+        /,
         *,
         partitions: int = PARTITIONS,
         replication: int = -1,
         has_tables: bool = True,
-        release: Release | None = None,
     ) -> None:
         prefix = f"t{uuid.uuid4().hex[:10]}"
         url = infra.clickhouse_url.rpartition("/")[0] + f"/{prefix}"
@@ -147,7 +148,7 @@ class Site:
 
     @contextmanager
     def running(
-        self, command: str, bug: str = "none", *, release: Release | None = None, **environment: str
+        self, command: str, bug: str = "none", release: Release | None = None, /, **environment: str
     ) -> Iterator[Keeper]:
         """The command, or an earlier release's, started again whenever it has died, until the block ends."""
         words = [sys.executable, "-m", "tests.faults.bugged", bug, *command.split()]

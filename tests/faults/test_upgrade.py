@@ -50,7 +50,7 @@ class Upgrade:
     def start(self, name: str, command: str, release: Release | None, **environment: str) -> None:
         """Start a part; `release` is an earlier one, None this one."""
         self._parts[name] = self._stack.enter_context(ExitStack())
-        self._parts[name].enter_context(self.site.running(command, release=release, **environment))
+        self._parts[name].enter_context(self.site.running(command, "none", release, **environment))
 
     def stop(self, name: str) -> None:
         """Stop a part, as an operator does."""
@@ -142,7 +142,7 @@ def test_a_site_is_upgraded_part_by_part_under_load_and_rolled_back_on_the_way(
 ) -> None:
     old, oldest = earlier(EARLIER, tmp_path / "earlier"), earlier(EARLIEST, tmp_path / "earliest")
     began = time.monotonic()
-    site = Site(infra, tmp_path, seed, release=old)
+    site = Site(infra, tmp_path, seed, old)
     with ExitStack() as parts, ExitStack() as emitters:
         up = Upgrade(site, parts)
         for number in (0, 1):

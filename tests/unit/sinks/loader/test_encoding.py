@@ -68,7 +68,7 @@ def test_events_of_two_versions_that_alternate_make_two_inserts() -> None:
 
 def test_runs_of_two_versions_are_written_in_the_order_in_which_they_were_published() -> None:
     """Of equal revisions the last written stands."""
-    blocks = [wire.Block(version, 1, b"") for version in catalogue.versions("run-batch")[-2:]] * 2
+    blocks = [wire.Block(version, 1, memoryview(b"")) for version in catalogue.versions("run-batch")[-2:]] * 2
     units = [Unit(replace(origin(offset), topic="t.runs"), b"", block) for offset, block in enumerate(blocks)]
     inserts = list(Encoder(tables.RUNS).inserts(units))
     assert [each.origin.offset for insert in inserts for each in insert.units] == [0, 1, 2, 3]
