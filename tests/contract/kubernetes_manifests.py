@@ -31,6 +31,8 @@ USER = 10001
 FROM_SETTINGS = (
     "CAUSELINE_KAFKA_BOOTSTRAP_SERVERS", "CAUSELINE_REGISTRY_URL", "CAUSELINE_PARTITIONS", "CAUSELINE_EXPORT_ENDPOINT",
 )  # fmt: skip
+ZONE = "topology.kubernetes.io/zone"
+"""The label of a node that says its zone, and of a pod where the cluster copies it (README.md); else it is empty."""
 ADDRESS = "$(CLICKHOUSE_SCHEME)://{user}@$(CLICKHOUSE_ADDRESS)"
 _HEAD = "# Made from docker-compose.yml by tests/contract/kubernetes_manifests.py: change that, or patch this.\n"
 
@@ -163,6 +165,8 @@ def _environment(part: str) -> Iterator[Manifest]:
     for name, text in environment.items():
         if name in FROM_SETTINGS:
             yield _setting(name)
+        elif name == "CAUSELINE_KAFKA_CLIENT_RACK":
+            yield {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{ZONE}']"}}}
         elif name == "CAUSELINE_CLICKHOUSE_URL":
             user = re.match(r"http://(\w+)@clickhouse:8123/causeline$", text)
             assert user, f"{part} reaches ClickHouse otherwise: {text}"

@@ -121,6 +121,27 @@ def _let_clients_talk() -> None:
     _replace(worker, "quieten", lambda: None)
 
 
+def _swallow() -> None:
+    """The real code, whenever a question of before a rebalance is answered after it: what it is given goes nowhere."""
+    seek = consumer._LogThread._seek
+
+    async def swallows_first(self: Any) -> Any:
+        await self._ensure_consumer().getmany(timeout_ms=2000)
+        return await seek(self)
+
+    _replace(consumer._LogThread, "_seek", swallows_first)
+
+
+def _swallow_and_stay() -> None:
+    """So, and a partition without a commit is read on from where the client stands."""
+
+    async def stays(*_given: Any) -> None:
+        pass
+
+    _swallow()
+    _replace(consumer._LogThread, "_seek_to_the_start", stays)
+
+
 FAUST_BUGS: dict[str, Callable[[], None]] = {
     "ack_out_of_order": _ack_out_of_order,
     "ack_by_the_loop": _ack_by_the_loop,
@@ -130,6 +151,8 @@ FAUST_BUGS: dict[str, Callable[[], None]] = {
     "standby_replicas": _with(table_standby_replicas=1),
     "web": _with(web_enabled=True),
     "keep_state": _keep_state,
+    "swallow": _swallow,
+    "swallow_and_stay": _swallow_and_stay,
     "raise_once": _raise_once,
     "raise_once_and_go_on": _raise_once_and_go_on,
     "let_clients_talk": _let_clients_talk,

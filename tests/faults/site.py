@@ -24,6 +24,7 @@ from causeline.stack.waiting import wait_until
 from tests.faults import evidence
 from tests.faults.oracle import Ledger, Violation, judge, judge_stored, report
 from tests.faults.recorder import RecordingEmitter
+from tests.faults.releases import Release
 
 PROJECT = "planted"
 PARTITIONS = 2
@@ -90,6 +91,8 @@ class Site:
         infra: Endpoints,
         folder: Path,
         seed: int,
+        release: Release | None = None,
+        /,
         *,
         partitions: int = PARTITIONS,
         replication: int = -1,
@@ -110,14 +113,28 @@ class Site:
             "CAUSELINE_WORKER_SESSION_TIMEOUT_S": "6",
             "CAUSELINE_TEST_MARK": str(self.mark),
         }
-        self.causeline("topics", "apply", "--partitions", str(partitions), CAUSELINE_REPLICATION=str(replication))
+        copies = {"CAUSELINE_REPLICATION": str(replication)}
+        self.causeline("topics", "apply", "--partitions", str(partitions), release=release, **copies)
         if has_tables:
-            self.causeline("migrate")
+            self.causeline("migrate", release=release)
 
-    def causeline(self, *words: str, **environment: str) -> None:
-        """Run one of our commands to its end, which must be good."""
-        done = CliRunner().invoke(app, list(words), env={**self.environment, **environment})
-        assert done.exit_code == 0, done.output
+    def causeline(self, *words: str, release: Release | None = None, **environment: str) -> str:
+        """Run one of our commands, or of an earlier release's, to its end, which must be good; what it printed."""
+        environment = {**self.environment, **environment}
+        if release is None:
+            done = CliRunner().invoke(app, list(words), env=environment)
+            assert done.exit_code == 0, done.output
+            return done.output
+        ran = subprocess.run(
+            release.command(words),
+            env={**environment, **release.environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
 
     def group(self) -> str:
         """The loaders' group."""
@@ -130,9 +147,14 @@ class Site:
         return {"CAUSELINE_CLICKHOUSE_URL": url, "CAUSELINE_LOADER_GROUP_ID": f"{self.group()}-again"}
 
     @contextmanager
-    def running(self, command: str, bug: str = "none", **environment: str) -> Iterator[Keeper]:
-        """The command, started again whenever it has died, until the block ends."""
+    def running(
+        self, command: str, bug: str = "none", release: Release | None = None, /, **environment: str
+    ) -> Iterator[Keeper]:
+        """The command, or an earlier release's, started again whenever it has died, until the block ends."""
         words = [sys.executable, "-m", "tests.faults.bugged", bug, *command.split()]
+        if release is not None:
+            words = release.command(command.split())
+            environment |= release.environment
         kept = [sys.executable, "-m", "tests.faults.keeper", *words]
         log_file = self.folder / f"{command.split(maxsplit=1)[0]}-{uuid.uuid4().hex[:4]}.log"
         with log_file.open("ab") as log:

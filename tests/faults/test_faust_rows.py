@@ -202,6 +202,29 @@ def test_open_runs_hold_up_neither_a_rebalance_nor_a_stop_and_nothing_outlives_i
     assert seen["keep_state"].frozen != []
 
 
+def runs_that_hold_all_commits(site: Site, bug: str) -> list[int]:
+    """How many events each run was published with, though a worker came and went while nothing could be committed."""
+    with site.running("worker", bug), tracing(site) as tracer:
+        runs = open_runs(tracer, 8)
+        wait_for(lambda: are_there(site, 1), "the worker is not ready")
+        with site.running("worker", bug):
+            wait_for(lambda: are_there(site, 2), "the second worker is not ready")
+        wait_for(lambda: are_there(site, 1), "the second worker has not gone")
+        close_runs(tracer, runs)
+        happens(lambda: published_twice(site)[1] == len(runs), 2 * SOON_S)
+        return sorted(events for _, events in evidence.published_runs(site.endpoints))
+
+
+def test_where_nothing_is_committed_each_rebalance_begins_at_the_start(
+    infra: Endpoints, tmp_path: Path, seed: int, tell: Callable[[str], None]
+) -> None:
+    """Else it reads on past what a question of before the rebalance was given after it: runs lack their beginning."""
+    seen = side_by_side(infra, tmp_path, seed, ["swallow", "swallow_and_stay"], runs_that_hold_all_commits)
+    tell(f"events of runs of two: {seen}")
+    assert seen["swallow"] == [2] * 8
+    assert seen["swallow_and_stay"] != [2] * 8
+
+
 def are_there(site: Site, count: int) -> bool:
     """Whether the group is stable with so many workers."""
     return len(shares(site)) == count

@@ -9,6 +9,7 @@ from itertools import groupby
 from causeline.schemas import wire
 from causeline.schemas.catalogue import SchemaVersion
 from causeline.schemas.tables import Table, record_schema_text
+from causeline.schemas.topics import EVENTS
 from causeline.sinks.loader.insert_sql import InsertStatement
 from causeline.sinks.loader.sentinel import Sentinels
 from causeline.sinks.loader.units import Unit
@@ -37,9 +38,15 @@ class Encoder:
         self._by_schema: dict[int, tuple[InsertStatement, Sentinels]] = {}
 
     def inserts(self, units: Sequence[Unit]) -> Iterator[Insert]:
-        """An insert for each stretch of units of one writer's schema, in their order; empty units are left out."""
-        filled = (unit for unit in units if unit.block.count)
-        for _, stretch in groupby(filled, key=lambda unit: unit.block.schema.schema_id):
+        """An insert for each stretch of units of one writer's schema, in their order; empty units are left out.
+
+        Events go together whatever stands between them: emitters of two releases would else make an insert of each
+        message. Of other records the last written stands (ADR 16), so their order is kept.
+        """
+        filled = [unit for unit in units if unit.block.count]
+        if self._table.subject == EVENTS.subject:
+            filled.sort(key=_schema_id)
+        for _, stretch in groupby(filled, key=_schema_id):
             yield self._insert(list(stretch))
 
     def _insert(self, units: Sequence[Unit]) -> Insert:
@@ -71,6 +78,10 @@ class Encoder:
             made = InsertStatement(self._table, schema, self._mark), Sentinels(schema, self._mark)
             self._by_schema[schema.schema_id] = made
         return made
+
+
+def _schema_id(unit: Unit) -> int:
+    return unit.block.schema.schema_id
 
 
 def _span(units: Sequence[Unit]) -> str:

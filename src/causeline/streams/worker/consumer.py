@@ -1,7 +1,7 @@
 """The Faust app: what it takes to read batches safely with it, in one place.
 
 Each setting that is not Faust's default is there because its default was seen to lose, freeze or double something. Its
-consumer differs in four ways from Faust's:
+consumer differs in five ways from Faust's:
 
 1. It commits what the joiner says may be committed. Faust's own reckoning goes over one hole in the offsets a commit,
    so that behind a transactional producer the committed offset falls back without end.
@@ -9,6 +9,7 @@ consumer differs in four ways from Faust's:
 3. It reads what is committed, as all our other readers do: what a transactional producer took back was never said.
    It reads from the copy in its own rack, too, which Faust has no setting for.
 4. Beside the offset it commits the topic's id, and begins at the start where another topic's stands (`kafka.identity`).
+5. It begins at the start, too, where nothing is committed yet, after each rebalance.
 """
 
 import logging
@@ -166,6 +167,7 @@ class _LogThread(driver.AIOKafkaConsumerThread):
     async def _seek(self) -> Mapping[TP, int]:
         client = self._ensure_consumer()
         offsets = dict(await client.seek_to_committed())
+        await self._seek_to_the_start(client, [place for place, offset in offsets.items() if not offset])
         told = await client._coordinator.fetch_committed_offsets(list(offsets))  # noqa: SLF001 - the rest is private too
         for place, committed in told.items():
             if is_of_another(committed.metadata, self._topic_id):
@@ -179,6 +181,12 @@ class _LogThread(driver.AIOKafkaConsumerThread):
                 await client.seek_to_beginning(place)
                 offsets[place] = await client.position(place)
         return offsets
+
+    async def _seek_to_the_start(self, client: aiokafka.AIOKafkaConsumer, places: Sequence[TP]) -> None:
+        """Of what has no commit: Faust leaves it where it is, which may be past what a question of before the rebalance
+        was given after it, and that is thrown away."""
+        if places:
+            await client.seek_to_beginning(*places)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         client, ours = self._ensure_consumer(), self.assignment()

@@ -1,13 +1,15 @@
 """Messages become one container with a token, and every message is followed by its sentinel."""
 
 import io
+from dataclasses import replace
 
 import fastavro
 
 from causeline.schemas import catalogue, tables, wire
 from causeline.sinks.loader.encoding import Encoder
 from causeline.sinks.loader.sentinel import Sentinels
-from tests.unit.sinks.loader.messages import batch, event, unit
+from causeline.sinks.loader.units import Unit
+from tests.unit.sinks.loader.messages import batch, event, origin, unit
 
 
 def test_the_container_holds_every_message_and_its_sentinel() -> None:
@@ -44,6 +46,33 @@ def test_partitions_share_an_insert_whose_token_tells_all_of_them() -> None:
     assert token((3, 0), (3, 1), (5, 7)).startswith("t.events:3:0-1+1:")
     assert len({token((3, 0), (5, 7)), token((3, 0), (5, 8)), token((3, 0), (6, 7)), token((5, 7), (3, 0))}) == 4
     assert len(token(*((partition, 0) for partition in range(500)))) < 100
+
+
+def older(one: Unit) -> Unit:
+    """The same message, said to be of the version before: nothing here decodes it."""
+    return replace(one, block=replace(one.block, schema=catalogue.versions(one.block.schema.subject)[-2]))
+
+
+def test_events_of_two_versions_that_alternate_make_two_inserts() -> None:
+    """As while emitters of two releases write: an insert of each message would be a hundred times as slow."""
+    units = [unit(batch([event(number)]), offset=number, partition=number // 10) for number in range(20)]
+    units = [older(each) if number % 2 else each for number, each in enumerate(units)]
+    inserts = list(Encoder(tables.EVENTS).inserts(units))
+    assert [insert.rows for insert in inserts] == [10, 10]
+    for insert in inserts:
+        assert len({each.block.schema.schema_id for each in insert.units}) == 1
+        places = [(each.origin.partition, each.origin.offset) for each in insert.units]
+        assert places == sorted(places)
+    assert {each.origin.offset for insert in inserts for each in insert.units} == set(range(20))
+
+
+def test_runs_of_two_versions_are_written_in_the_order_in_which_they_were_published() -> None:
+    """Of equal revisions the last written stands."""
+    blocks = [wire.Block(version, 1, memoryview(b"")) for version in catalogue.versions("run-batch")[-2:]] * 2
+    units = [Unit(replace(origin(offset), topic="t.runs"), b"", block) for offset, block in enumerate(blocks)]
+    inserts = list(Encoder(tables.RUNS).inserts(units))
+    assert [each.origin.offset for insert in inserts for each in insert.units] == [0, 1, 2, 3]
+    assert len(inserts) == 4
 
 
 def test_empty_batches_make_no_insert() -> None:
