@@ -9,6 +9,7 @@
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from causeline.diagnosis import contradictions, failures, quality
 from causeline.diagnosis.answers import answers_of
@@ -49,11 +50,35 @@ def diagnose(
     `drift` are the alerts of its workflow; `cohort` are runs of the same workflow, this one among them or not.
     `without` are rules that are not heard: so it is measured what each is worth.
     """
-    record = Record(run, policy.rules(run.workflow))
-    findings = judged(record, policy)
+    return diagnosis_of(Reading(run, policy), drift, cohort, without=without)
+
+
+class Reading:
+    """A run as the rules read it alone: its record, what they find in it, and its row of a cohort."""
+
+    def __init__(self, run: Run, policy: Policy = DEFAULT_POLICY) -> None:
+        self.record = Record(run, policy.rules(run.workflow))
+        self.findings = judged(self.record, policy)
+
+    @cached_property
+    def row(self) -> Row:
+        """The run as a row of a cohort."""
+        return _row(self.record.run, self.findings)
+
+
+def diagnosis_of(
+    reading: Reading,
+    drift: Sequence[DriftAlert] | None = None,
+    cohort: Cohort | None = None,
+    *,
+    without: Container[str] = (),
+    with_nearest: bool = True,
+) -> Diagnosis:
+    """As `diagnose`, of a run that was read; `with_nearest` asks for the run most like it that went well."""
+    record, run, findings = reading.record, reading.record.run, reading.findings
     beside: Neighbours | None = None
     if cohort is not None and cohort.can_tell:
-        beside = Neighbours(record, cohort, cohort.beside(_row(run, findings)))
+        beside = Neighbours(record, cohort, cohort.beside(reading.row))
         findings = [_beside_others(each, cohort, beside) for each in findings] + list(beside.findings())
     findings = [each for each in findings if each.rule not in without]
     symptoms = _symptoms(findings)
@@ -82,7 +107,7 @@ def diagnose(
         causes=causes,
         left_to_do=owed,
         unknown=unknown(record, causes[0] if causes else None, untold),
-        nearest=beside.nearest() if beside is not None else None,
+        nearest=beside.nearest() if beside is not None and with_nearest else None,
         alerts=alerts,
     )
 
@@ -126,7 +151,7 @@ def _by_policy_alone(finding: Finding) -> Finding:
 
 def row_of(run: Run, policy: Policy = DEFAULT_POLICY) -> Row:
     """A run as a row of a cohort."""
-    return _row(run, judged(Record(run, policy.rules(run.workflow)), policy))
+    return Reading(run, policy).row
 
 
 def _row(run: Run, findings: Sequence[Finding]) -> Row:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 from causeline.diagnosis.cohort import Cohort, Odd, is_time, most_odd, slowest
 from causeline.diagnosis.contrast import Release, Shared, is_anchor, nearest, releases, shared
@@ -53,11 +54,8 @@ class Neighbours:
 
     def __init__(self, record: Record, cohort: Cohort, row: Row) -> None:
         self.record, self.cohort, self.row = record, cohort, row
-        own = row.run_id in cohort.by_id and any(each.run_id == row.run_id for each in cohort.well)
-        self.odd = cohort.oddities(row.traits, own=own)
+        self.odd = cohort.oddities(row.traits, own=row.run_id in cohort.well_ids)
         self.calm = cohort.calm(row.run_id)
-        self.is_odd = most_odd(self.odd) > self.calm
-        self.is_slow = slowest(self.odd) > cohort.calm_in_time(row.run_id)
         self.around = {parent for step in record.steps if (parent := step.parent_step_id) is not None}
         """Steps with steps within them."""
         self.attempts: dict[str, list[Step]] = {}
@@ -65,6 +63,16 @@ class Neighbours:
         for step in record.steps:
             self.attempts.setdefault(plain(step.full_name), []).append(step)
         self.steps = {place: steps[0] for place, steps in self.attempts.items()}
+
+    @cached_property
+    def is_odd(self) -> bool:
+        """Whether the run is so odd as a whole that this is a symptom by itself."""
+        return most_odd(self.odd) > self.calm
+
+    @cached_property
+    def is_slow(self) -> bool:
+        """Whether it took so much longer that this is."""
+        return slowest(self.odd) > self.cohort.calm_in_time(self.row.run_id)
 
     @property
     def has_failed(self) -> bool:
