@@ -257,7 +257,7 @@ class Cohort:
     @cached_property
     def _of_the_well(self) -> Columns:
         """The traits of the well runs, trait by trait."""
-        return self.columns if len(self.well) == len(self.rows) else Columns([row.traits for row in self.well])
+        return self.columns.only([row.run_id in self.well_ids for row in self.rows])
 
     @property
     def can_tell(self) -> bool:

@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from typing import TypeAlias
 
 from causeline.diagnosis.traits import Value
@@ -18,14 +19,10 @@ Bits: TypeAlias = int
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The numbers of one trait, in order of the rows, and the places of these."""
+    """The numbers of one trait and the places of the rows that have them."""
 
     places: Sequence[int]
     values: Sequence[float]
-
-    def of(self, rows: Sequence[bool]) -> list[float]:
-        """Those of some rows, which are told by a flag a row."""
-        return [value for place, value in zip(self.places, self.values, strict=True) if rows[place]]
 
 
 class Columns:
@@ -33,11 +30,19 @@ class Columns:
 
     def __init__(self, rows: Sequence[Mapping[str, Value]]) -> None:
         self._rows = rows
+        self._all: Columns | None = None
+        self._chosen: Sequence[bool] = ()
         self._values: dict[str, list[Value | None]] = {}
         self._words: dict[str, dict[str, Bits]] = {}
         self._numbers: dict[str, Numbers] = {}
         self._having: dict[str, Bits] = {}
         self._ordered: dict[str, Numbers] = {}
+
+    def only(self, chosen: Sequence[bool]) -> "Columns":
+        """The columns of some of the rows, told by a flag a row."""
+        found = Columns(list(compress(self._rows, chosen)))
+        found._all, found._chosen = self, chosen
+        return found
 
     @cached_property
     def traits(self) -> Sequence[str]:
@@ -56,17 +61,27 @@ class Columns:
         """What each row has for a trait."""
         found = self._values.get(trait)
         if found is None:
-            found = self._values[trait] = [traits.get(trait) for traits in self._rows]
+            if self._all is not None:
+                found = list(compress(self._all.values(trait), self._chosen))
+            else:
+                found = [traits.get(trait) for traits in self._rows]
+            self._values[trait] = found
         return found
 
     def words(self, trait: str) -> Mapping[str, Bits]:
         """By word the rows that have it, in the order in which they came."""
         found = self._words.get(trait)
         if found is None:
-            found = self._words[trait] = {}
-            for place, value in enumerate(self.values(trait)):
-                if isinstance(value, str):
-                    found[value] = found.get(value, 0) | 1 << place
+            found = {}
+            values = self.values(trait)
+            first = next((value for value in values if value is not None), None)
+            if isinstance(first, str) and set(values) <= {first, None}:
+                found[first] = self.having(trait)
+            else:
+                for place, value in enumerate(values):
+                    if isinstance(value, str):
+                        found[value] = found.get(value, 0) | 1 << place
+            self._words[trait] = found
         return found
 
     def numbers(self, trait: str) -> Numbers:
@@ -113,8 +128,3 @@ def bits_of(places: Iterable[int]) -> Bits:
     for place in places:
         found |= 1 << place
     return found
-
-
-def flags(bits: Bits, count: int) -> list[bool]:
-    """A set of rows as a flag a row."""
-    return [bool(bits >> place & 1) for place in range(count)]

@@ -9,15 +9,17 @@ number of things that were looked at (Bonferroni).
 
 import math
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, islice, pairwise
+from operator import truediv
 from typing import TypeVar, cast
 
 from causeline.diagnosis.answers import ANOTHER
 from causeline.diagnosis.cohort import Cohort, is_time
-from causeline.diagnosis.columns import Bits, bits_of, flags
+from causeline.diagnosis.columns import Bits, Columns, bits_of
 from causeline.diagnosis.statistics import beyond, choices, fisher, increase, quantile, runs_needed, superiority
 from causeline.diagnosis.traits import Row, Value
 
@@ -196,7 +198,7 @@ def _split_of(cohort: Cohort, row: Row, place: int) -> int | None:
 
 
 def _splits(cohort: Cohort) -> Mapping[str, tuple[int, float]]:
-    """Where the numbers of traits change their level, and how clearly: those that do, with enough runs on both sides."""
+    """Where the numbers of traits change their level, and how clearly; only those with enough runs on both sides."""
     return {
         trait: split
         for trait in cohort.columns.traits
@@ -229,26 +231,20 @@ def _split(values: Sequence[float]) -> tuple[int, float] | None:
     count = len(values)
     if count < _MIN_BEFORE + _MIN_AFTER or len(set(values)) < 2:
         return None
-    order = sorted(range(count), key=values.__getitem__)
-    ranks = [0.0] * count
+    ordered = sorted(values)
+    rank_of: dict[float, float] = {}
     start = 0
-    while start < count:
-        end = start
-        while end + 1 < count and values[order[end + 1]] == values[order[start]]:
-            end += 1
-        for place in range(start, end + 1):
-            ranks[order[place]] = (start + end) / 2
-        start = end + 1
-    ordered = [values[place] for place in order]
+    for value, times in Counter(ordered).items():
+        rank_of[value] = (start + start + times - 1) / 2
+        start += times
     mean = (count - 1) / 2
-    spread = math.sqrt(sum((rank - mean) ** 2 for rank in ranks) / count) or 1.0
-    totals = list(accumulate(rank - mean for rank in ranks))
-    roots = _roots(count)
-    best, at = 0.0, 0
-    for n in range(_MIN_BEFORE, count - _MIN_AFTER + 1):
-        statistic = abs(totals[n - 1]) / (spread * roots[n])
-        if statistic > best:
-            best, at = statistic, n
+    offs = [rank_of[value] - mean for value in values]
+    spread = math.sqrt(sum(off**2 for off in offs) / count) or 1.0
+    first, last = _MIN_BEFORE, count - _MIN_AFTER
+    totals = islice(accumulate(offs), first - 1, last)
+    statistics = list(map(truediv, map(abs, totals), map(spread.__mul__, _roots(count)[first : last + 1])))
+    best = max(statistics)
+    at = first + statistics.index(best)
     least, most = _ends(values[-_FEW_AFTER:])
     for n in range(max(_MIN_BEFORE, count - _FEW_AFTER + 1), count - _MIN_AFTER + 1):
         few = count - n  # so few that the sum of ranks has no room: asked exactly
@@ -295,8 +291,9 @@ class _Sides:
         self.before, self.after, self.old = before, after, old
         self.since = cohort.starts[after[0]]
         self._cohort = cohort
-        self._earlier, self._later = bits_of(before), bits_of(after)
-        self._flags = tuple(flags(bits, len(cohort.rows)) for bits in (self._earlier, self._later))
+        count = range(len(cohort.rows))
+        self._flags = [[n in places for n in count] for places in (set(before), set(after))]
+        self._values: dict[str, list[list[Value]]] = {}
         self._numbers: dict[str, _Shift | None] = {}
         self._words: dict[tuple[str, str], _Shift | None] = {}
         self._marks: dict[str, _Shift | None] = {}
@@ -324,7 +321,7 @@ class _Sides:
 
     def _of_number(self, trait: str) -> _Shift | None:
         if trait not in self._numbers:
-            old, new = (self._cohort.columns.numbers(trait).of(side) for side in self._flags)
+            old, new = ([value for value in side if not isinstance(value, str)] for side in self._on_both(trait))
             self._numbers[trait] = _numbers_moved(trait, old, new)
         return self._numbers[trait]
 
@@ -335,21 +332,24 @@ class _Sides:
         return self._words[key]
 
     def _words_moved(self, trait: str, word: str) -> _Shift | None:
-        columns = self._cohort.columns
-        having, with_word = columns.having(trait), columns.words(trait).get(word, 0)
-        new, old = (having & self._later).bit_count(), (having & self._earlier).bit_count()
-        if new < _MIN_AFTER or old < _MIN_BEFORE:
+        old, new = self._on_both(trait)
+        if len(new) < _MIN_AFTER or len(old) < _MIN_BEFORE:
             return None
-        hits, others = (with_word & self._later).bit_count(), (with_word & self._earlier).bit_count()
-        share, least = increase(hits, new, others, old)
-        if least < 0.1 or share < _EFFECT or self._values_before(trait) > _MAX_VALUES:
+        hits, others = new.count(word), old.count(word)
+        share, least = increase(hits, len(new), others, len(old))
+        if least < 0.1 or share < _EFFECT or len(set(old)) > _MAX_VALUES:
             return None
-        moved = Moved(trait, share, f"{others} of {old}", f"{hits} of {new}", is_worse=False)
-        return _Shift(moved, fisher(hits, new - hits, others, old - others))
+        moved = Moved(trait, share, f"{others} of {len(old)}", f"{hits} of {len(new)}", is_worse=False)
+        return _Shift(moved, fisher(hits, len(new) - hits, others, len(old) - others))
 
-    def _values_before(self, trait: str) -> int:
-        values = self._cohort.columns.values(trait)
-        return len({values[n] for n in self.before} - {None})
+    def _on_both(self, trait: str) -> list[list[Value]]:
+        """What the runs before have for a trait, and those after."""
+        found = self._values.get(trait)
+        if found is None:
+            values = self._cohort.columns.values(trait)
+            found = [[value for value in compress(values, side) if value is not None] for side in self._flags]
+            self._values[trait] = found
+        return found
 
     def _of_mark(self, mark: str) -> _Shift | None:
         if mark not in self._marks:
@@ -432,25 +432,31 @@ def _predicates(cohort: Cohort, row: Row) -> Iterator[tuple[str, str, Bits]]:
     """What a run has, in words, and the runs that have it too."""
     columns = cohort.columns
     for trait, value in row.traits.items():
-        if trait.startswith(("run|final_state", "run|fallback", "eval:", "field:")) or trait.endswith(
-            ("|errors", "|error_type")
-        ):
+        if trait.startswith(_AT_THE_END) or trait.endswith(("|errors", "|error_type")):
             continue  # these are symptoms
         habit = cohort.habits.get(trait)
         if isinstance(value, str):
             if habit is None or not habit.names_each_run:
                 yield trait, f"= {value}", columns.words(trait).get(value, 0)
         elif habit is not None and len(habit.numbers) >= _MIN_BEFORE:
-            low, high = quantile(habit.numbers, 0.1), quantile(habit.numbers, 0.9)
-            if trait.endswith("|seconds") and value < high + 0.02:
-                continue  # that something was quick explains nothing
-            if value > high:
-                yield trait, f"over {high:.4g}", columns.over(trait, high)
-            elif value < low:
-                yield trait, f"under {low:.4g}", columns.under(trait, low)
+            yield from _far_out(columns, trait, value, habit.numbers)
     for trait, habit in cohort.habits.items():
         if trait not in row.traits and trait.endswith("|times") and habit.seen >= 0.5 * habit.of:
             yield trait, "did not run", columns.all & ~columns.having(trait)
+
+
+_AT_THE_END = ("run|final_state", "run|fallback", "eval:", "field:")
+
+
+def _far_out(columns: Columns, trait: str, value: float, usual: Sequence[float]) -> Iterator[tuple[str, str, Bits]]:
+    """Where a number is among the tenth that is greatest or least, the runs whose number is."""
+    low, high = quantile(usual, 0.1), quantile(usual, 0.9)
+    if is_time(trait) and value < high + 0.02:
+        return  # that something was quick explains nothing
+    if value > high:
+        yield trait, f"over {high:.4g}", columns.over(trait, high)
+    elif value < low:
+        yield trait, f"under {low:.4g}", columns.under(trait, low)
 
 
 # --- the nearest run that went well

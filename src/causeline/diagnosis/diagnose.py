@@ -17,7 +17,7 @@ from causeline.diagnosis.causes import Tracing
 from causeline.diagnosis.cohort import Cohort
 from causeline.diagnosis.duties import duties
 from causeline.diagnosis.model import Diagnosis, DriftAlert, Finding, Proof, Role
-from causeline.diagnosis.neighbours import Neighbours
+from causeline.diagnosis.neighbours import Neighbours, speaks_beside
 from causeline.diagnosis.record import Record
 from causeline.diagnosis.traits import Row, moment, plain, traits_of
 from causeline.diagnosis.unknown import unknown
@@ -31,6 +31,8 @@ _STANDS_OUT = 0.35
 _USUAL_WORTH = 0.4
 _LAST_RESORT = frozenset({"gave_the_answer", "least_known"})
 """Said where nothing on record stands out."""
+_STAYS = _LAST_RESORT | {"masked_source"}
+"""What stays what it is, however many runs have it."""
 _BY_POLICY = 0.33
 """What only a policy of one's own objects to explains less than whoever gave the answer."""
 _USUAL_SIGN = 0.12
@@ -59,6 +61,11 @@ class Reading:
     def __init__(self, run: Run, policy: Policy = DEFAULT_POLICY) -> None:
         self.record = Record(run, policy.rules(run.workflow))
         self.findings = judged(self.record, policy)
+
+    @property
+    def is_objected_to(self) -> bool:
+        """Whether only a policy of one's own makes a symptom of something: its row does not say so."""
+        return any(each.by_policy and each.role is not Role.HINT for each in self.findings)
 
     @cached_property
     def row(self) -> Row:
@@ -110,6 +117,22 @@ def diagnosis_of(
         nearest=beside.nearest() if beside is not None and with_nearest else None,
         alerts=alerts,
     )
+
+
+def may_speak(row: Row, cohort: Cohort) -> bool:
+    """Whether anything may speak against a run, told from its row alone: where it says no, `diagnose` finds no symptom.
+
+    What only a policy of one's own objects to is not in a row: of such a run this tells nothing.
+    """
+    if not row.well or not all(_is_let_pass(mark, cohort) for mark in row.marks):
+        return True
+    return cohort.can_tell and speaks_beside(row, cohort)
+
+
+def _is_let_pass(mark: str, cohort: Cohort) -> bool:
+    """Whether a finding that is more than a hint is none beside others, whatever its role: see `_beside_others`."""
+    stays = mark.partition("|")[0] in _STAYS
+    return cohort.can_tell and not stays and cohort.is_usual(mark, _USUAL_SIGN)
 
 
 def by_rules(record: Record) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from causeline.diagnosis.columns import Bits, Columns, Numbers
 from causeline.diagnosis.traits import Row, Value
@@ -88,38 +89,26 @@ def learn(rows: Sequence[Row], columns: Columns | None = None) -> tuple[Rule, ..
     if count < 3 * _LEAST_RUNS:
         return ()
     columns = columns or Columns([row.traits for row in rows])
-    words = {trait: columns.words(trait) for trait in columns.traits if 0 < _words_in(columns, trait) <= _MOST_WORDS}
+    words = {trait: columns.words(trait) for trait in columns.traits if _has_few_words(columns, trait)}
     numbers = {
         trait: columns.in_order(trait) for trait in columns.traits if _may_condition(trait) and _varies(columns, trait)
     }
-    targets = list(_targets(columns, words, count))
+    targets = [
+        _Target(trait, word, holds, -math.log2(holds.bit_count() / count))
+        for trait, word, holds in _targets(columns, words, count)
+    ]
     conditions = [
-        (trait.partition("|")[0], trait, word, bits, bits.bit_count())
+        (trait, word, bits)
         for trait, by_word in words.items()
         for word, bits in by_word.items()
         if _LEAST_RUNS <= bits.bit_count() <= count - _LEAST_RUNS
     ]
-    looked_at = math.log2(max(2, (len(conditions) + len(numbers)) * len(targets)))
+    sure = _SURE_BITS + math.log2(max(2, (len(conditions) + len(numbers)) * len(targets)))
     found: list[tuple[float, Rule]] = []
-    for trait, word, holds in targets:
-        cost = -math.log2(holds.bit_count() / count)
-        place = trait.partition("|")[0]
-        for at, given, given_word, bits, runs in conditions:
-            if runs * cost < _SURE_BITS + looked_at or at == place:
-                continue
-            broken = bits & ~holds
-            if broken & (broken - 1):
-                continue  # more than one
-            but_for = broken.bit_length() - 1 if broken else None
-            found.append((runs * cost, Rule(trait, word, given, given_word=given_word, runs=runs, but_for=but_for)))
-        fewest = max(_LEAST_RUNS, math.ceil((_SURE_BITS + looked_at) / cost) - 1) if cost > 0 else count + 1
-        for given, ordered in numbers.items():
-            if len(ordered.values) >= fewest and given.partition("|")[0] != place:
-                found += [
-                    (rule.runs * cost, rule)
-                    for rule in _beyond(trait, word, holds, given, ordered, fewest)
-                    if rule.runs * cost >= _SURE_BITS + looked_at
-                ]
+    for target in targets:
+        fewest = max(_LEAST_RUNS, math.ceil(sure / target.worth) - 1)
+        rules = chain(_where_words(target, conditions, fewest), _where_numbers(target, numbers, fewest))
+        found += [(rule.runs * target.worth, rule) for rule in rules if rule.runs * target.worth >= sure]
     found.sort(key=lambda each: (-each[0], each[1].trait, each[1].given))
     before: dict[tuple[str, str], bool] = {}
     kept = []
@@ -130,6 +119,29 @@ def learn(rows: Sequence[Row], columns: Columns | None = None) -> tuple[Rule, ..
         if before[pair]:
             kept.append(rule)
     return tuple(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What rules may ask for, the runs that have it, and how many bits each run is worth for which a rule holds."""
+
+    trait: str
+    word: str | None
+    holds: Bits
+    worth: float
+
+    @property
+    def place(self) -> str:
+        return self.trait.partition("|")[0]
+
+
+def _where_words(target: _Target, conditions: Sequence[tuple[str, str, Bits]], fewest: int) -> Iterator[Rule]:
+    """The rules by which all runs with some word have it, but for one perhaps."""
+    for given, word, bits in conditions:
+        broken, runs = bits & ~target.holds, bits.bit_count()
+        if runs >= fewest and not broken & (broken - 1) and given.partition("|")[0] != target.place:
+            but_for = broken.bit_length() - 1 if broken else None
+            yield Rule(target.trait, target.word, given, given_word=word, runs=runs, but_for=but_for)
 
 
 def _comes_before(given: str, place: str, rows: Sequence[Row]) -> bool:
@@ -149,8 +161,8 @@ def _may_condition(trait: str) -> bool:
     return not any(word in name for word in _CONSEQUENCES)
 
 
-def _words_in(columns: Columns, trait: str) -> int:
-    return sum(isinstance(value, str) for value in set(columns.values(trait)))
+def _has_few_words(columns: Columns, trait: str) -> bool:
+    return 0 < sum(isinstance(value, str) for value in set(columns.values(trait))) <= _MOST_WORDS
 
 
 def _varies(columns: Columns, trait: str) -> bool:
@@ -173,27 +185,20 @@ def _targets(
                     yield trait, word, bits
 
 
-def _beyond(
-    trait: str,
-    word: str | None,
-    holds: Bits,
-    given: str,
-    ordered: Numbers,
-    fewest: int,
-) -> Iterator[Rule]:
-    """The rules by which all runs past some number have it: from above and from below, each but for one run.
-
-    Rules of fewer runs than `fewest` are not looked for.
-    """
-    values = ordered.values
-    for number, but_for in _edges(ordered, holds, reversed(range(len(values)))):
-        runs = len(values) - bisect_right(values, number)
-        if runs >= fewest:
-            yield Rule(trait, word, given, given_over=number, runs=runs, but_for=but_for)
-    for number, but_for in _edges(ordered, holds, iter(range(len(values)))):
-        runs = bisect_left(values, number)
-        if runs >= fewest:
-            yield Rule(trait, word, given, given_under=number, runs=runs, but_for=but_for)
+def _where_numbers(target: _Target, numbers: Mapping[str, Numbers], fewest: int) -> Iterator[Rule]:
+    """The rules by which all runs past some number have it: from above and from below, each but for one run."""
+    for given, ordered in numbers.items():
+        values, count = ordered.values, len(ordered.values)
+        if count < fewest or given.partition("|")[0] == target.place:
+            continue
+        for number, but_for in _edges(ordered, target.holds, reversed(range(count))):
+            runs = count - bisect_right(values, number)
+            if runs >= fewest:
+                yield Rule(target.trait, target.word, given, given_over=number, runs=runs, but_for=but_for)
+        for number, but_for in _edges(ordered, target.holds, iter(range(count))):
+            runs = bisect_left(values, number)
+            if runs >= fewest:
+                yield Rule(target.trait, target.word, given, given_under=number, runs=runs, but_for=but_for)
 
 
 def _edges(ordered: Numbers, holds: Bits, order: Iterator[int]) -> Iterator[tuple[float, int | None]]:
