@@ -232,7 +232,8 @@ class Diagnoser:
         for number, each in enumerate(self.waiting.each()):
             near, at = self._near.get(each.workflow), each.started_us / 1e6
             hurries = number < too_many or (near is not None and near.is_leaving(at))
-            is_due = is_quiet and each.is_due(now_us, near.after(at) if near is not None else 0)
+            is_due = is_quiet and now_us >= each.not_before_us
+            is_due = is_due and each.is_due(now_us, near.after(at) if near is not None else 0)
             if is_due or (hurries and not each.is_put_off(now_us)):
                 due.append(each)
                 if len(due) == _SETTLED_AT_ONCE:

@@ -103,7 +103,7 @@ class _Habit:
         self.is_time = is_time(trait)
         self.deviating = len(values) - max(counted.values(), default=0)
         self.is_constant = len(values) >= MIN_RUNS and self.deviating <= 1
-        self._said: dict[tuple[str, bool], Odd | None] = {}
+        self._near: Mapping[bool, dict[str, bool]] = {False: {}, True: {}}
         self.middle = 0.0
         if self.numbers:
             self.low, self.middle, self.high = (quantile(self.numbers, share) for share in (0.05, 0.5, 0.95))
@@ -113,9 +113,15 @@ class _Habit:
         self.surprise = 0.0
         """What a first departure from what never changed is worth, in bits: set by the cohort from all such traits."""
 
-    def is_near(self, value: Value) -> bool:
-        """Whether a number is so near the middle that it is surely not odd: most are, and this is asked of all."""
-        if isinstance(value, str) or not self.numbers or self.seen < MIN_RUNS:
+    def is_near(self, value: Value, *, own: bool) -> bool:
+        """Whether a value is surely not so odd that it is told: most are not, and this is asked of all."""
+        if isinstance(value, str):
+            known = self._near[own].get(value)
+            if known is None:
+                odd = self.odd(value, own=own)
+                known = self._near[own][value] = odd is None or odd.bits < LEAST_BITS
+            return known
+        if not self.numbers or self.seen < MIN_RUNS:
             return False
         spread = self._spread_up if value > self.middle else self._spread_down
         return _A_SPREAD * abs(value - self.middle) / spread < LEAST_BITS and (
@@ -153,9 +159,7 @@ class _Habit:
         if isinstance(value, str):
             if self.names_each_run or not self.words:
                 return None
-            if (value, own) not in self._said:
-                self._said[value, own] = self._word(value, of, less)
-            return self._said[value, own]
+            return self._word(value, of, less)
         return self._number(value, of, less)
 
     def _word(self, value: str, of: int, less: int) -> Odd:
@@ -368,7 +372,7 @@ class Cohort:
                 odd: Odd | None = Odd(
                     trait, value, _rare(0, len(self.well)), f"in none of {len(self.well)}", len(self.well)
                 )
-            elif habit.is_near(value):
+            elif habit.is_near(value, own=own):
                 continue
             else:
                 odd = habit.odd(value, own=own)

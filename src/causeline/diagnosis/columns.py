@@ -25,6 +25,9 @@ class Numbers:
     values: Sequence[float]
 
 
+_NONE = Numbers((), ())
+
+
 class Columns:
     """The traits of rows, trait by trait."""
 
@@ -89,8 +92,12 @@ class Columns:
         found = self._numbers.get(trait)
         if found is None:
             values = self.values(trait)
-            places = [place for place, value in enumerate(values) if isinstance(value, float)]
-            found = self._numbers[trait] = Numbers(places, [values[place] for place in places])  # type: ignore[misc]
+            if float not in set(map(type, values)):
+                found = _NONE
+            else:
+                pairs = [(place, value) for place, value in enumerate(values) if isinstance(value, float)]
+                found = Numbers([place for place, _ in pairs], [value for _, value in pairs])
+            self._numbers[trait] = found
         return found
 
     def having(self, trait: str) -> Bits:
