@@ -99,7 +99,7 @@ def _here(runs: Sequence[Planted]) -> Said:
         for row in rows:
             near.add(row)
         of_id = {run.run_id: run for run in mine}
-        for cohort, some in near.cohorts(rows):
+        for cohort, some in near.cohorts(rows, last=True):
             for row in some:
                 first = diagnose(of_id[row.run_id], cohort=cohort).first_cause
                 said[row.run_id] = None if first is None else (str(first.finding.boundary), first.finding.step)

@@ -256,7 +256,7 @@ class Diagnoser:
                 if not last or near.row(row.run_id) is None:
                     near.add(row)
             alerts = self._alerts_of(workflow, now_us)
-            for cohort, some in near.cohorts(rows):
+            for cohort, some in near.cohorts(rows, last=last):
                 for row in some:
                     partition, reading = mine[row.run_id]
                     self._tell_one(reading, alerts, cohort, partition=partition, now_us=now_us, last=last)
@@ -323,7 +323,7 @@ class Diagnoser:
                 if word.alerts == alerts
             }
             rows = [near.row(run_id) or row_in(record) for run_id, record in words.items()]
-            for cohort, some in near.cohorts(rows):
+            for cohort, some in near.cohorts(rows, last=True):
                 for row in some:
                     if self._guarded(row.run_id, partial(may_speak, row, cohort)) is False:
                         record = as_last_word(words[row.run_id], now_us=now_us, neighbours=len(cohort.rows))
