@@ -108,7 +108,10 @@ class Neighbourhood:
         near = [self._rows[run_id] for _, run_id in self._window(moment)]
         known = {row.run_id for row in near}
         old = [row for row in self._old.values() if row.run_id not in known]
-        cohort = Cohort([*near, *old], nearest[0].cohort if nearest else None)
+        rows = [*near, *old]
+        # How odd a run was beside far fewer is another question than how odd it is beside these.
+        like = (each.cohort for each in nearest if len(each.cohort.rows) >= (1 - fresh) * len(rows))
+        cohort = Cohort(rows, next(like, None))
         self._keep(_Learnt(self._came, moment, cohort))
         return cohort
 
