@@ -20,12 +20,12 @@ from benchmarks.joined import arrivals, joined
 from benchmarks.zoo.halves import workflows
 from benchmarks.zoo.judging import FIGURES, is_blamed
 from benchmarks.zoo.protocol import Form
-from benchmarks.zoo.traffic import Planted, messages, traffic
+from benchmarks.zoo.traffic import Planted, decided, messages, traffic
 from causeline.causes.neighbourhood import Neighbourhood
 from causeline.diagnosis import diagnose, row_of
 from causeline.kafka.publisher import ProducerRecord, Publisher
 from causeline.schemas.run import Run
-from causeline.schemas.topics import EVENTS
+from causeline.schemas.topics import DECISIONS, EVENTS
 from causeline.stack.endpoints import Endpoints
 from causeline.stack.local import down, status, up
 from causeline.stack.settings import StackSettings
@@ -99,7 +99,7 @@ def _here(runs: Sequence[Planted]) -> Said:
         for row in rows:
             near.add(row)
         of_id = {run.run_id: run for run in mine}
-        for cohort, some in near.cohorts(rows):
+        for cohort, some in near.cohorts(rows, last=True):
             for row in some:
                 first = diagnose(of_id[row.run_id], cohort=cohort).first_cause
                 said[row.run_id] = None if first is None else (str(first.finding.boundary), first.finding.step)
@@ -107,16 +107,19 @@ def _here(runs: Sequence[Planted]) -> Said:
 
 
 def _publish(endpoints: Endpoints, runs: Sequence[Planted]) -> None:
-    """Workflow by workflow, so that no run waits long for those after it."""
+    """Workflow by workflow, so that no run waits long for those after it; what decides first, where it counts."""
     publisher = Publisher(endpoints.kafka(), client_id="zoo", timeout_s=120)
     partitions = int(StackSettings().partitions)
     for start in range(0, len(runs), _PUBLISHED_AT_ONCE):
-        publisher.publish(
-            [
-                ProducerRecord(EVENTS.full_name(endpoints.topic_prefix), value, None, partition)
-                for partition, value in messages(runs[start : start + _PUBLISHED_AT_ONCE], partitions)
-            ]
-        )
+        some = runs[start : start + _PUBLISHED_AT_ONCE]
+        for topic, mine in (
+            (DECISIONS, decided(some, by_people_and_judges=True)),
+            (EVENTS, decided(some, by_people_and_judges=False)),
+        ):
+            name = topic.full_name(endpoints.topic_prefix)
+            publisher.publish(
+                [ProducerRecord(name, value, None, partition) for partition, value in messages(mine, partitions)]
+            )
 
 
 def _there(endpoints: Endpoints, runs: int) -> Said:

@@ -5,12 +5,13 @@ same neighbours for each run as a workflow in use would. Times and names of work
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.zoo.plan import Sizes
 from benchmarks.zoo.protocol import Fault, Form, Workflow
 from benchmarks.zoo.recorded import Recorded, record
 from causeline.schemas import catalogue, wire
+from causeline.schemas.decisions import DECISIONS as DECIDE
 from causeline.schemas.partition import partition_of
 from causeline.schemas.registry import Schemas
 from causeline.schemas.topics import EVENTS
@@ -93,8 +94,18 @@ def _moved(events: Sequence[Mapping[str, object]], workflow: str, at_us: int) ->
     )
 
 
+def decided(runs: Sequence[Planted], *, by_people_and_judges: bool) -> list[Planted]:
+    """The same runs with the events of one topic only: reviews and evals count where only who decides may write."""
+    return [
+        replace(
+            run, events=tuple(each for each in run.events if (each["event_type"] in DECIDE) == by_people_and_judges)
+        )
+        for run in runs
+    ]
+
+
 def messages(runs: Sequence[Planted], partitions: int) -> Iterator[tuple[int, bytes]]:
-    """The runs as messages of the events topic, each with its partition; runs are whole, and in their order."""
+    """The runs as messages of a topic, each with its partition; runs are whole, and in their order."""
     schema = catalogue.latest(EVENTS.subject)
     by_partition: dict[int, list[Planted]] = {}
     for run in runs:
@@ -103,4 +114,5 @@ def messages(runs: Sequence[Planted], partitions: int) -> Iterator[tuple[int, by
         for start in range(0, len(mine), _RUNS_A_MESSAGE):
             some = mine[start : start + _RUNS_A_MESSAGE]
             batch = {"emitter_id": "zoo", "events": [event for run in some for event in run.events]}
-            yield partition, wire.frame(schema.schema_id, wire.encode_datum(schema, batch))
+            if batch["events"]:
+                yield partition, wire.frame(schema.schema_id, wire.encode_datum(schema, batch))

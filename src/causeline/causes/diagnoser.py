@@ -4,7 +4,8 @@
 2. Each is held against its neighbours, and what comes of it is published.
 3. Only when the broker has all of it may the messages be committed. A crash tells some runs again: the same run and
    revision, whose later word replaces the earlier.
-4. Runs that went wrong, or had too few neighbours, are read from the store and told once more when they have more.
+4. Each has its last word when it has more neighbours. Where nothing speaks against it then either, which its row tells,
+   it is told again as it was; else it is read from the store and diagnosed anew.
 5. Runs that were read long after they were published are thinned out, so that it catches up: that is counted and told.
 """
 
@@ -12,20 +13,20 @@ import logging
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeVar
 
 from causeline.causes.neighbourhood import Neighbourhood
-from causeline.causes.record import cause_record, cause_value
+from causeline.causes.record import as_last_word, cause_record, cause_value, read_value, row_in
 from causeline.causes.settings import DiagnoserSettings
-from causeline.causes.waiting import Unsettled, Waiting
-from causeline.console.lookups import runs_by_id
+from causeline.causes.waiting import Unsettled, Waiting, Word
+from causeline.console.lookups import revisions_of, runs_by_id
 from causeline.console.neighbours import rows_around
 from causeline.console.policies import judging_policy
 from causeline.console.store import Store
-from causeline.diagnosis import Cohort, DriftAlert, diagnose, row_of
-from causeline.diagnosis.traits import Row
+from causeline.diagnosis import Cohort, DriftAlert, Reading, diagnosis_of, may_speak
 from causeline.runtime.clock import Clock
-from causeline.schemas.errors import UnreadableMessage
+from causeline.schemas.errors import CauselineError, UnreadableMessage
 from causeline.schemas.partition import partition_of
 from causeline.schemas.policy import DEFAULT_POLICY, Policy
 from causeline.schemas.registry import Schemas
@@ -42,7 +43,7 @@ _READ_AGAIN_US = 600_000_000
 _ALERTS_US = 60_000_000
 _BEHIND_US = 10_000_000
 _LOOK_US = 1_000_000
-_SETTLED_AT_ONCE = 100
+_SETTLED_AT_ONCE = 200
 _POLICIES = 1_000
 _UNSETTLED = """
 SELECT run_id, workflow, toUnixTimestamp64Micro(run_started_at) AS started_us, revision FROM causes
@@ -115,7 +116,7 @@ class Diagnoser:
         self._known = _Known()
         self._mine: set[int] = set()
         self._resume_at = 0
-        self._look_at = 0
+        self._look_at = self._quiet_until = 0
         self._behind = False
         self._settle_us = round(settings.settle_s * 1e6)
         self.waiting = Waiting(self._settle_us, settings.max_waiting_runs)
@@ -124,7 +125,7 @@ class Diagnoser:
     def own(self, partitions: Collection[int]) -> None:
         """These partitions are read here from now on: what waits of them is taken up at the next turn."""
         self._mine |= set(partitions)
-        self._resume_at = self._look_at = 0
+        self._resume_at = self._look_at = self._quiet_until = 0
 
     def forget(self, partitions: Collection[int]) -> None:
         """Somebody else reads these partitions."""
@@ -141,14 +142,15 @@ class Diagnoser:
         produced = [message.produced_us for message in messages if message.produced_us is not None]
         self._behind = bool(produced) and now_us - min(produced) > _BEHIND_US
         if self._behind:
-            self._look_at = now_us + self._settle_us
+            self._quiet_until = now_us + self._settle_us
         newest: dict[str, tuple[int, Run]] = {}
         for message in messages:
             for run in self._runs_of(message, now_us):
                 known = newest.get(run.run_id)
                 if known is None or run.revision >= known[1].revision:
                     newest[run.run_id] = (message.partition, run)
-        self._tell([(partition, run) for partition, run in newest.values()], now_us, last=False)
+        self._tell(list(newest.values()), now_us, last=False)
+        self._publisher.deliver()
         self.counters.messages += len(messages)
         self._let_rest()
 
@@ -165,24 +167,24 @@ class Diagnoser:
             self._look_at = now_us + _LOOK_US
         if not due:
             return 0
-        found = runs_by_id(self._store, [each.run_id for each in due])
-        ready: list[tuple[int, Run]] = []
+        standing = revisions_of(self._store, [each.run_id for each in due])
+        ready = []
         for each in due:
-            run = found.get(each.run_id)
-            if run is not None and run.revision == each.revision:
-                ready.append((each.partition, run))
-            elif run is not None and run.revision > each.revision:
+            revision = standing.get(each.run_id)
+            if revision == each.revision:
+                ready.append(each)
+            elif revision is not None and revision > each.revision:
                 self.waiting.settled(each.run_id)  # the newer revision has a first word of its own, or is about to
             elif each.is_given_up(now_us):
                 self.waiting.settled(each.run_id)
             else:
                 self.waiting.later(each, now_us)
-        self._tell(ready, now_us, last=True)
-        for _, run in ready:
-            self.waiting.settled(run.run_id)
-        self.counters.settled += len(ready)
+        told = self._tell_the_last(ready, now_us)
+        for run_id in told:
+            self.waiting.settled(run_id)
+        self.counters.settled += len(told)
         self.counters.given_up = self.waiting.given_up
-        return len(ready)
+        return len(told)
 
     # --- reading
 
@@ -226,9 +228,13 @@ class Diagnoser:
 
     def _due(self, now_us: int) -> list[Unsettled]:
         due = []
-        for each in self.waiting.each():
-            near = self._near.get(each.workflow)
-            if each.is_due(now_us, near.after(each.started_us / 1e6) if near is not None else 0):
+        is_quiet, too_many = now_us >= self._quiet_until, self.waiting.too_many
+        for number, each in enumerate(self.waiting.each()):
+            near, at = self._near.get(each.workflow), each.started_us / 1e6
+            hurries = number < too_many or (near is not None and near.is_leaving(at))
+            is_due = is_quiet and now_us >= each.not_before_us
+            is_due = is_due and each.is_due(now_us, near.after(at) if near is not None else 0)
+            if is_due or (hurries and not each.is_put_off(now_us)):
                 due.append(each)
                 if len(due) == _SETTLED_AT_ONCE:
                     break
@@ -237,28 +243,32 @@ class Diagnoser:
     # --- telling
 
     def _tell(self, runs: Sequence[tuple[int, Run]], now_us: int, *, last: bool) -> None:
-        """Publish what went wrong in runs. One that cannot be diagnosed is left out, and stops no other."""
-        by_workflow: dict[str, list[tuple[int, Run, Row, Policy]]] = {}
+        """Hand over what went wrong in runs. One that cannot be diagnosed is left out, and stops no other."""
+        by_workflow: dict[str, dict[str, tuple[int, Reading]]] = {}
         for partition, run in runs:
-            policy = self._policy_of(run.policy_hash, now_us)
-            row = self._guarded(run, lambda run=run, policy=policy: row_of(run, policy))  # type: ignore[misc]
-            if row is not None:
-                by_workflow.setdefault(run.workflow, []).append((partition, run, row, policy))
+            reading = self._guarded(run.run_id, partial(self._read, run, now_us))
+            if reading is not None:
+                by_workflow.setdefault(run.workflow, {})[run.run_id] = (partition, reading)
         for workflow, mine in by_workflow.items():
-            near = self._neighbourhood(workflow, [row for _, _, row, _ in mine], now_us)
-            of_row = {row.run_id: (partition, run, policy) for partition, run, row, policy in mine}
+            rows = [reading.row for _, reading in mine.values()]
+            near = self._neighbourhood(workflow, max(row.started_at for row in rows), now_us)
+            for row in rows:
+                if not last or near.row(row.run_id) is None:
+                    near.add(row)
             alerts = self._alerts_of(workflow, now_us)
-            for cohort, rows in near.cohorts([row for _, _, row, _ in mine]):
-                for row in rows:
-                    partition, run, policy = of_row[row.run_id]
-                    self._tell_one(run, row, policy, alerts, cohort, partition=partition, now_us=now_us, last=last)
-        self._publisher.deliver()
+            for cohort, some in near.cohorts(rows, last=last):
+                for row in some:
+                    partition, reading = mine[row.run_id]
+                    self._tell_one(reading, alerts, cohort, partition=partition, now_us=now_us, last=last)
+
+    def _read(self, run: Run, now_us: int) -> Reading:
+        reading = Reading(run, self._policy_of(run.policy_hash, now_us))
+        reading.row  # noqa: B018 - made here, where a fault of it stops no other run
+        return reading
 
     def _tell_one(
         self,
-        run: Run,
-        row: Row,
-        policy: Policy,
+        reading: Reading,
         alerts: Sequence[DriftAlert] | None,
         cohort: Cohort,
         *,
@@ -266,47 +276,80 @@ class Diagnoser:
         now_us: int,
         last: bool,
     ) -> None:
-        found = self._guarded(run, lambda: diagnose(run, policy, alerts, cohort))
+        run, row = reading.record.run, reading.row
+        found = self._guarded(run.run_id, lambda: diagnosis_of(reading, alerts, cohort, with_nearest=False))
         if found is None:
             return
-        settled = last or (found.first_cause is None and cohort.can_tell and not self._behind)
-        record = cause_record(run, found, row, now_us=now_us, settled=settled, neighbours=len(cohort.rows))
-        self._publisher.publish(partition, run.run_id.encode(), cause_value(record, self._schemas))
+        record = cause_record(run, found, row, now_us=now_us, settled=last, neighbours=len(cohort.rows))
+        value = cause_value(record, self._schemas)
+        self._publisher.publish(partition, run.run_id.encode(), value)
         if last:
             return
         self.counters.runs += 1
         self.counters.went_wrong += found.first_cause is not None
-        if settled:
-            self.waiting.settled(run.run_id)
-        else:
-            self.waiting.want(
-                run.run_id,
-                workflow=run.workflow,
-                partition=partition,
-                started_us=round(row.started_at * 1e6),
-                revision=run.revision,
-                now_us=now_us,
-            )
+        self.waiting.want(
+            run.run_id,
+            workflow=run.workflow,
+            partition=partition,
+            started_us=round(row.started_at * 1e6),
+            revision=run.revision,
+            now_us=now_us,
+            word=None if found.symptoms or reading.is_objected_to else Word.of(value, alerts),
+        )
 
-    def _guarded(self, run: Run, ask: Callable[[], _T]) -> _T | None:
+    def _tell_the_last(self, runs: Sequence[Unsettled], now_us: int) -> list[str]:
+        """Publish the last word of runs; gives the ids of those that were told, once the broker has it."""
+        told = self._tell_as_before(runs, now_us)
+        known = set(told)
+        found = runs_by_id(self._store, [each.run_id for each in runs if each.run_id not in known])
+        again = [(each.partition, found[each.run_id]) for each in runs if each.run_id in found]
+        self._tell(again, now_us, last=True)
+        self._publisher.deliver()
+        return [*told, *(run.run_id for _, run in again)]
+
+    def _tell_as_before(self, runs: Sequence[Unsettled], now_us: int) -> list[str]:
+        """Hand over the first word once more, as the last, where nothing speaks against a run now either."""
+        by_workflow: dict[str, dict[str, tuple[Unsettled, Word]]] = {}
+        for each in runs:
+            if each.word is not None:
+                by_workflow.setdefault(each.workflow, {})[each.run_id] = (each, each.word)
+        told = []
+        for workflow, mine in by_workflow.items():
+            alerts = self._alerts_of(workflow, now_us)
+            near = self._neighbourhood(workflow, max(each.started_us for each, _ in mine.values()) / 1e6, now_us)
+            words = {
+                run_id: read_value(word.value, self._schemas)
+                for run_id, (_, word) in mine.items()
+                if word.alerts == alerts
+            }
+            rows = [near.row(run_id) or row_in(record) for run_id, record in words.items()]
+            for cohort, some in near.cohorts(rows, last=True):
+                for row in some:
+                    if self._guarded(row.run_id, partial(may_speak, row, cohort)) is False:
+                        record = as_last_word(words[row.run_id], now_us=now_us, neighbours=len(cohort.rows))
+                        value = cause_value(record, self._schemas)
+                        self._publisher.publish(mine[row.run_id][0].partition, row.run_id.encode(), value)
+                        told.append(row.run_id)
+        return told
+
+    def _guarded(self, run_id: str, ask: Callable[[], _T]) -> _T | None:
         try:
             return ask()
+        except CauselineError:
+            raise  # what is asked on the way does not answer, which is no fault of the run
         except Exception:
-            log.exception("run %s cannot be diagnosed", run.run_id)
+            log.exception("run %s cannot be diagnosed", run_id)
             self.counters.failed += 1
             return None
 
     # --- what is remembered
 
-    def _neighbourhood(self, workflow: str, rows: Sequence[Row], now_us: int) -> Neighbourhood:
-        """The workflow's runs with `rows` among them; the one asked last is forgotten last."""
+    def _neighbourhood(self, workflow: str, newest: float, now_us: int) -> Neighbourhood:
+        """The workflow's runs around a moment; the workflow asked last is forgotten last."""
         near = self._near.pop(workflow, None) or Neighbourhood()
         self._near[workflow] = near
         if near.read_us is None or now_us - near.read_us > _READ_AGAIN_US:
-            newest = max(row.started_at for row in rows)
             near.know(rows_around(self._store, workflow, round(newest * 1e6)), now_us)
-        for row in rows:
-            near.add(row)
         return near
 
     def _let_rest(self) -> None:

@@ -59,3 +59,25 @@ def cause_value(record: Mapping[str, object], schemas: Schemas) -> bytes:
     """The Kafka value of a record."""
     payload = wire.encode_datum(catalogue.latest(CAUSES.subject), record)
     return wire.frame(schemas.write_id(CAUSES.subject), payload)
+
+
+def read_value(value: bytes, schemas: Schemas) -> Mapping[str, object]:
+    """The record of a Kafka value."""
+    return wire.decode_datum(value, CAUSES.subject, schemas)
+
+
+def row_in(record: Mapping[str, object]) -> Row:
+    """The run of a record as a row of its neighbours."""
+    started_at = int(str(record["run_started_at"])) / 1e6
+    return Row.from_text(str(record["run_id"]), started_at, str(record["traits"]), well=not record["blemished"])
+
+
+def as_last_word(record: Mapping[str, object], *, now_us: int, neighbours: int) -> Mapping[str, object]:
+    """A record told again, beside more neighbours, as the last word."""
+    return {
+        **record,
+        "version": version_of(int(str(record["revision"])), now_us),
+        "diagnosed_at": now_us,
+        "settled": True,
+        "neighbours": neighbours,
+    }

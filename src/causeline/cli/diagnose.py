@@ -18,9 +18,9 @@ def diagnose(
 ) -> None:
     """Say of each run what went wrong, as runs close, until told to stop (SIGTERM or Ctrl-C).
 
-    It reads closed and amended runs and publishes what `why` says of them; `causeline causes` counts that. A run that
-    went wrong is told twice: at once, and when the runs after it are known. Start as many as there are partitions; they
-    share the work. Further settings are CAUSELINE_DIAGNOSER_… variables.
+    It reads closed and amended runs and publishes what `why` says of them; `causeline causes` counts that. A run is
+    told twice: at once, and when the runs after it are known. Start as many as there are partitions; they share the
+    work. Further settings are CAUSELINE_DIAGNOSER_… variables.
     """
     from causeline.causes.process import run_diagnoser
     from causeline.causes.settings import DiagnoserSettings

@@ -134,6 +134,18 @@ def runs_by_id(store: Store, run_ids: Sequence[str]) -> dict[str, Run]:
     return found
 
 
+def revisions_of(store: Store, run_ids: Sequence[str]) -> dict[str, int]:
+    """The standing revision of each of these runs, as far as they are stored: nothing else of them is read."""
+    return {
+        str(row["run_id"]): _int(row["revision"])
+        for place in range(0, len(run_ids), _BULK)
+        for row in store.ask(
+            "SELECT run_id, revision FROM runs WHERE run_id IN {run_ids:Array(String)}",
+            {"run_ids": list(run_ids[place : place + _BULK])},
+        )
+    }
+
+
 def _by_part(store: Store, part: str, cache: RunCache | None) -> Run | None:
     """By how the id begins, which its key finds; else by how it ends, for which every id is looked at."""
     for place, said in (("startsWith", "begin"), ("endsWith", "end")):

@@ -1,7 +1,7 @@
 """From a run to its cause: `diagnose(run, policy, drift, cohort)`, pure."""
 
 from causeline.diagnosis.cohort import Cohort
-from causeline.diagnosis.diagnose import diagnose, row_of
+from causeline.diagnosis.diagnose import Reading, diagnose, diagnosis_of, may_speak, row_of
 from causeline.diagnosis.model import (
     Cause,
     Certainty,
@@ -14,5 +14,6 @@ from causeline.diagnosis.model import (
 )  # fmt: skip
 
 __all__ = [
-    "Cause", "Certainty", "Cohort", "Diagnosis", "DriftAlert", "Duty", "Finding", "Proof", "Role", "diagnose", "row_of",
+    "Cause", "Certainty", "Cohort", "Diagnosis", "DriftAlert", "Duty", "Finding", "Proof", "Reading", "Role",
+    "diagnose", "diagnosis_of", "may_speak", "row_of",
 ]  # fmt: skip

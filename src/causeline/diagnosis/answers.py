@@ -5,7 +5,7 @@ changed, whatever came before it in the run; and a step whose input is new as we
 """
 
 import zlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from causeline.schemas.run import Run, Step
@@ -47,7 +47,7 @@ class Known:
     """The answers of runs, in order of time."""
 
     def __init__(self) -> None:
-        self._given: dict[str, Counter[str]] = defaultdict(Counter)
+        self._given: dict[str, dict[str, int]] = {}
         self.places: frozenset[str] = frozenset()
         """The steps of which enough is known."""
 
@@ -57,7 +57,11 @@ class Known:
         for answers in rows:
             told.append(self._beside(answers))
             for key, gave in answers.items():
-                self._given[key][gave] += 1
+                given = self._given.get(key)
+                if given is None:
+                    self._given[key] = {gave: 1}
+                else:
+                    given[gave] = given.get(gave, 0) + 1
         rows_of = Counter(place for each in told for place in each)
         self.places = frozenset(place for place, rows in rows_of.items() if rows >= _LEAST_ROWS)
         return [self._kept(each) for each in told]
@@ -74,7 +78,8 @@ class Known:
         for key, gave in answers.items():
             given = self._given.get(key)
             if given:
-                most, times = given.most_common(1)[0]
+                most = next(iter(given)) if len(given) == 1 else max(given, key=given.__getitem__)
                 place = key.rpartition("|")[0]
-                found[place] = max(found.get(place, 0.0), float(gave != most and given[gave] * 2 < times))
+                is_another = gave != most and given.get(gave, 0) * 2 < given[most]
+                found[place] = max(found.get(place, 0.0), float(is_another))
         return found

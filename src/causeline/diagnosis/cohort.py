@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from causeline.diagnosis.answers import ANOTHER, Known
+from causeline.diagnosis.columns import Columns
 from causeline.diagnosis.implied import Rule, learn
 from causeline.diagnosis.sizes import BESIDE, Line
 from causeline.diagnosis.sizes import learn as lines_of
@@ -26,6 +27,10 @@ MIN_RUNS = 20
 """Fewer runs than this say nothing of what is usual."""
 USUAL = 0.03
 """What this share of a workflow's runs has is usual there."""
+LEAST_BITS = 4.0
+"""What is less odd than this is not told at all."""
+_A_SPREAD = 4.32
+"""Bits of a number that is as far from the middle as the one in twenty that is farthest to its side."""
 _SEVERAL = 4
 _SELDOM = 8
 """Fewer runs than this with a trait say nothing of its values."""
@@ -82,22 +87,23 @@ class Began:
 class _Habit:
     """What the well runs of a workflow have for one trait."""
 
-    def __init__(self, trait: str, values: list[Value], of: int) -> None:
+    def __init__(self, trait: str, values: Sequence[Value], of: int) -> None:
         self.of = of
         self.seen = len(values)
-        numbers = [value for value in values if not isinstance(value, str)]
-        words = [value for value in values if isinstance(value, str)]
-        self.words = Counter(words)
-        self.numbers = sorted(numbers)
-        self.few = Counter(numbers) if numbers and len(set(numbers)) <= _FEW_VALUES else None
-        self.singles = sum(1 for times in self.words.values() if times == 1)
-        self.names_each_run = bool(words) and len(self.words) > max(8, 0.3 * len(words))
+        counted = Counter(values)
+        self.words: Counter[str] = Counter()
+        self.numbers = sorted(value for value in values if not isinstance(value, str))
+        if len(self.numbers) < len(values):
+            self.words.update({word: times for word, times in counted.items() if isinstance(word, str)})
+        distinct = len(counted) - len(self.words)
+        self.few = Counter(self.numbers) if 0 < distinct <= _FEW_VALUES else None
+        self.singles = list(self.words.values()).count(1)
+        self.names_each_run = len(self.words) > max(8, 0.3 * (len(values) - len(self.numbers)))
         self.trait = trait
         self.is_time = is_time(trait)
-        counted = Counter(values)
-        most = max(counted.values(), default=0)
-        self.deviating = len(values) - most
+        self.deviating = len(values) - max(counted.values(), default=0)
         self.is_constant = len(values) >= MIN_RUNS and self.deviating <= 1
+        self._near: Mapping[bool, dict[str, bool]] = {False: {}, True: {}}
         self.middle = 0.0
         if self.numbers:
             self.low, self.middle, self.high = (quantile(self.numbers, share) for share in (0.05, 0.5, 0.95))
@@ -106,6 +112,35 @@ class _Habit:
         """The least spread that is taken for a difference: of what is off a line a share of the number itself."""
         self.surprise = 0.0
         """What a first departure from what never changed is worth, in bits: set by the cohort from all such traits."""
+
+    def is_near(self, value: Value, *, own: bool) -> bool:
+        """Whether a value is surely not so odd that it is told: most are not, and this is asked of all."""
+        if isinstance(value, str):
+            known = self._near[own].get(value)
+            if known is None:
+                odd = self.odd(value, own=own)
+                known = self._near[own][value] = odd is None or odd.bits < LEAST_BITS
+            return known
+        if not self.numbers or self.seen < MIN_RUNS:
+            return False
+        spread = self._spread_up if value > self.middle else self._spread_down
+        return _A_SPREAD * abs(value - self.middle) / spread < LEAST_BITS and (
+            self.is_time or value == self.middle or self.numbers[0] != self.numbers[-1]
+        )
+
+    @cached_property
+    def _spread_up(self) -> float:
+        return self._spread(self.high)
+
+    @cached_property
+    def _spread_down(self) -> float:
+        return self._spread(self.low)
+
+    def _spread(self, edge: float) -> float:
+        spread = max(abs(edge - self.middle), 0.15 * abs(self.middle), _SECONDS_FLOOR if self.is_time else 1e-6)
+        if self.whole and not self.is_time:
+            spread = max(spread, 0.5)
+        return max(spread, self.least)
 
     def odd(self, value: Value | None, *, own: bool) -> Odd | None:
         """How far off a value is; `own` says that it is one of those that the habit was learnt from."""
@@ -124,28 +159,29 @@ class _Habit:
         if isinstance(value, str):
             if self.names_each_run or not self.words:
                 return None
-            times = self.words[value] - less
-            common = ", ".join(f"{word} in {n}" for word, n in self.words.most_common(3))
-            here = min(of, self.seen)
-            bits = _rare(times, here) if times or not self.singles else math.log2((here + 1) / (self.singles + 0.5))
-            if self.trait.endswith("_ref is"):
-                bits *= 0.8 if self.trait.endswith("input_ref is") else 0.9
-            if times == 0 and self.is_constant and self.seen == self.of:
-                bits = max(bits, self.surprise)
-            return self._odd(value, max(0.0, bits), common)
+            return self._word(value, of, less)
         return self._number(value, of, less)
+
+    def _word(self, value: str, of: int, less: int) -> Odd:
+        times = self.words[value] - less
+        here = min(of, self.seen)
+        bits = _rare(times, here) if times or not self.singles else math.log2((here + 1) / (self.singles + 0.5))
+        if self.trait.endswith("_ref is"):
+            bits *= 0.8 if self.trait.endswith("input_ref is") else 0.9
+        if times == 0 and self.is_constant and self.seen == self.of:
+            bits = max(bits, self.surprise)
+        return self._odd(value, max(0.0, bits), self._common)
+
+    @cached_property
+    def _common(self) -> str:
+        return ", ".join(f"{word} in {n}" for word, n in self.words.most_common(3))
 
     def _number(self, value: float, of: int, less: int) -> Odd | None:
         if not self.numbers:
             return None
         low, middle, high = self.low, self.middle, self.high
         higher = value > middle
-        edge = high if higher else low
-        spread = max(abs(edge - middle), 0.15 * abs(middle), _SECONDS_FLOOR if self.is_time else 1e-6)
-        if self.whole and not self.is_time:
-            spread = max(spread, 0.5)
-        spread = max(spread, self.least)
-        bits = 4.32 * abs(value - middle) / spread
+        bits = _A_SPREAD * abs(value - middle) / (self._spread_up if higher else self._spread_down)
         first, last = self.numbers[0], self.numbers[-1]
         if first <= value <= last:
             inside = (
@@ -190,6 +226,18 @@ class Cohort:
         )
         self._known = before.measured if before is not None else {}
         self.by_id: Mapping[str, Row] = {row.run_id: row for row in self.rows}
+        self.contrasts: dict[object, object] = {}
+        """What runs differ in since a time, or with a symptom, as far as it was asked for: filled by who asks."""
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The traits of all runs, trait by trait."""
+        return Columns([row.traits for row in self.rows])
+
+    @cached_property
+    def starts(self) -> Sequence[float]:
+        """When the runs began."""
+        return [row.started_at for row in self.rows]
 
     def beside(self, row: Row) -> Row:
         """A run with what only the others tell of it: where it was asked what they were, and answers otherwise."""
@@ -204,6 +252,16 @@ class Cohort:
     def well(self) -> tuple[Row, ...]:
         """The runs that nothing on record speaks against but what is usual."""
         return tuple(row for row in self.rows if row.well and all(self.is_usual(mark) for mark in row.marks))
+
+    @cached_property
+    def well_ids(self) -> frozenset[str]:
+        """Their ids."""
+        return frozenset(row.run_id for row in self.well)
+
+    @cached_property
+    def _of_the_well(self) -> Columns:
+        """The traits of the well runs, trait by trait."""
+        return self.columns.only([row.run_id in self.well_ids for row in self.rows])
 
     @property
     def can_tell(self) -> bool:
@@ -253,11 +311,13 @@ class Cohort:
     @cached_property
     def habits(self) -> Mapping[str, _Habit]:
         """What is usual, by trait."""
-        values: dict[str, list[Value]] = {}
-        for row in self.well:
-            for trait, value in self._sized(row.traits).items():
-                values.setdefault(trait, []).append(value)
-        habits = {trait: _Habit(trait, each, len(self.well)) for trait, each in values.items()}
+        columns, of = self._of_the_well, len(self.well)
+        habits = {}
+        for trait in columns.traits:
+            habits[trait] = _Habit(trait, [value for value in columns.values(trait) if value is not None], of)
+        for line in self.lines:
+            offs = [off for row in self.well if (off := line.off(row.traits)) is not None]
+            habits[line.name] = _Habit(line.name, offs, of)
         for line in self.lines:
             if line.name in habits and line.trait in habits:
                 habits[line.name].least = _LINE_FLOOR * abs(habits[line.trait].middle)
@@ -280,6 +340,8 @@ class Cohort:
 
     def _passed_on(self, odds: Sequence[Odd]) -> list[Odd]:
         """A number that is as what came before it makes it is no odder than that."""
+        if not odds:
+            return []
         bits = {odd.trait: odd.bits for odd in odds}
         new = {odd.place for odd in odds if odd.name == _READ}
         odds = [odd for odd in odds if odd.place not in new or odd.name not in _GAVE]  # a new question has a new answer
@@ -303,45 +365,41 @@ class Cohort:
             return []
         found = []
         traits = self._sized(traits)
+        habits = self.habits
         for trait, value in traits.items():
-            habit = self.habits.get(trait)
-            if habit is not None:
-                odd = self._not_so_odd(habit.odd(value, own=own), own=own)
-            else:
-                found_nowhere = Odd(
+            habit = habits.get(trait)
+            if habit is None:
+                odd: Odd | None = Odd(
                     trait, value, _rare(0, len(self.well)), f"in none of {len(self.well)}", len(self.well)
                 )
-                odd = self._not_so_odd(found_nowhere, own=own)
-            if odd is not None and odd.bits >= 4:
-                found.append(odd)
+            elif habit.is_near(value, own=own):
+                continue
+            else:
+                odd = habit.odd(value, own=own)
+            if odd is not None and odd.bits >= LEAST_BITS:
+                odd = self._not_so_odd(odd, own=own)
+                if odd.bits >= LEAST_BITS:
+                    found.append(odd)
         lacking = (self.habits[trait].odd(None, own=own) for trait in self._always if trait not in traits)
-        found += [odd for odd in lacking if odd is not None and odd.bits >= 4]
+        found += [odd for odd in lacking if odd is not None and odd.bits >= LEAST_BITS]
         found += self._lacking_where_it_ran(traits, own=own)
         found += self._out_of_step(traits, own=own)
         return sorted(self._passed_on(found), key=lambda odd: -odd.bits)
 
-    def _not_so_odd(self, odd: Odd | None, *, own: bool) -> Odd | None:
+    def _not_so_odd(self, odd: Odd, *, own: bool) -> Odd:
         """What several of the others have, the unwell ones counted, is no rarer than among all of them."""
-        if odd is None or odd.value is None:
-            return odd
         habit = self.habits.get(odd.trait)
         by_being_there = habit is None or habit.seen < MIN_RUNS
         if not isinstance(odd.value, str) and not by_being_there:
             return odd
-        key = (odd.trait, odd.value) if isinstance(odd.value, str) and habit is not None else (odd.trait, "")
-        times = self._all_seen[key] - (1 if own else 0)
+        word = odd.value if isinstance(odd.value, str) and habit is not None else None
+        times = self._times(odd.trait, word) - (1 if own else 0)
         return odd if times < _SEVERAL else replace(odd, bits=min(odd.bits, _rare(times, len(self.rows))))
 
-    @cached_property
-    def _all_seen(self) -> Counter[tuple[str, str]]:
-        """In how many rows each trait is, and each word of it."""
-        seen: Counter[tuple[str, str]] = Counter()
-        for row in self.rows:
-            for trait, value in row.traits.items():
-                seen[trait, ""] += 1
-                if isinstance(value, str):
-                    seen[trait, value] += 1
-        return seen
+    def _times(self, trait: str, word: str | None) -> int:
+        """In how many rows a trait is, or a word of it."""
+        columns = self.columns
+        return (columns.having(trait) if word is None else columns.words(trait).get(word, 0)).bit_count()
 
     @cached_property
     def _sometimes(self) -> tuple[tuple[str, str, int], ...]:
@@ -370,31 +428,38 @@ class Cohort:
         ]
 
     @cached_property
-    def splits(self) -> dict[str, tuple[int, float] | None]:
-        """Where each trait's numbers change their level, as far as it was asked for: filled by who asks."""
-        return {}
-
-    @cached_property
     def implied(self) -> tuple[Rule, ...]:
         """What goes with what."""
-        return learn(self.well)
+        return learn(self.well, self._of_the_well)
+
+    @cached_property
+    def _rules(self) -> Sequence[tuple[str, str | None, Sequence[tuple[int, Rule]]]]:
+        """The rules by what they ask for, with their places: a run that has what they ask for keeps them all."""
+        found: dict[tuple[str, str | None], list[tuple[int, Rule]]] = {}
+        for place, rule in enumerate(self.implied):
+            found.setdefault((rule.trait, rule.word), []).append((place, rule))
+        return [(trait, word, rules) for (trait, word), rules in found.items()]
 
     def _out_of_step(self, traits: Mapping[str, Value], *, own: bool) -> list[Odd]:
         """What a run lacks, or has otherwise, though all runs of its kind have it: the surest rule of each trait."""
-        found: dict[str, Odd] = {}
-        for rule in self.implied:
-            if rule.trait in found or not rule.applies(traits) or rule.is_kept(traits):
+        broken: list[tuple[int, Rule]] = []
+        for trait, word, rules in self._rules:
+            value = traits.get(trait)
+            if value == word if word is not None else value is not None:
                 continue
-            if rule.word is not None and rule.trait not in traits:
+            if word is not None and value is None:
                 continue  # whether the step runs is asked for itself
-            broken = 1 if rule.but_for is not None and not own else 0
-            if own and rule.but_for is None:
+            broken += [(place, rule) for place, rule in rules if rule.applies(traits)]
+        found: dict[str, Odd] = {}
+        for _, rule in sorted(broken, key=lambda each: each[0]):
+            if rule.trait in found or (own and rule.but_for is None):
                 continue
+            exceptions = 1 if rule.but_for is not None and not own else 0
             value = traits.get(rule.trait)
             found[rule.trait] = Odd(
                 rule.trait,
                 value,
-                min(_rare(broken, rule.runs), _SURPRISE),
+                min(_rare(exceptions, rule.runs), _SURPRISE),
                 f"{rule.word or 'there'} in all {rule.runs} with {rule.says}",
                 rule.runs,
                 given=rule.says,
@@ -403,7 +468,7 @@ class Cohort:
 
     def calm(self, run_id: str) -> float:
         """The oddity in bits past which a run is a symptom by itself; the run itself is not asked."""
-        odds = [odd for other, odd, _ in self._odds if other != run_id]
+        odds = _without(self._odds[0], self.measured.get(run_id), "odd")
         if not odds:
             return _TOO_ODD
         near = quantile(odds, 0.9)
@@ -411,20 +476,19 @@ class Cohort:
 
     def calm_in_time(self, run_id: str) -> float:
         """The same for how long things take, which has a calm of its own: clocks are rougher than counts."""
-        odds = sorted(slow for other, _, slow in self._odds if other != run_id)
+        odds = _without(self._odds[1], self.measured.get(run_id), "slow")
         return 1.5 * quantile(odds, 0.99) + 4 if odds else _TOO_ODD
 
     @cached_property
-    def _odds(self) -> list[tuple[str, float, float]]:
-        """How odd and how slow each of the well runs is beside the others, the calmest first."""
+    def _odds(self) -> tuple[Sequence[float], Sequence[float]]:
+        """How odd and how slow the well runs are beside the others, each the calmest first."""
         for row in self.well[-_CALIBRATING:]:
             known = self._known.get(row.run_id)
             if known is None or known.of < _NEARLY * len(self.well):
                 odds = self.oddities(row.traits, own=True)
                 known = Measured(most_odd(odds), slowest(odds), len(self.well))
             self.measured[row.run_id] = known
-        found = [(run_id, each.odd, each.slow) for run_id, each in self.measured.items()]
-        return sorted(found, key=lambda each: each[1])
+        return sorted(each.odd for each in self.measured.values()), sorted(each.slow for each in self.measured.values())
 
     @cached_property
     def measured(self) -> "dict[str, Measured]":
@@ -439,6 +503,14 @@ class Measured:
     odd: float
     slow: float
     of: int
+
+
+def _without(ordered: Sequence[float], known: "Measured | None", name: str) -> Sequence[float]:
+    """How odd the others are."""
+    if known is None:
+        return ordered
+    place = bisect_left(ordered, getattr(known, name))
+    return [*ordered[:place], *ordered[place + 1 :]]
 
 
 _NEARLY = 0.8

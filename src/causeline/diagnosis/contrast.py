@@ -9,15 +9,21 @@ number of things that were looked at (Bonferroni).
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache, partial
+from itertools import accumulate, compress, islice, pairwise
+from operator import truediv
+from typing import TypeVar, cast
 
 from causeline.diagnosis.answers import ANOTHER
 from causeline.diagnosis.cohort import Cohort, is_time
+from causeline.diagnosis.columns import Bits, Columns, bits_of
 from causeline.diagnosis.statistics import beyond, choices, fisher, increase, quantile, runs_needed, superiority
 from causeline.diagnosis.traits import Row, Value
 
+_T = TypeVar("_T")
 _MIN_AFTER = 4
 _MIN_BEFORE = 12
 _EFFECT = 0.25
@@ -96,6 +102,7 @@ class Shared:
     ochiai: float
 
 
+@lru_cache(maxsize=16_384)
 def is_anchor(trait: str) -> bool:
     """Whether a trait names a version under which something ran."""
     name = trait.partition("|")[2]
@@ -132,71 +139,88 @@ def _by_anchor(cohort: Cohort, row: Row) -> Iterator[Release]:
     for trait, value in row.traits.items():
         if not is_anchor(trait):
             continue
-        after = [each for each in cohort.rows if each.traits.get(trait) == value]
-        before = [each for each in cohort.rows if each.traits.get(trait, value) != value]
-        if len(after) < _MIN_AFTER or len(before) < _MIN_BEFORE:
-            continue
-        since = after[0].started_at
-        came_before = sum(each.started_at < since for each in before)
-        if came_before < 0.9 * len(before):
-            continue  # both were in use at once: no release, but a choice
-        old = _commonest(each.traits[trait] for each in before)
-        moved = _moved(before, after, row, trait)
-        if moved:
-            yield Release(trait, _word(value), _word(old), since, len(after), len(before), moved)
+        sides = _remembered(cohort, (trait, value), partial(_sides_of_anchor, cohort, trait, value))
+        if sides is not None and (moved := sides.moved(row, trait)):
+            yield Release(trait, _word(value), sides.old, sides.since, len(sides.after), len(sides.before), moved)
+
+
+def _remembered(cohort: Cohort, key: object, make: Callable[[], _T]) -> _T:
+    """What is the same for all runs that are held against a cohort, and is made when the first of them asks."""
+    if key not in cohort.contrasts:
+        cohort.contrasts[key] = make()
+    return cast("_T", cohort.contrasts[key])
+
+
+def _sides_of_anchor(cohort: Cohort, trait: str, value: Value) -> "_Sides | None":
+    """The runs with another value of an anchor, and those with this one that came after them; None where none did."""
+    after = [n for n, each in enumerate(cohort.rows) if each.traits.get(trait) == value]
+    before = [n for n, each in enumerate(cohort.rows) if each.traits.get(trait, value) != value]
+    if len(after) < _MIN_AFTER or len(before) < _MIN_BEFORE:
+        return None
+    since = cohort.starts[after[0]]
+    came_before = sum(cohort.starts[n] < since for n in before)
+    if came_before < 0.9 * len(before):
+        return None  # both were in use at once: no release, but a choice
+    old = _commonest(cohort.rows[n].traits[trait] for n in before)
+    return _Sides(cohort, before, after, _word(old))
 
 
 def _by_time(cohort: Cohort, row: Row) -> Iterator[Release]:
     """Where no version is on record: the time since which something is otherwise, all at once."""
-    place = next((n for n, each in enumerate(cohort.rows) if each.started_at > row.started_at), len(cohort.rows))
-    best = _split_of(cohort, row, place, [each for each in _numeric_traits(cohort, row) if not is_time(each)])
-    if best is None:  # clocks are rough, and are asked only where nothing else is otherwise
-        best = _split_of(cohort, row, place, [each for each in _numeric_traits(cohort, row) if is_time(each)])
-    if best is None:
+    place = bisect_right(cohort.starts, row.started_at)
+    at = _split_of(cohort, row, place)
+    if at is None:
         return
-    before, after = cohort.rows[: best[1]], cohort.rows[best[1] :]
-    moved = tuple(each for each in _moved(before, after, row, "") if abs(each.effect) >= 0.8)
+    sides = _remembered(cohort, at, lambda: _Sides(cohort, range(at), range(at, len(cohort.rows))))
+    moved = tuple(each for each in sides.moved(row, "") if abs(each.effect) >= 0.8)
     moved = tuple(each for each in moved if not _counts_up(cohort, each.what))
     if any(not each.finding for each in moved):
-        yield Release(None, "", "", after[0].started_at, len(after), len(before), moved)
+        yield Release(None, "", "", sides.since, len(sides.after), len(sides.before), moved)
 
 
-def _split_of(cohort: Cohort, row: Row, place: int, traits: Sequence[str]) -> tuple[float, int] | None:
+def _split_of(cohort: Cohort, row: Row, place: int) -> int | None:
+    """Where the trait that changed its level most did so before the run; times are asked where nothing else did."""
     best: tuple[float, int] | None = None
-    for trait in traits:
-        if trait not in cohort.splits:
-            cohort.splits[trait] = _split_in(cohort, trait)
-        split = cohort.splits[trait]
-        if split is None:
+    best_in_time: tuple[float, int] | None = None
+    splits = _remembered(cohort, "splits", partial(_splits, cohort))
+    for trait, value in row.traits.items():
+        split = splits.get(trait)
+        if split is None or isinstance(value, str) or split[0] >= place:
             continue
         at, strength = split
-        if _MIN_BEFORE <= at < place and len(cohort.rows) - at >= _MIN_AFTER and (best is None or strength > best[0]):
+        if is_time(trait):
+            if best_in_time is None or strength > best_in_time[0]:
+                best_in_time = (strength, at)
+        elif best is None or strength > best[0]:
             best = (strength, at)
-    return best
+    best = best or best_in_time
+    return None if best is None else best[1]
+
+
+def _splits(cohort: Cohort) -> Mapping[str, tuple[int, float]]:
+    """Where the numbers of traits change their level, and how clearly; only those with enough runs on both sides."""
+    return {
+        trait: split
+        for trait in cohort.columns.traits
+        if trait in cohort.habits
+        and not is_anchor(trait)
+        and (split := _split_in(cohort, trait)) is not None
+        and _MIN_BEFORE <= split[0] <= len(cohort.rows) - _MIN_AFTER
+    }
 
 
 def _counts_up(cohort: Cohort, trait: str) -> bool:
     """Whether a number only counts runs or time: it differs between early and late, whatever was released."""
-    values = [value for each in cohort.rows if isinstance(value := each.traits.get(trait), float)]
+    values = cohort.columns.numbers(trait).values
     changes = [after - before for before, after in pairwise(values) if after != before]
     return len(changes) > len(values) // 4 and sum(change > 0 for change in changes) >= _COUNTS_UP * len(changes)
 
 
 def _split_in(cohort: Cohort, trait: str) -> tuple[int, float] | None:
     """The row from which on a trait's numbers are otherwise, and how clearly; None for a counter."""
-    if _counts_up(cohort, trait):
-        return None
-    values = [(n, value) for n, each in enumerate(cohort.rows) if isinstance(value := each.traits.get(trait), float)]
-    split = _split([value for _, value in values])
-    return None if split is None else (values[split[0]][0], split[1])
-
-
-def _numeric_traits(cohort: Cohort, row: Row) -> list[str]:
-    return [
-        trait
-        for trait, value in row.traits.items()
-        if isinstance(value, float) and not is_anchor(trait) and trait in cohort.habits
-    ]
+    column = cohort.columns.numbers(trait)
+    split = _split(column.values)
+    return None if split is None or _counts_up(cohort, trait) else (column.places[split[0]], split[1])
 
 
 def _split(values: Sequence[float]) -> tuple[int, float] | None:
@@ -207,32 +231,34 @@ def _split(values: Sequence[float]) -> tuple[int, float] | None:
     count = len(values)
     if count < _MIN_BEFORE + _MIN_AFTER or len(set(values)) < 2:
         return None
-    order = sorted(range(count), key=values.__getitem__)
-    ranks = [0.0] * count
-    start = 0
-    while start < count:
-        end = start
-        while end + 1 < count and values[order[end + 1]] == values[order[start]]:
-            end += 1
-        for place in range(start, end + 1):
-            ranks[order[place]] = (start + end) / 2
-        start = end + 1
     ordered = sorted(values)
-    least, most = _ends(values)
+    rank_of: dict[float, float] = {}
+    start = 0
+    for value, times in Counter(ordered).items():
+        rank_of[value] = (start + start + times - 1) / 2
+        start += times
     mean = (count - 1) / 2
-    spread = math.sqrt(sum((rank - mean) ** 2 for rank in ranks) / count) or 1.0
-    total, best, at = 0.0, 0.0, 0
-    for place in range(count - 1):
-        total += ranks[place] - mean
-        n = place + 1
-        statistic = abs(total) / (spread * math.sqrt(n * (count - n) / count))
-        if _MIN_AFTER <= count - n < _FEW_AFTER:  # so few that the sum of ranks has no room: asked exactly
-            as_high, as_low = count - bisect_left(ordered, least[n]), bisect_right(ordered, most[n])
-            chance = choices(min(as_high, as_low), count - n) - choices(count, count - n)
-            statistic = max(statistic, math.sqrt(-2 * min(0.0, chance)))
-        if n >= _MIN_BEFORE and count - n >= _MIN_AFTER and statistic > best:
+    offs = [rank_of[value] - mean for value in values]
+    spread = math.sqrt(sum(off**2 for off in offs) / count) or 1.0
+    first, last = _MIN_BEFORE, count - _MIN_AFTER
+    totals = islice(accumulate(offs), first - 1, last)
+    statistics = list(map(truediv, map(abs, totals), map(spread.__mul__, _roots(count)[first : last + 1])))
+    best = max(statistics)
+    at = first + statistics.index(best)
+    least, most = _ends(values[-_FEW_AFTER:])
+    for n in range(max(_MIN_BEFORE, count - _FEW_AFTER + 1), count - _MIN_AFTER + 1):
+        few = count - n  # so few that the sum of ranks has no room: asked exactly
+        as_high, as_low = count - bisect_left(ordered, least[-few]), bisect_right(ordered, most[-few])
+        statistic = math.sqrt(-2 * min(0.0, choices(min(as_high, as_low), few) - choices(count, few)))
+        if statistic > best or (statistic == best and n < at):
             best, at = statistic, n
-    return (at, best) if best > 5.5 else None
+    return (at, best) if best > _CLEAR else None
+
+
+@lru_cache(maxsize=1_024)
+def _roots(count: int) -> Sequence[float]:
+    """By how many runs come before: what the spread of a sum of ranks grows with."""
+    return [math.sqrt(n * (count - n) / count) for n in range(count + 1)]
 
 
 def _ends(values: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -245,74 +271,125 @@ def _ends(values: Sequence[float]) -> tuple[list[float], list[float]]:
 
 
 _FEW_AFTER = 30
+_CLEAR = 5.5
+"""What any order of the same values reaches in a thousand."""
 
 
-def _moved(before: Sequence[Row], after: Sequence[Row], row: Row, anchor: str) -> tuple[Moved, ...]:
-    place = anchor.partition("|")[0]
-    traits = [trait for trait in row.traits if not is_anchor(trait)]
-    marks = sorted(row.marks)
-    looked_at = max(1, len(traits) + len(marks))
-    found = []
-    for trait in traits:
-        value = row.traits[trait]
-        moved = _numbers_moved(trait, value, before, after, looked_at) if isinstance(value, float) else None
-        if isinstance(value, str):
-            moved = _words_moved(trait, value, before, after, looked_at)
-        if moved is not None:
-            found.append(moved)
-    for mark in marks:
-        hits, others = sum(mark in each.marks for each in after), sum(mark in each.marks for each in before)
-        share, least = increase(hits, len(after), others, len(before))
-        if least > 0.1 and share >= _EFFECT and _p(hits, after, others, before) * looked_at < _SURE:
-            found.append(
-                Moved(mark, share, f"{others} of {len(before)}", f"{hits} of {len(after)}", is_worse=True, finding=True)
-            )
-    found.sort(key=lambda moved: (-_weight(moved), moved.place != place))
-    return tuple(found)
+@dataclass(frozen=True, slots=True)
+class _Shift:
+    """What is otherwise between two sides, whichever run asks, and how likely chance makes it so."""
+
+    moved: Moved
+    p: float
+    was: float = 0.0
 
 
-def _p(hits: int, after: Sequence[Row], others: int, before: Sequence[Row]) -> float:
-    return fisher(hits, len(after) - hits, others, len(before) - others)
+class _Sides:
+    """The runs before and after something, told by their places: what is otherwise is asked once of each trait."""
+
+    def __init__(self, cohort: Cohort, before: Sequence[int], after: Sequence[int], old: str = "") -> None:
+        self.before, self.after, self.old = before, after, old
+        self.since = cohort.starts[after[0]]
+        self._cohort = cohort
+        count = range(len(cohort.rows))
+        self._flags = [[n in places for n in count] for places in (set(before), set(after))]
+        self._values: dict[str, list[list[Value]]] = {}
+        self._numbers: dict[str, _Shift | None] = {}
+        self._words: dict[tuple[str, str], _Shift | None] = {}
+        self._marks: dict[str, _Shift | None] = {}
+
+    def moved(self, row: Row, anchor: str) -> tuple[Moved, ...]:
+        """What moved, as far as a run shows it."""
+        place = anchor.partition("|")[0]
+        traits = [trait for trait in row.traits if not is_anchor(trait)]
+        marks = sorted(row.marks)
+        looked_at = max(1, len(traits) + len(marks))
+        found = []
+        for trait in traits:
+            value = row.traits[trait]
+            shift = self._of_word(trait, value) if isinstance(value, str) else self._of_number(trait)
+            if shift is None or shift.p * looked_at > _SURE:
+                continue
+            if isinstance(value, str) or _is_among(value, shift):
+                found.append(shift.moved)
+        for mark in marks:
+            shift = self._of_mark(mark)
+            if shift is not None and shift.p * looked_at < _SURE:
+                found.append(shift.moved)
+        found.sort(key=lambda moved: (-_weight(moved), moved.place != place))
+        return tuple(found)
+
+    def _of_number(self, trait: str) -> _Shift | None:
+        if trait not in self._numbers:
+            old, new = ([value for value in side if not isinstance(value, str)] for side in self._on_both(trait))
+            self._numbers[trait] = _numbers_moved(trait, old, new)
+        return self._numbers[trait]
+
+    def _of_word(self, trait: str, word: str) -> _Shift | None:
+        key = (trait, word)
+        if key not in self._words:
+            self._words[key] = self._words_moved(trait, word)
+        return self._words[key]
+
+    def _words_moved(self, trait: str, word: str) -> _Shift | None:
+        old, new = self._on_both(trait)
+        if len(new) < _MIN_AFTER or len(old) < _MIN_BEFORE:
+            return None
+        hits, others = new.count(word), old.count(word)
+        share, least = increase(hits, len(new), others, len(old))
+        if least < 0.1 or share < _EFFECT or len(set(old)) > _MAX_VALUES:
+            return None
+        moved = Moved(trait, share, f"{others} of {len(old)}", f"{hits} of {len(new)}", is_worse=False)
+        return _Shift(moved, fisher(hits, len(new) - hits, others, len(old) - others))
+
+    def _on_both(self, trait: str) -> list[list[Value]]:
+        """What the runs before have for a trait, and those after."""
+        found = self._values.get(trait)
+        if found is None:
+            values = self._cohort.columns.values(trait)
+            found = [[value for value in compress(values, side) if value is not None] for side in self._flags]
+            self._values[trait] = found
+        return found
+
+    def _of_mark(self, mark: str) -> _Shift | None:
+        if mark not in self._marks:
+            rows = self._cohort.rows
+            hits, others = (sum(mark in rows[n].marks for n in side) for side in (self.after, self.before))
+            new, old = len(self.after), len(self.before)
+            share, least = increase(hits, new, others, old)
+            shift = None
+            if least > 0.1 and share >= _EFFECT:
+                moved = Moved(mark, share, f"{others} of {old}", f"{hits} of {new}", is_worse=True, finding=True)
+                shift = _Shift(moved, fisher(hits, new - hits, others, old - others))
+            self._marks[mark] = shift
+        return self._marks[mark]
 
 
-def _numbers_moved(  # noqa: PLR0911 - each return is a reason of its own
-    trait: str, value: float, before: Sequence[Row], after: Sequence[Row], looked_at: int
-) -> Moved | None:
-    old = [number for each in before if isinstance(number := each.traits.get(trait), float)]
-    new = [number for each in after if isinstance(number := each.traits.get(trait), float)]
+def _is_among(value: float, shift: _Shift) -> bool:
+    """Whether a run is among those whose numbers moved."""
+    if (value - shift.was) * shift.moved.effect <= 0:
+        return False
+    return not shift.moved.what.endswith("seconds") or value >= _SLOWER * shift.was
+
+
+def _numbers_moved(trait: str, old: Sequence[float], new: Sequence[float]) -> _Shift | None:
     if len(old) < _MIN_BEFORE or len(new) < _MIN_AFTER:
         return None
-    delta, p = superiority(new, old)
-    p = min(p, beyond(new, old))
-    if abs(delta) < _SHIFT or p * looked_at > _SURE:
-        return None
     was, now = quantile(sorted(old), 0.5), quantile(sorted(new), 0.5)
-    if (value - was) * delta <= 0:
-        return None  # this run is not among those that moved
     name = trait.partition("|")[2]
-    if name.endswith("seconds") and (abs(now - was) < _CLOCK_S or now < _SLOWER * was or value < _SLOWER * was):
+    if abs(now - was) < 0.1 * abs(was) or (
+        name.endswith("seconds") and (abs(now - was) < _CLOCK_S or now < _SLOWER * was)
+    ):
         return None
-    if abs(now - was) < 0.1 * abs(was):
+    delta, p = superiority(new, old)
+    if abs(delta) < _SHIFT:
         return None
     up, down = any(word in name for word in _WORSE_UP), any(word in name for word in _WORSE_DOWN)
     worse = (up and delta > 0) or (down and not up and delta < 0)
     if (up or down) and not worse:
         return None
-    return Moved(trait, delta, f"{was:.4g}", f"{now:.4g}", is_worse=worse)
-
-
-def _words_moved(trait: str, value: str, before: Sequence[Row], after: Sequence[Row], looked_at: int) -> Moved | None:
-    old = [each for each in before if trait in each.traits]
-    new = [each for each in after if trait in each.traits]
-    if len({each.traits[trait] for each in old}) > _MAX_VALUES:
-        return None
-    hits, others = (sum(each.traits[trait] == value for each in side) for side in (new, old))
-    share, least = increase(hits, len(new), others, len(old))
-    if len(new) < _MIN_AFTER or len(old) < _MIN_BEFORE or least < 0.1 or share < _EFFECT:
-        return None
-    if _p(hits, new, others, old) * looked_at > _SURE:
-        return None
-    return Moved(trait, share, f"{others} of {len(old)}", f"{hits} of {len(new)}", is_worse=False)
+    moved = Moved(trait, delta, f"{was:.4g}", f"{now:.4g}", is_worse=worse)
+    return _Shift(moved, min(p, beyond(new, old)), was)
 
 
 def _commonest(values: Iterator[Value]) -> Value:
@@ -331,70 +408,55 @@ def _word(value: Value) -> str:
 
 def shared(cohort: Cohort, row: Row, mark: str) -> tuple[list[Shared], str | None]:
     """What sets the runs with a finding apart, the most telling first; or why that cannot be told."""
-    failing = [each for each in cohort.rows if mark in each.marks and each.run_id != row.run_id]
-    others = [each for each in cohort.rows if mark not in each.marks]
-    if len(failing) < _MIN_FAILING or len(others) < _MIN_BEFORE:
+    failing = bits_of(n for n, each in enumerate(cohort.rows) if mark in each.marks and each.run_id != row.run_id)
+    others = bits_of(n for n, each in enumerate(cohort.rows) if mark not in each.marks)
+    failed, passed = failing.bit_count(), others.bit_count()
+    if failed < _MIN_FAILING or passed < _MIN_BEFORE:
         needed = max(_MIN_BEFORE, runs_needed(0.5, 0.1))
-        return [], f"too few runs to hold it against: {len(failing)} others with this symptom, {needed} needed"
+        return [], f"too few runs to hold it against: {failed} others with this symptom, {needed} needed"
     predicates = list(_predicates(cohort, row))
     found = []
     for trait, says, holds in predicates:
-        a = sum(holds(each.traits.get(trait)) for each in failing)
-        b = sum(holds(each.traits.get(trait)) for each in others)
-        of, rest = a + b, len(failing) + len(others) - a - b
+        a, b = (holds & failing).bit_count(), (holds & others).bit_count()
+        of, rest = a + b, failed + passed - a - b
         if a < _MIN_FAILING:
             continue
-        share, least = increase(a, of, len(failing) - a, rest)
-        if (
-            share < _EFFECT
-            or least <= 0.05
-            or fisher(a, b, len(failing) - a, len(others) - b) * len(predicates) > _SURE
-        ):
+        share, least = increase(a, of, failed - a, rest)
+        if share < _EFFECT or least <= 0.05 or fisher(a, b, failed - a, passed - b) * len(predicates) > _SURE:
             continue
-        found.append(Shared(trait, says, a, of, len(failing) - a, rest, least, a / math.sqrt(len(failing) * of)))
+        found.append(Shared(trait, says, a, of, failed - a, rest, least, a / math.sqrt(failed * of)))
     return sorted(found, key=lambda each: (-round(each.ochiai, 2), -each.least)), None
 
 
-def _predicates(cohort: Cohort, row: Row) -> "Iterator[tuple[str, str, _Holds]]":  # noqa: C901 - a list of kinds
+def _predicates(cohort: Cohort, row: Row) -> Iterator[tuple[str, str, Bits]]:
+    """What a run has, in words, and the runs that have it too."""
+    columns = cohort.columns
     for trait, value in row.traits.items():
-        if trait.startswith(("run|final_state", "run|fallback", "eval:", "field:")) or trait.endswith(
-            ("|errors", "|error_type")
-        ):
+        if trait.startswith(_AT_THE_END) or trait.endswith(("|errors", "|error_type")):
             continue  # these are symptoms
         habit = cohort.habits.get(trait)
         if isinstance(value, str):
             if habit is None or not habit.names_each_run:
-                yield trait, f"= {value}", _Holds(word=value)
+                yield trait, f"= {value}", columns.words(trait).get(value, 0)
         elif habit is not None and len(habit.numbers) >= _MIN_BEFORE:
-            low, high = quantile(habit.numbers, 0.1), quantile(habit.numbers, 0.9)
-            if trait.endswith("|seconds") and value < high + 0.02:
-                continue  # that something was quick explains nothing
-            if value > high:
-                yield trait, f"over {high:.4g}", _Holds(over=high)
-            elif value < low:
-                yield trait, f"under {low:.4g}", _Holds(under=low)
+            yield from _far_out(columns, trait, value, habit.numbers)
     for trait, habit in cohort.habits.items():
         if trait not in row.traits and trait.endswith("|times") and habit.seen >= 0.5 * habit.of:
-            yield trait, "did not run", _Holds(absent=True)
+            yield trait, "did not run", columns.all & ~columns.having(trait)
 
 
-@dataclass(frozen=True, slots=True)
-class _Holds:
-    word: str | None = None
-    over: float | None = None
-    under: float | None = None
-    absent: bool = False
+_AT_THE_END = ("run|final_state", "run|fallback", "eval:", "field:")
 
-    def __call__(self, value: Value | None) -> bool:
-        if self.absent:
-            return value is None
-        if value is None:
-            return False
-        if self.word is not None:
-            return value == self.word
-        if isinstance(value, str):
-            return False
-        return value > self.over if self.over is not None else self.under is not None and value < self.under
+
+def _far_out(columns: Columns, trait: str, value: float, usual: Sequence[float]) -> Iterator[tuple[str, str, Bits]]:
+    """Where a number is among the tenth that is greatest or least, the runs whose number is."""
+    low, high = quantile(usual, 0.1), quantile(usual, 0.9)
+    if is_time(trait) and value < high + 0.02:
+        return  # that something was quick explains nothing
+    if value > high:
+        yield trait, f"over {high:.4g}", columns.over(trait, high)
+    elif value < low:
+        yield trait, f"under {low:.4g}", columns.under(trait, low)
 
 
 # --- the nearest run that went well
@@ -413,9 +475,7 @@ def nearest(
     for other in cohort.well[-most:]:
         if other.run_id == row.run_id:
             continue
-        distance = 0.0
-        for trait in row.traits.keys() | other.traits.keys():
-            distance += _apart(trait, row.traits.get(trait), other.traits.get(trait), spreads)
+        distance = _distance(row.traits, other.traits, spreads, math.inf if best is None else best[0])
         if best is None or distance < best[0]:
             best = (distance, other)
     if best is None:
@@ -428,6 +488,20 @@ def nearest(
     ]
     differs.sort(key=lambda each: (-each[0], each[1]))
     return other, [(trait, here, there) for _, trait, here, there in differs]
+
+
+def _distance(
+    here: Mapping[str, Value], there: Mapping[str, Value], spreads: Mapping[str, float], farthest: float
+) -> float:
+    """How far two runs are apart; no farther than `farthest` is gone on with."""
+    distance = 0.0
+    for trait in here.keys() | there.keys():
+        one, other = here.get(trait), there.get(trait)
+        if one != other:
+            distance += _apart(trait, one, other, spreads)
+            if distance >= farthest:
+                break
+    return distance
 
 
 def _apart(trait: str, here: Value | None, there: Value | None, spreads: Mapping[str, float]) -> float:

@@ -9,6 +9,7 @@
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from causeline.diagnosis import contradictions, failures, quality
 from causeline.diagnosis.answers import answers_of
@@ -16,7 +17,7 @@ from causeline.diagnosis.causes import Tracing
 from causeline.diagnosis.cohort import Cohort
 from causeline.diagnosis.duties import duties
 from causeline.diagnosis.model import Diagnosis, DriftAlert, Finding, Proof, Role
-from causeline.diagnosis.neighbours import Neighbours
+from causeline.diagnosis.neighbours import Neighbours, speaks_beside
 from causeline.diagnosis.record import Record
 from causeline.diagnosis.traits import Row, moment, plain, traits_of
 from causeline.diagnosis.unknown import unknown
@@ -30,6 +31,8 @@ _STANDS_OUT = 0.35
 _USUAL_WORTH = 0.4
 _LAST_RESORT = frozenset({"gave_the_answer", "least_known"})
 """Said where nothing on record stands out."""
+_STAYS = _LAST_RESORT | {"masked_source"}
+"""What stays what it is, however many runs have it."""
 _BY_POLICY = 0.33
 """What only a policy of one's own objects to explains less than whoever gave the answer."""
 _USUAL_SIGN = 0.12
@@ -49,11 +52,40 @@ def diagnose(
     `drift` are the alerts of its workflow; `cohort` are runs of the same workflow, this one among them or not.
     `without` are rules that are not heard: so it is measured what each is worth.
     """
-    record = Record(run, policy.rules(run.workflow))
-    findings = judged(record, policy)
+    return diagnosis_of(Reading(run, policy), drift, cohort, without=without)
+
+
+class Reading:
+    """A run as the rules read it alone: its record, what they find in it, and its row of a cohort."""
+
+    def __init__(self, run: Run, policy: Policy = DEFAULT_POLICY) -> None:
+        self.record = Record(run, policy.rules(run.workflow))
+        self.findings = judged(self.record, policy)
+
+    @property
+    def is_objected_to(self) -> bool:
+        """Whether only a policy of one's own makes a symptom of something: its row does not say so."""
+        return any(each.by_policy and each.role is not Role.HINT for each in self.findings)
+
+    @cached_property
+    def row(self) -> Row:
+        """The run as a row of a cohort."""
+        return _row(self.record.run, self.findings)
+
+
+def diagnosis_of(
+    reading: Reading,
+    drift: Sequence[DriftAlert] | None = None,
+    cohort: Cohort | None = None,
+    *,
+    without: Container[str] = (),
+    with_nearest: bool = True,
+) -> Diagnosis:
+    """As `diagnose`, of a run that was read; `with_nearest` asks for the run most like it that went well."""
+    record, run, findings = reading.record, reading.record.run, reading.findings
     beside: Neighbours | None = None
     if cohort is not None and cohort.can_tell:
-        beside = Neighbours(record, cohort, cohort.beside(_row(run, findings)))
+        beside = Neighbours(record, cohort, cohort.beside(reading.row))
         findings = [_beside_others(each, cohort, beside) for each in findings] + list(beside.findings())
     findings = [each for each in findings if each.rule not in without]
     symptoms = _symptoms(findings)
@@ -82,9 +114,25 @@ def diagnose(
         causes=causes,
         left_to_do=owed,
         unknown=unknown(record, causes[0] if causes else None, untold),
-        nearest=beside.nearest() if beside is not None else None,
+        nearest=beside.nearest() if beside is not None and with_nearest else None,
         alerts=alerts,
     )
+
+
+def may_speak(row: Row, cohort: Cohort) -> bool:
+    """Whether anything may speak against a run, told from its row alone: where it says no, `diagnose` finds no symptom.
+
+    What only a policy of one's own objects to is not in a row: of such a run this tells nothing.
+    """
+    if not row.well or not all(_is_let_pass(mark, cohort) for mark in row.marks):
+        return True
+    return cohort.can_tell and speaks_beside(row, cohort)
+
+
+def _is_let_pass(mark: str, cohort: Cohort) -> bool:
+    """Whether a finding that is more than a hint is none beside others, whatever its role: see `_beside_others`."""
+    stays = mark.partition("|")[0] in _STAYS
+    return cohort.can_tell and not stays and cohort.is_usual(mark, _USUAL_SIGN)
 
 
 def by_rules(record: Record) -> Iterator[Finding]:
@@ -126,7 +174,7 @@ def _by_policy_alone(finding: Finding) -> Finding:
 
 def row_of(run: Run, policy: Policy = DEFAULT_POLICY) -> Row:
     """A run as a row of a cohort."""
-    return _row(run, judged(Record(run, policy.rules(run.workflow)), policy))
+    return Reading(run, policy).row
 
 
 def _row(run: Run, findings: Sequence[Finding]) -> Row:

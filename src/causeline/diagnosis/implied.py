@@ -6,10 +6,13 @@ Sets of runs are bits of a number, so that learning looks at thousands of pairs 
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
+from causeline.diagnosis.columns import Bits, Columns, Numbers
 from causeline.diagnosis.traits import Row, Value
 
 _SURE_BITS = 14.0
@@ -77,46 +80,72 @@ class Rule:
         )
 
 
-def learn(rows: Sequence[Row]) -> tuple[Rule, ...]:
-    """The rules that the rows keep, the surest first; at most one for each target and condition's trait."""
+def learn(rows: Sequence[Row], columns: Columns | None = None) -> tuple[Rule, ...]:
+    """The rules that the rows keep, the surest first; at most one for each target and condition's trait.
+
+    `columns` are those of the rows, where somebody has them.
+    """
     count = len(rows)
     if count < 3 * _LEAST_RUNS:
         return ()
-    words, numbers = _gathered(rows)
-    targets = list(_targets(rows, words, count))
+    columns = columns or Columns([row.traits for row in rows])
+    words = {trait: columns.words(trait) for trait in columns.traits if _has_few_words(columns, trait)}
+    numbers = {
+        trait: columns.in_order(trait) for trait in columns.traits if _may_condition(trait) and _varies(columns, trait)
+    }
+    targets = [
+        _Target(trait, word, holds, -math.log2(holds.bit_count() / count))
+        for trait, word, holds in _targets(columns, words, count)
+    ]
     conditions = [
         (trait, word, bits)
         for trait, by_word in words.items()
-        if len(by_word) <= _MOST_WORDS
         for word, bits in by_word.items()
         if _LEAST_RUNS <= bits.bit_count() <= count - _LEAST_RUNS
     ]
-    looked_at = math.log2(max(2, (len(conditions) + len(numbers)) * len(targets)))
+    sure = _SURE_BITS + math.log2(max(2, (len(conditions) + len(numbers)) * len(targets)))
     found: list[tuple[float, Rule]] = []
-    for trait, word, holds in targets:
-        cost = -math.log2(holds.bit_count() / count)
-        place = trait.partition("|")[0]
-        for given, given_word, bits in conditions:
-            broken = bits & ~holds
-            runs = bits.bit_count()
-            if given.partition("|")[0] == place or broken.bit_count() > 1 or runs * cost < _SURE_BITS + looked_at:
-                continue
-            but_for = broken.bit_length() - 1 if broken else None
-            found.append((runs * cost, Rule(trait, word, given, given_word=given_word, runs=runs, but_for=but_for)))
-        for given, values in numbers.items():
-            if given.partition("|")[0] != place:
-                found += [
-                    (rule.runs * cost, rule)
-                    for rule in _beyond(trait, word, holds, given, values)
-                    if rule.runs * cost >= _SURE_BITS + looked_at
-                ]
+    for target in targets:
+        fewest = max(_LEAST_RUNS, math.ceil(sure / target.worth) - 1)
+        rules = chain(_where_words(target, conditions, fewest), _where_numbers(target, numbers, fewest))
+        found += [(rule.runs * target.worth, rule) for rule in rules if rule.runs * target.worth >= sure]
     found.sort(key=lambda each: (-each[0], each[1].trait, each[1].given))
-    return tuple(rule for _, rule in found[:_MOST_RULES] if _comes_before(rule, rows))
+    before: dict[tuple[str, str], bool] = {}
+    kept = []
+    for _, rule in found[:_MOST_RULES]:
+        pair = rule.given.partition("|")[0], rule.trait.partition("|")[0]
+        if pair not in before:
+            before[pair] = _comes_before(*pair, rows)
+        if before[pair]:
+            kept.append(rule)
+    return tuple(kept)
 
 
-def _comes_before(rule: Rule, rows: Sequence[Row]) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What rules may ask for, the runs that have it, and how many bits each run is worth for which a rule holds."""
+
+    trait: str
+    word: str | None
+    holds: Bits
+    worth: float
+
+    @property
+    def place(self) -> str:
+        return self.trait.partition("|")[0]
+
+
+def _where_words(target: _Target, conditions: Sequence[tuple[str, str, Bits]], fewest: int) -> Iterator[Rule]:
+    """The rules by which all runs with some word have it, but for one perhaps."""
+    for given, word, bits in conditions:
+        broken, runs = bits & ~target.holds, bits.bit_count()
+        if runs >= fewest and not broken & (broken - 1) and given.partition("|")[0] != target.place:
+            but_for = broken.bit_length() - 1 if broken else None
+            yield Rule(target.trait, target.word, given, given_word=word, runs=runs, but_for=but_for)
+
+
+def _comes_before(given: str, place: str, rows: Sequence[Row]) -> bool:
     """Whether the condition is known before the step: traits stand in the order in which steps began."""
-    given, place = rule.given.partition("|")[0], rule.trait.partition("|")[0]
     if given == "run":
         return True
     for row in rows:
@@ -126,61 +155,60 @@ def _comes_before(rule: Rule, rows: Sequence[Row]) -> bool:
     return False
 
 
-def _gathered(
-    rows: Sequence[Row],
-) -> tuple[dict[str, dict[str, int]], dict[str, list[tuple[float, int]]]]:
-    """Bits of rows by trait and word, and numbers with their row by trait, in order."""
-    words: dict[str, dict[str, int]] = {}
-    numbers: dict[str, list[tuple[float, int]]] = {}
-    for place, row in enumerate(rows):
-        for trait, value in row.traits.items():
-            if isinstance(value, str):
-                by_word = words.setdefault(trait, {})
-                by_word[value] = by_word.get(value, 0) | 1 << place
-            elif not any(word in trait.partition("|")[2] for word in _CONSEQUENCES):
-                numbers.setdefault(trait, []).append((value, place))
-    return words, {trait: sorted(values) for trait, values in numbers.items() if len({v for v, _ in values}) > 1}
+@lru_cache(maxsize=16_384)
+def _may_condition(trait: str) -> bool:
+    name = trait.partition("|")[2]
+    return not any(word in name for word in _CONSEQUENCES)
+
+
+def _has_few_words(columns: Columns, trait: str) -> bool:
+    return 0 < sum(isinstance(value, str) for value in set(columns.values(trait))) <= _MOST_WORDS
+
+
+def _varies(columns: Columns, trait: str) -> bool:
+    return len(set(columns.numbers(trait).values)) > 1
 
 
 def _targets(
-    rows: Sequence[Row], words: Mapping[str, Mapping[str, int]], count: int
-) -> Iterator[tuple[str, str | None, int]]:
-    ran: dict[str, int] = {}
-    for number, row in enumerate(rows):
-        for trait in row.traits:
-            place, _, name = trait.partition("|")
-            if name == "times":
-                ran[place] = ran.get(place, 0) | 1 << number
-    for place, bits in ran.items():
-        if ":" in place and _LEAST_RUNS <= bits.bit_count() <= count - _LEAST_RUNS:
-            yield f"{place}|times", None, bits
+    columns: Columns, words: Mapping[str, Mapping[str, Bits]], count: int
+) -> Iterator[tuple[str, str | None, Bits]]:
+    for trait in columns.traits:
+        place, _, name = trait.partition("|")
+        if name == "times" and ":" in place:
+            bits = columns.having(trait)
+            if _LEAST_RUNS <= bits.bit_count() <= count - _LEAST_RUNS:
+                yield trait, None, bits
     for trait, by_word in words.items():
-        if 1 < len(by_word) <= _MOST_WORDS:
+        if len(by_word) > 1:
             for word, bits in by_word.items():
                 if _LEAST_RUNS <= bits.bit_count() <= count - _LEAST_RUNS:
                     yield trait, word, bits
 
 
-def _beyond(
-    trait: str, word: str | None, holds: int, given: str, values: Sequence[tuple[float, int]]
-) -> Iterator[Rule]:
+def _where_numbers(target: _Target, numbers: Mapping[str, Numbers], fewest: int) -> Iterator[Rule]:
     """The rules by which all runs past some number have it: from above and from below, each but for one run."""
-    ordered = [value for value, _ in values]
-    lacking = [(value, row) for value, row in values if not holds >> row & 1]
-    if not lacking:
+    for given, ordered in numbers.items():
+        values, count = ordered.values, len(ordered.values)
+        if count < fewest or given.partition("|")[0] == target.place:
+            continue
+        for number, but_for in _edges(ordered, target.holds, reversed(range(count))):
+            runs = count - bisect_right(values, number)
+            if runs >= fewest:
+                yield Rule(target.trait, target.word, given, given_over=number, runs=runs, but_for=but_for)
+        for number, but_for in _edges(ordered, target.holds, iter(range(count))):
+            runs = bisect_left(values, number)
+            if runs >= fewest:
+                yield Rule(target.trait, target.word, given, given_under=number, runs=runs, but_for=but_for)
+
+
+def _edges(ordered: Numbers, holds: Bits, order: Iterator[int]) -> Iterator[tuple[float, int | None]]:
+    """The number up to which runs lack it, and the same but for the farthest of them; none where all have it."""
+    values, places = ordered.values, ordered.places
+    lacking = (n for n in order if not holds >> places[n] & 1)
+    first = next(lacking, None)
+    if first is None:
         return
-    for edge, but_for in _edges(lacking[::-1]):
-        runs = len(ordered) - bisect_right(ordered, edge)
-        if runs >= _LEAST_RUNS:
-            yield Rule(trait, word, given, given_over=edge, runs=runs, but_for=but_for)
-    for edge, but_for in _edges(lacking):
-        runs = sum(value < edge for value in ordered)
-        if runs >= _LEAST_RUNS:
-            yield Rule(trait, word, given, given_under=edge, runs=runs, but_for=but_for)
-
-
-def _edges(lacking: Sequence[tuple[float, int]]) -> Iterator[tuple[float, int | None]]:
-    """The number up to which runs lack it, and the same but for the farthest of them."""
-    yield lacking[0][0], None
-    if len(lacking) > 1 and lacking[1][0] != lacking[0][0]:
-        yield lacking[1][0], lacking[0][1]
+    yield values[first], None
+    second = next(lacking, None)
+    if second is not None and values[second] != values[first]:
+        yield values[second], places[first]

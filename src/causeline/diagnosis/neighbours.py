@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 from causeline.diagnosis.cohort import Cohort, Odd, is_time, most_odd, slowest
 from causeline.diagnosis.contrast import Release, Shared, is_anchor, nearest, releases, shared
@@ -44,6 +45,8 @@ _DEPARTS = 6.0
 """Bits from which on the first departure in time is taken for what led to the others."""
 _MOVED = 0.6
 """A step whose numbers or words moved so much is where a release began, if none before it did."""
+_RELEASES = 3
+"""As many releases are told of."""
 _HEARD = 4.5
 """Bits of oddity from which on a trait may explain a symptom that is there."""
 
@@ -53,11 +56,8 @@ class Neighbours:
 
     def __init__(self, record: Record, cohort: Cohort, row: Row) -> None:
         self.record, self.cohort, self.row = record, cohort, row
-        own = row.run_id in cohort.by_id and any(each.run_id == row.run_id for each in cohort.well)
-        self.odd = cohort.oddities(row.traits, own=own)
+        self.odd = cohort.oddities(row.traits, own=row.run_id in cohort.well_ids)
         self.calm = cohort.calm(row.run_id)
-        self.is_odd = most_odd(self.odd) > self.calm
-        self.is_slow = slowest(self.odd) > cohort.calm_in_time(row.run_id)
         self.around = {parent for step in record.steps if (parent := step.parent_step_id) is not None}
         """Steps with steps within them."""
         self.attempts: dict[str, list[Step]] = {}
@@ -65,6 +65,16 @@ class Neighbours:
         for step in record.steps:
             self.attempts.setdefault(plain(step.full_name), []).append(step)
         self.steps = {place: steps[0] for place, steps in self.attempts.items()}
+
+    @cached_property
+    def is_odd(self) -> bool:
+        """Whether the run is so odd as a whole that this is a symptom by itself."""
+        return most_odd(self.odd) > self.calm
+
+    @cached_property
+    def is_slow(self) -> bool:
+        """Whether it took so much longer that this is."""
+        return slowest(self.odd) > self.cohort.calm_in_time(self.row.run_id)
 
     @property
     def has_failed(self) -> bool:
@@ -80,7 +90,7 @@ class Neighbours:
         """What is far off, and what a release changed; the run's symptoms are not asked."""
         yield from self._far_off()
         yield from self._never_content()
-        for release in releases(self.cohort, self.row)[:3]:
+        for release in releases(self.cohort, self.row)[:_RELEASES]:
             yield self._release(release)
 
     def _never_content(self) -> Iterator[Finding]:
@@ -194,9 +204,7 @@ class Neighbours:
 
     def _verdict(self, step: Step, odds: Sequence[Odd]) -> Iterator[Finding]:
         """Whoever says how good the answer is says something that it seldom says: a symptom, and no cause."""
-        said = [
-            odd for odd in odds if odd.name.removeprefix("label ") in _SAID and odd.bits >= _SELDOM and not odd.higher
-        ]
+        said = list(filter(_is_seldom_said, odds))
         if said:
             yield about_step(
                 step,
@@ -215,7 +223,7 @@ class Neighbours:
         return Finding(
             rule="left_out",
             proof=Proof.CONTRAST,
-            role=Role.SIGN if odd.bits >= self.calm - 3 else Role.HINT,
+            role=Role.SIGN if _is_left_out(odd, self.calm) else Role.HINT,
             boundary=odd.place.partition(":")[0],
             headline=f"{odd.place} never ran, and it is {odd.usual}.",
             fix=f"What decides whether {odd.place} runs: {odd.given}.",
@@ -400,7 +408,7 @@ class Neighbours:
         return Finding(
             rule="release",
             proof=Proof.CONTRAST,
-            role=Role.SIGN if any(each.is_worse or abs(each.effect) >= 0.8 for each in release.moved) else Role.HINT,
+            role=Role.SIGN if _is_grave(release) else Role.HINT,
             boundary=_boundary(name, step, place),
             headline=f"{came}, {moved_words(first)} {numbers}.",
             fix=where + fix,
@@ -498,6 +506,30 @@ class Neighbours:
                 for trait, here, there in differs[:6]
             ),
         )
+
+
+def speaks_beside(row: Row, cohort: Cohort) -> bool:
+    """Whether anything that neighbours tell may be a symptom of a run, told from its row: see `Neighbours.findings`."""
+    row = cohort.beside(row)
+    odds = cohort.oddities(row.traits, own=row.run_id in cohort.well_ids)
+    calm = cohort.calm(row.run_id)
+    if most_odd(odds) > calm or slowest(odds) > cohort.calm_in_time(row.run_id):
+        return True
+    if any(_is_left_out(odd, calm) or (is_verdict(odd.place) and _is_seldom_said(odd)) for odd in odds):
+        return True
+    return any(map(_is_grave, releases(cohort, row)[:_RELEASES]))
+
+
+def _is_seldom_said(odd: Odd) -> bool:
+    return odd.name.removeprefix("label ") in _SAID and odd.bits >= _SELDOM and not odd.higher
+
+
+def _is_left_out(odd: Odd, calm: float) -> bool:
+    return bool(odd.given) and odd.bits >= calm - 3
+
+
+def _is_grave(release: Release) -> bool:
+    return any(each.is_worse or abs(each.effect) >= 0.8 for each in release.moved)
 
 
 def _boundary(anchor: str, step: Step | None, place: str) -> str:

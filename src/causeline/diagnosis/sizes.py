@@ -7,6 +7,9 @@ step itself departs; on the line, what is odd came from before it. Pure; bounded
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import compress
+from operator import mul
 
 from causeline.diagnosis.statistics import quantile
 from causeline.diagnosis.traits import Row, Value, is_output
@@ -31,7 +34,7 @@ _NO_SIZES = (
 BESIDE = " beside "
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Line:
     """`trait` is `level + slope * given` in the runs that a workflow has had."""
 
@@ -40,7 +43,7 @@ class Line:
     slope: float
     level: float
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The trait of how far off the line a run is."""
         name = self.given.partition("|")[2]
@@ -48,25 +51,51 @@ class Line:
 
     def off(self, traits: Mapping[str, Value]) -> float | None:
         """How far off the line a run is, in the trait's own unit; None where it lacks either number of one attempt."""
-        value, given = _of_one_attempt(traits, self.trait), _of_one_attempt(traits, self.given)
-        if value is None or given is None:
+        value, given = traits.get(self.trait), traits.get(self.given)
+        if not isinstance(value, float) or not isinstance(given, float):
             return None
+        if any(traits.get(times, 1.0) != 1.0 for times in self._times):
+            return None  # of several attempts one number may be of the first, another of the last
         return value - self.level - self.slope * given
 
+    @cached_property
+    def _times(self) -> tuple[str, str]:
+        return _times_of(self.trait), _times_of(self.given)
 
-def _of_one_attempt(traits: Mapping[str, Value], trait: str) -> float | None:
-    """A number of a step that ran once: of several attempts one number may be of the first, another of the last."""
-    value = traits.get(trait)
-    if not isinstance(value, float) or traits.get(f"{trait.partition('|')[0]}|times", 1.0) != 1.0:
-        return None
-    return value
+
+def _times_of(trait: str) -> str:
+    return f"{trait.partition('|')[0]}|times"
+
+
+def _of_one_attempt(rows: Sequence[Row], trait: str) -> "_Column":
+    """The numbers of a step in the runs in which it ran once."""
+    times = _times_of(trait)
+    return _Column(
+        tuple(
+            value if isinstance(value := row.traits.get(trait), float) and row.traits.get(times, 1.0) == 1.0 else None
+            for row in rows
+        )
+    )
+
+
+class _Column:
+    """Numbers of runs, None where a run has none, and their sums where all of them count."""
+
+    def __init__(self, values: tuple[float | None, ...]) -> None:
+        self.values = values
+        self.lacks = tuple(value is None for value in values)
+        self.known = [value for value in values if value is not None]
+        if self.known:
+            mean = sum(self.known) / len(self.known)
+            self.offs = [value - mean for value in self.known]
+            self.squares = sum(off**2 for off in self.offs)
 
 
 def learn(rows: Sequence[Row]) -> tuple[Line, ...]:
     """The lines that hold in the runs, at most one for each number, in the order of steps."""
     rows = rows[-_MOST_RUNS:]
     names = list(_numbers(rows))[:_MOST_NUMBERS]
-    columns = {name: [_of_one_attempt(row.traits, name) for row in rows] for name in names}
+    columns = {name: _of_one_attempt(rows, name) for name in names}
     found = []
     for place, name in enumerate(names):
         best: tuple[float, Line] | None = None
@@ -85,12 +114,20 @@ def _numbers(rows: Sequence[Row]) -> Iterator[str]:
     seen: dict[str, set[float]] = {}
     for row in sorted(rows, key=lambda each: -len(each.traits)):
         for trait, value in row.traits.items():
-            place, _, name = trait.partition("|")
-            if isinstance(value, float) and ":" in place and not any(word in name for word in _NO_SIZES):
-                seen.setdefault(trait, set()).add(value)
+            if isinstance(value, float):
+                if trait in seen:
+                    seen[trait].add(value)
+                elif _is_size(trait):
+                    seen[trait] = {value}
     order = {moment: n for n, moment in enumerate(dict.fromkeys(map(_moment, seen)))}
     varying = [trait for trait, values in seen.items() if len(values) > 3]
     yield from sorted(varying, key=lambda trait: order[_moment(trait)])
+
+
+@lru_cache(maxsize=16_384)
+def _is_size(trait: str) -> bool:
+    place, _, name = trait.partition("|")
+    return ":" in place and not any(word in name for word in _NO_SIZES)
 
 
 def _moment(trait: str) -> tuple[str, bool]:
@@ -98,17 +135,17 @@ def _moment(trait: str) -> tuple[str, bool]:
     return place, is_output(name)
 
 
-def _fit(name: str, given: str, columns: Mapping[str, Sequence[float | None]]) -> tuple[float, Line] | None:
-    pairs = [(x, y) for x, y in zip(columns[given], columns[name], strict=True) if x is not None and y is not None]
-    count = len(pairs)
+def _fit(name: str, given: str, columns: Mapping[str, "_Column"]) -> tuple[float, Line] | None:
+    first, second = columns[given], columns[name]
+    if first.lacks != second.lacks:
+        both = [not (one or other) for one, other in zip(first.lacks, second.lacks, strict=True)]
+        first, second = (_Column(tuple(compress(each.values, both))) for each in (first, second))
+    count = len(first.known)
     if count < _LEAST_RUNS:
         return None
-    mean_x, mean_y = sum(x for x, _ in pairs) / count, sum(y for _, y in pairs) / count
-    xx = sum((x - mean_x) ** 2 for x, _ in pairs)
-    yy = sum((y - mean_y) ** 2 for _, y in pairs)
-    xy = sum((x - mean_x) * (y - mean_y) for x, y in pairs)
+    xx, yy, xy = first.squares, second.squares, sum(map(mul, first.offs, second.offs))
     if xx <= 0 or yy <= 0 or xy * xy < _STRAIGHT * xx * yy:
         return None
     slope = xy / xx
-    offs = sorted(y - slope * x for x, y in pairs)
+    offs = sorted(y - slope * x for x, y in zip(first.known, second.known, strict=True))
     return xy * xy / (xx * yy), Line(name, given, slope, quantile(offs, 0.5))

@@ -2,7 +2,9 @@
 
 import math
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 
 def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
@@ -32,6 +34,7 @@ def fisher(a: int, b: int, c: int, d: int) -> float:
     )
 
 
+@lru_cache(maxsize=65_536)
 def choices(n: int, k: int) -> float:
     """The logarithm of how many ways there are to take k of n."""
     if k < 0 or k > n:
@@ -54,9 +57,9 @@ def superiority(first: Sequence[float], second: Sequence[float]) -> tuple[float,
     """
     ordered = sorted(second)
     above = below = 0
-    for value in first:
-        above += bisect_left(ordered, value)
-        below += len(ordered) - bisect_right(ordered, value)
+    for value, times in Counter(first).items():
+        above += times * bisect_left(ordered, value)
+        below += times * (len(ordered) - bisect_right(ordered, value))
     pairs = len(first) * len(ordered)
     if pairs == 0:
         return 0.0, 1.0

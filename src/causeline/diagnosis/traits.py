@@ -6,9 +6,12 @@ A trait is `place|name`: the place is kind:name of a step (numbers within names 
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
 
 from causeline.diagnosis.wiring import handed_on
 from causeline.schemas.run import Run, Step
@@ -32,6 +35,13 @@ _DIGEST = 10
 """Characters of a reference's end that tell it from others: what was read or made is known by its address alone."""
 _NUMBER = re.compile(r"\d+")
 _NOT_OF_THE_RUN = frozenset({SKEW_LABEL, "sample.share"})
+
+
+_ASKED = (*_ANCHORS, *_WORDS)
+_ask_words = attrgetter(*_ASKED)
+_ask_numbers = attrgetter(*_LEAST, *_SUMS)
+_ask_lists = attrgetter(*_LISTS)
+_ask_refs = attrgetter(*_REFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class Row:
         return cls(run_id, started_at, read["t"], frozenset(read["m"]), frozenset(read["h"]), well, read.get("a", {}))
 
 
+@lru_cache(maxsize=4_096)
 def is_feedback(key: str) -> bool:
     """Whether a label of a run says what people made of its answer: an outcome, and nothing that it could come of."""
     return any(word in key.lower() for word in _FEEDBACK)
@@ -77,6 +88,7 @@ _FEEDBACK = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=16_384)
 def plain(name: str) -> str:
     """A name without the numbers in it, so that `search #3` and `search #4` are one step."""
     return _NUMBER.sub("#", name)
@@ -170,23 +182,29 @@ def of_steps(steps: Sequence[Step]) -> Iterator[tuple[str, Value]]:
     errors = sum(step.status == Status.ERROR for step in steps)
     if errors:
         yield "errors", float(errors)
-    for name in (*_ANCHORS, *_WORDS):
-        if words := _distinct(getattr(step, name) for step in steps):
+    for name, values in zip(_ASKED, _each(_ask_words, steps), strict=True):
+        if words := _distinct(values):
             yield name, words
     yield from _numbers_of(steps)
-    for name in _REFS:
-        refs = [ref for step in steps if (ref := getattr(step, name)) is not None]
+    for name, refs in zip(_REFS, _each(_ask_refs, steps), strict=True):
         if refs:
             yield name, "there"
             yield f"{name} is", refs[-1][-_DIGEST:]
     yield from _labels_of(steps)
 
 
+def _each(ask: Callable[[Step], tuple[Any, ...]], steps: Sequence[Step]) -> list[list[Any]]:
+    """What is asked of steps, by what is asked: the values of the steps that have it."""
+    if len(steps) == 1:
+        return [[] if value is None else [value] for value in ask(steps[0])]
+    return [[value for value in values if value is not None] for values in zip(*map(ask, steps), strict=True)]
+
+
 def _numbers_of(steps: Sequence[Step]) -> Iterator[tuple[str, Value]]:
-    for name in (*_LEAST, *_SUMS):
-        numbers = [float(value) for step in steps if (value := getattr(step, name)) is not None]
-        if not numbers:
+    for name, values in zip((*_LEAST, *_SUMS), _each(_ask_numbers, steps), strict=True):
+        if not values:
             continue
+        numbers = [float(value) for value in values]
         if name in _EACH:  # how often a step runs is a trait of its own
             yield name, numbers[0]
             yield f"{name} at most", max(numbers)
@@ -195,8 +213,8 @@ def _numbers_of(steps: Sequence[Step]) -> Iterator[tuple[str, Value]]:
             yield name, min(numbers) if name in _LEAST else sum(numbers)
     if durations := [step.duration_us for step in steps if step.duration_us is not None]:
         yield "seconds", sum(durations) / 1e6
-    for name in _LISTS:
-        if most := max(len(getattr(step, name)) for step in steps):
+    for name, lists in zip(_LISTS, _each(_ask_lists, steps), strict=True):
+        if most := max(map(len, lists)):
             yield name, float(most)
 
 
@@ -254,9 +272,16 @@ def _decided(run: Run, by_name: Mapping[str, list[Step]]) -> Iterator[tuple[str,
         return
 
 
-def _distinct(values: Iterable[object]) -> str | None:
-    words = sorted({f"{value:g}" if isinstance(value, float) else str(value) for value in values if value is not None})
+def _distinct(values: Sequence[object]) -> str | None:
+    """Different values as words: four of them at most; None where there are none."""
+    if len(values) == 1:
+        return _as_word(values[0])
+    words = sorted(set(map(_as_word, values)))
     return None if not words else words[0] if len(words) == 1 else ", ".join(words[:4])
+
+
+def _as_word(value: object) -> str:
+    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _number_or_word(text: str) -> Value:

@@ -53,6 +53,8 @@ class MemoryStore:
         self.runs: dict[str, Run] = {}
         self.unsettled: list[dict[str, object]] = []
         self.away = False
+        self.read_whole: list[str] = []
+        """The runs that were read from it whole, by their ids."""
 
     def ask(
         self, sql: str, parameters: Mapping[str, object] | None = None, *, is_small: bool = False
@@ -70,6 +72,10 @@ class MemoryStore:
         if "FROM runs" in sql:
             wanted = (parameters or {})["run_ids"]
             assert isinstance(wanted, list)
+            if "SELECT run_id, revision FROM" in sql:
+                runs = [self.runs[run_id] for run_id in wanted if run_id in self.runs]
+                return [{"run_id": run.run_id, "revision": run.revision} for run in runs]
+            self.read_whole += wanted
             return [plain(self.runs[run_id]) for run_id in wanted if run_id in self.runs]
         return []
 

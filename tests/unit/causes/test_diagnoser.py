@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from causeline.causes.neighbourhood import MOST
 from causeline.causes.record import version_of
-from causeline.diagnosis import row_of
-from causeline.diagnosis.traits import Row
+from causeline.console.neighbours import BEFORE
+from causeline.diagnosis import Cohort, DriftAlert, Reading, diagnose, may_speak, row_of
 from causeline.schemas.errors import Unreachable
+from causeline.schemas.policy import Policy
+from causeline.schemas.run import Run
 from tests.unit.causes.build import HOUR_US, START_US, Bench, failed, message
 from tests.unit.diagnosis.test_neighbours import a_run
 
@@ -26,14 +29,115 @@ def test_a_run_that_broke_is_told_at_once_with_its_cause() -> None:
     assert told["symptoms"]
 
 
-def test_a_run_that_went_well_is_told_too_and_that_is_its_last_word() -> None:
-    bench = Bench()
+def test_a_run_that_went_well_is_told_too_and_again_as_it_was_without_being_read_again() -> None:
+    bench = Bench(settle_s=60)
     bench.close(*WELL)
+    first = bench.topic.shown()[WELL[30].run_id]
+    assert (first["kind"], first["settled"], first["blemished"]) == (None, False, False)
+    assert first["sentence"].startswith("Nothing went wrong")
 
-    told = bench.topic.shown()[WELL[30].run_id]
-    assert (told["kind"], told["settled"], told["blemished"]) == (None, True, False)
-    assert told["sentence"].startswith("Nothing went wrong")
+    bench.close(*(a_run(number) for number in range(61, 81)))
+    bench.later(seconds=61)
+    assert bench.diagnoser.turn() == 80
+
+    last = bench.topic.shown()[WELL[30].run_id]
+    assert (last["settled"], last["neighbours"], last["diagnosed_at"]) == (True, 80, bench.now_us)
+    assert last["version"] > first["version"]
+    changed = {"settled", "neighbours", "diagnosed_at", "version"}
+    assert {**last, **{name: first[name] for name in changed}} == first
+    assert bench.store.read_whole == []
     assert len(bench.diagnoser.waiting) == 0
+    assert bench.diagnoser.turn() == 0
+
+
+RELEASED = [a_run(number, version="13", score=0.1) for number in range(301, 342)]
+"""Runs of a release that makes their evidence worse."""
+
+
+def test_a_run_that_was_fine_when_it_closed_and_is_odd_beside_those_after_it_is_told_so_in_its_last_word() -> None:
+    before = [a_run(number, found=4 + number % 4) for number in range(1, 300)]
+    first = a_run(300, found=4)
+    after = [a_run(number, found=2 + number % 3) for number in range(301, 361)]
+    bench = Bench(settle_s=60)
+    bench.close(*before, first)
+    assert bench.topic.shown()[first.run_id]["kind"] is None
+
+    bench.close(*after)
+    bench.later(seconds=61)
+    while bench.diagnoser.turn():
+        bench.later(seconds=2)
+
+    told = bench.topic.shown()[first.run_id]
+    assert (told["kind"], told["step"], told["settled"]) == ("release", "retrieve:kb", True)
+    assert first.run_id in bench.store.read_whole
+    assert len(bench.store.read_whole) < 100
+
+
+def test_runs_past_those_that_may_wait_have_their_last_word_sooner() -> None:
+    bench = Bench(settle_s=600, max_waiting_runs=50)
+    bench.close(*WELL[:48])
+    assert bench.diagnoser.turn() == 3
+    assert [told["run_id"] for told in bench.topic.records if told["settled"]] == [run.run_id for run in WELL[:3]]
+    assert bench.diagnoser.counters.given_up == 0
+
+
+def test_a_run_that_is_about_to_be_forgotten_has_its_last_word_sooner() -> None:
+    bench = Bench(settle_s=600)
+    runs = [a_run(number) for number in range(1, MOST + 101)]
+    for start in range(0, len(runs), 20):
+        bench.close(*runs[start : start + 20])
+        bench.later(seconds=2)
+        bench.diagnoser.turn()
+
+    settled = {told["run_id"]: told["neighbours"] for told in bench.topic.records if told["settled"]}
+    assert [run.run_id for run in runs if run.run_id in settled] == [run.run_id for run in runs[: BEFORE + 101]]
+    assert settled[runs[BEFORE + 90].run_id] > BEFORE
+
+
+def test_a_run_that_became_known_as_another_revision_is_not_told_again_as_it_was() -> None:
+    bench = Bench(settle_s=0)
+    bench.close(*WELL)
+    bench.store.runs[WELL[5].run_id] = replace(WELL[5], revision=4)
+    bench.later(hours=2)
+    bench.diagnoser.turn()
+
+    assert not bench.topic.shown()[WELL[5].run_id]["settled"]
+    assert bench.topic.shown()[WELL[6].run_id]["settled"]
+
+
+def test_alerts_that_came_since_are_in_the_last_word() -> None:
+    bench = Bench(settle_s=0)
+    bench.close(*WELL)
+    alert = DriftAlert("a1", "final_state", {"workflow": "desk"})
+    bench.diagnoser._drift_of = lambda _store, _workflow: [alert]
+    bench.later(hours=2)
+    bench.diagnoser.turn()
+
+    assert bench.topic.shown()[WELL[5].run_id]["alerts"] == ["a1"]
+
+
+def test_a_last_word_that_the_broker_did_not_take_is_told_again() -> None:
+    bench = Bench(settle_s=0)
+    bench.close(*WELL)
+    bench.later(hours=2)
+    bench.topic.away = True
+    with pytest.raises(Unreachable):
+        bench.diagnoser.turn()
+    bench.topic.away = False
+    bench.later(seconds=2)
+
+    assert bench.diagnoser.turn() == len(WELL)
+    assert all(told["settled"] for told in bench.topic.shown().values())
+
+
+def test_what_a_row_does_not_speak_against_no_diagnosis_does() -> None:
+    every = [*WELL, failed(70), *RELEASED, *(a_run(number, found=1) for number in range(400, 404))]
+    every += [replace(a_run(number), duration_us=9_000_000 * number) for number in range(410, 414)]
+    rows = [row_of(run) for run in every]
+    for cohort in (Cohort(rows), Cohort(rows[:60]), Cohort(rows[:5])):
+        quiet = [run for run, row in zip(every, rows, strict=True) if not may_speak(row, cohort)]
+        assert [run.run_id for run in quiet if diagnose(run, cohort=cohort).symptoms] == []
+        assert len(quiet) >= 40
 
 
 def test_the_first_runs_of_a_workflow_wait_for_neighbours() -> None:
@@ -43,7 +147,7 @@ def test_the_first_runs_of_a_workflow_wait_for_neighbours() -> None:
 
     bench.close(*WELL[5:])
     bench.later(seconds=61)
-    assert bench.diagnoser.turn() == 5
+    assert bench.diagnoser.turn() == 60
 
     shown = bench.topic.shown()
     assert all(shown[run.run_id]["settled"] and shown[run.run_id]["neighbours"] == 60 for run in WELL[:5])
@@ -52,11 +156,12 @@ def test_the_first_runs_of_a_workflow_wait_for_neighbours() -> None:
 def test_a_run_has_its_last_word_when_enough_came_after_it_or_an_hour_passed() -> None:
     bench = Bench(settle_s=0)
     bench.now_us = START_US + HOUR_US + 10 * 60_000_000  # the run began ten minutes ago
-    bench.close(*WELL, failed(60))
-    assert bench.diagnoser.turn() == 0
+    bench.close(*WELL[:59], failed(60))
+    assert bench.diagnoser.turn() == 10
+    assert not bench.topic.shown()[failed(60).run_id]["settled"]
 
     bench.later(minutes=51)
-    assert bench.diagnoser.turn() == 1
+    assert bench.diagnoser.turn() == 50
     assert bench.topic.shown()[failed(60).run_id]["settled"]
     assert bench.diagnoser.turn() == 0
 
@@ -129,7 +234,8 @@ def test_a_run_that_was_erased_meanwhile_has_no_last_word() -> None:
     bench.later(hours=2)
     bench.diagnoser.turn()
 
-    assert len(bench.topic.records) == 60
+    assert not bench.topic.shown()[failed(60).run_id]["settled"]
+    assert len(bench.topic.records) == 60 + 59
     assert len(bench.diagnoser.waiting) == 0
 
 
@@ -163,12 +269,12 @@ def test_while_it_reads_what_is_long_published_no_word_is_the_last() -> None:
 
 
 def test_a_run_that_cannot_be_diagnosed_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaks(run: object, *rest: object) -> Row:
-        if getattr(run, "run_id", "") == WELL[3].run_id:
+    def breaks(run: Run, *rest: Policy) -> Reading:
+        if run.run_id == WELL[3].run_id:
             raise ZeroDivisionError
-        return row_of(run, *rest)  # type: ignore[arg-type]
+        return Reading(run, *rest)
 
-    monkeypatch.setattr("causeline.causes.diagnoser.row_of", breaks)
+    monkeypatch.setattr("causeline.causes.diagnoser.Reading", breaks)
     bench = Bench()
     bench.close(*WELL)
 

@@ -69,6 +69,27 @@ def test_runs_near_each_other_share_a_cohort_until_a_fifth_of_it_is_new() -> Non
     assert len(list(near.cohorts([at(0), at(129)]))) == 2
 
 
+def test_a_last_word_is_told_beside_a_cohort_that_lacks_hardly_anybody() -> None:
+    near = known(*range(100))
+    [(first, _)] = near.cohorts([at(95)])
+    for number in range(100, 110):
+        near.add(at(number))
+    [(same, _)] = near.cohorts([at(105)])
+    [(last, _)] = near.cohorts([at(95)], last=True)
+    assert same is first
+    assert (len(first.rows), len(last.rows)) == (100, 110)
+    assert next(near.cohorts([at(98)], last=True))[0] is last
+
+
+def test_cohorts_of_the_newest_and_of_those_before_them_are_kept_beside_each_other() -> None:
+    near = known(*range(600))
+    [(newest, _)] = near.cohorts([at(599)])
+    [(earlier, _)] = near.cohorts([at(400)], last=True)
+    near.add(at(600))
+    assert next(near.cohorts([at(600)]))[0] is newest
+    assert next(near.cohorts([at(410)], last=True))[0] is earlier
+
+
 def test_no_more_runs_wait_than_may_and_the_oldest_keep_their_first_word() -> None:
     waiting = Waiting(settle_us=0, most=2)
     for number in range(3):
