@@ -32,10 +32,10 @@ from causeline.stack.local import down
 from causeline.stack.ports import free_ports
 from causeline.stack.waiting import wait_until
 from interop.counted import Seen, compare
+from interop.serving import serving
 
 VERSION = "20.26.1"
 INSTALL_TIMEOUT_S = 600
-START_TIMEOUT_S = 120
 STEP_TIMEOUT_S = 240
 MARK = "the last span"
 _PAGE = 1000
@@ -74,24 +74,9 @@ def running(binary: Path, folder: Path) -> Iterator[httpx.Client]:
         "PHOENIX_TELEMETRY_ENABLED": "false",
     }
     environment.pop("PYTHONPATH", None)  # its packages are its own
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([str(binary), "serve"], env=environment, stdout=log, stderr=log)
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{http}", timeout=30, trust_env=False) as client:
-                wait_until(lambda: _is_well(client, process), timeout_s=START_TIMEOUT_S, what="Phoenix does not answer")
-                yield client
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def _is_well(client: httpx.Client, process: "subprocess.Popen[bytes]") -> bool:
-    if process.poll() is not None:
-        raise EnvironmentFault(f"Phoenix ended with {process.returncode} while it started.", hint="pip check")
-    try:
-        return client.get("/healthz").status_code == 200
-    except httpx.TransportError:
-        return False
+    command = [str(binary), "serve"]
+    with serving("Phoenix", command, port=http, well="/healthz", log=folder / "log", environment=environment) as client:
+        yield client
 
 
 def spans_at(client: httpx.Client) -> list[Seen]:

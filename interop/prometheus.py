@@ -9,10 +9,8 @@ told.
 import argparse
 import json
 import os
-import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -31,11 +29,11 @@ from causeline.stack.local import down, status
 from causeline.stack.ports import free_ports
 from causeline.stack.waiting import wait_until
 from interop.phoenix import demo_runs
+from interop.serving import serving
 from tests import deployed
 
 STEP_TIMEOUT_S = 120
 _CONFIGURATION = deployed.RULES.with_name("prometheus.yml")
-_HEALTH = re.compile(r"health and metrics on http://(\S+)")
 _UNREADABLE = "CauselineUnreadable"
 _AWAY = "CauselinePartAway"
 _PARTS = {"worker-1", "load-1", "amend", "diagnose", "watch", "serve", "receive"}
@@ -68,36 +66,16 @@ def running(binary: str, folder: Path, places: list[str]) -> Iterator[httpx.Clie
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
-                wait_until(lambda: _is_ready(client, process), timeout_s=STEP_TIMEOUT_S, what="Prometheus is not ready")
-                yield client
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def _is_ready(client: httpx.Client, process: "subprocess.Popen[bytes]") -> bool:
-    if process.poll() is not None:
-        raise EnvironmentFault(f"Prometheus ended with {process.returncode} while it started.", hint="promtool check")
-    try:
-        return client.get("/-/ready").status_code == 200
-    except httpx.TransportError:
-        return False
+    with serving("Prometheus", command, port=port, well="/-/ready", log=folder / "log") as client:
+        yield client
 
 
 def places_of(endpoints: Endpoints) -> dict[str, str]:
     """Where each service of a local stack tells its metrics, by its name."""
-    found = {}
-    for log in sorted((endpoints.state_dir / "logs").iterdir()):
-        said = _HEALTH.findall(log.read_text("utf-8"))
-        if said:
-            found[log.stem] = said[-1]
+    found = deployed.health_pages((endpoints.state_dir / "logs").iterdir())
     if lacking := _PARTS - set(found):
         raise EnvironmentFault(f"No metrics of {', '.join(sorted(lacking))} can be found.", hint="See their logs.")
-    return found
+    return {name: address.removeprefix("http://") for name, address in found.items()}
 
 
 def asked(client: httpx.Client, expression: str) -> list[dict[str, Any]]:

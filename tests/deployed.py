@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 RULES = DEPLOY / "prometheus" / "causeline.rules.yml"
 RULE_TESTS = DEPLOY / "prometheus" / "causeline.rules.test.yml"
 
+_HEALTH = re.compile(r"health and metrics on (http://\S+)")
 _METRIC = re.compile(r"\bcauseline_[a-z_]+")
 _MACROS = (
     (re.compile(r"\$__timeFilter\((\w+)\)"), r"\1 >= toDateTime({from}) AND \1 <= toDateTime({to})"),
@@ -66,3 +67,9 @@ def statements(file: Path, *, since_s: int, until_s: int, workflows: str) -> Ite
             yield title, text.replace("${workflow:sqlstring}", workflows)
     for variable in dashboard(file)["templating"]["list"]:
         yield variable["name"], variable["query"]
+
+
+def health_pages(logs: Iterable[Path]) -> dict[str, str]:
+    """Where each service tells its metrics, by the name of its log, which says it each time that it starts."""
+    said = {log.stem: _HEALTH.findall(log.read_text("utf-8")) for log in sorted(logs)}
+    return {name: addresses[-1] for name, addresses in said.items() if addresses}

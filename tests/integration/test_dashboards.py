@@ -18,7 +18,6 @@ from causeline.stack.waiting import wait_until
 from tests import deployed
 
 pytestmark = pytest.mark.stack
-_HEALTH = re.compile(r"health and metrics on (http://\S+)")
 
 
 @pytest.mark.parametrize("file", deployed.DASHBOARDS, ids=lambda file: str(file.stem))
@@ -50,9 +49,8 @@ def test_every_metric_is_told_by_a_real_process(stack: Endpoints, tmp_path: Path
     told = set[str]()
 
     with _exporter(stack, exporter_log):
-        wait_until(lambda: _HEALTH.search(exporter_log.read_text("utf-8")), timeout_s=60, what="no exporter is ready")
-        for log in (*(stack.state_dir / "logs").iterdir(), exporter_log):
-            for address in _HEALTH.findall(log.read_text("utf-8"))[-1:]:
-                told.update(re.findall(r"^([a-z_]+)", httpx.get(f"{address}/metrics").text, re.MULTILINE))
+        wait_until(lambda: deployed.health_pages([exporter_log]), timeout_s=60, what="no exporter is ready")
+        for address in deployed.health_pages([*(stack.state_dir / "logs").iterdir(), exporter_log]).values():
+            told.update(re.findall(r"^([a-z_]+)", httpx.get(f"{address}/metrics").text, re.MULTILINE))
 
     assert deployed.metrics() - told == set()
