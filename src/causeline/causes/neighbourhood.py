@@ -97,12 +97,15 @@ class Neighbourhood:
         middle = group[len(group) // 2]
         moment = (middle.started_at, middle.run_id)
         place = bisect_left(self._places, moment)
-        nearest = sorted(self._cohorts, key=lambda each: abs(place - bisect_left(self._places, each.moment)))
+
+        def apart(learnt: _Learnt) -> int:
+            return abs(place - bisect_left(self._places, learnt.moment))
+
+        nearest = sorted(self._cohorts, key=apart)
         for each in nearest:
             missing = self._missing(each)
-            apart = abs(place - bisect_left(self._places, each.moment))
             # Between a cohort and the newest run is nobody but those that came since.
-            if missing <= fresh * len(each.cohort.rows) and apart - missing <= _APART:
+            if missing <= fresh * len(each.cohort.rows) and apart(each) - missing <= _APART:
                 self._keep(each)
                 return each.cohort
         near = [self._rows[run_id] for _, run_id in self._window(moment)]
